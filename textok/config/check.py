@@ -1,0 +1,20 @@
+"""The one way a setting is refused: what, where, what to do."""
+
+from __future__ import annotations
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ``ValueError(message)`` unless ``condition`` holds; for users' settings, not for bugs."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_range(
+    name: str, value: float, low: float, high: float | None = None, *, open_low: bool = False
+) -> None:
+    """Refuse a number outside ``[low, high]`` (``(low, high]`` with ``open_low``)."""
+    good = value > low if open_low else value >= low
+    if high is not None:
+        good = good and value <= high
+    bound = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high is not None else "")
+    require(good, f"{name} is {value}: it must be {bound}")

@@ -1,0 +1,61 @@
+"""Where the captioned images come from and how their captions are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textok.config.check import require, require_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """One split of captioned images, read at random access."""
+
+    path: str = ""
+    """Folder or tar shards (``data-{000..009}.tar``); conventions in docs/data.md."""
+    split: str = "train"
+    """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
+    where: str = ""
+    """Keep only records whose metadata match, as ``field=value`` joined by commas; ``style!=openmoji,core=true``."""
+    flip: bool = False
+    """Mirror each image with probability one half."""
+    crop: Literal["center", "random"] = "center"
+    """Square crop after resizing the shorter side."""
+    workers: int = 2
+    """Loader processes on each rank; 0 reads in the training process."""
+    max_bad_share: float = 0.01
+    """Stop when more than this share of the files cannot be read."""
+
+    def __post_init__(self) -> None:
+        require_range("data.workers", self.workers, 0)
+        require_range("data.max_bad_share", self.max_bad_share, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """A frozen text encoder and the shape of its features."""
+
+    encoder: str = "minilm"
+    """``minilm`` (packaged all-MiniLM-L6-v2), or a local folder or hub name of a T5 or CLIP model."""
+    max_tokens: int = 128
+    """T before pooling; longer captions are cut."""
+    pool: int = 0
+    """Average neighbouring states down to at most this many; 0 keeps one state a token."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder and numbers of its cache."""
+    cache: str = ""
+    """Folder of cached features, shared by runs; empty: ``text-cache`` in the run folder."""
+    drop: float = 0.1
+    """Share of training captions left out, so that decoding without a caption is in distribution."""
+
+    def __post_init__(self) -> None:
+        require_range("text.max_tokens", self.max_tokens, 1)
+        require_range("text.pool", self.pool, 0, self.max_tokens)
+        require_range("text.drop", self.drop, 0, 1)
+        require(self.encoder != "", "text.encoder is empty: use 'minilm', a folder or a hub name")
+
+    @property
+    def out_tokens(self) -> int:
+        """The most text tokens a caption has after pooling."""
+        return self.pool or self.max_tokens

@@ -1,0 +1,179 @@
+"""Strict YAML into frozen dataclasses and back: the type of a field decides how a scalar is read.
+
+PyYAML on its own reads ``1e-4`` as a string and ``on`` as True; here every scalar stays text until
+the field it belongs to is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from textok.config.check import require
+
+Config = TypeVar("Config")
+
+
+def load_config(
+    cls: type[Config], paths: Sequence[Path], overrides: Mapping[str, object] | None = None
+) -> Config:
+    """Merge YAML files left to right, ``overrides`` last, and build ``cls`` from the result.
+
+    Raises ValueError, one line, for a file that is not YAML, a key that is not a field (with the
+    nearest name) and a value that its field cannot take; FileNotFoundError for a missing file.
+    """
+    merged: Mapping[str, object] = {}
+    for path in paths:
+        merged = merge(merged, read_yaml(path))
+    return build(cls, merge(merged, overrides or {}))
+
+
+def to_yaml(config: object) -> str:
+    """Write every dial of a dataclass; ``load_config`` reads the same dataclass back."""
+    assert is_dataclass(config) and not isinstance(config, type)
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+
+
+def merge(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, object]:
+    """Lay ``top`` over ``base``, mapping by mapping; anything else is replaced."""
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> Config:
+    """Build the dataclass ``cls`` from text or plain values; ``where`` is its path in messages."""
+    hints = get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    for key in mapping:
+        require(key in hints, f"{prefix}{key}: no such field; {_suggestion(key, list(hints))}")
+    assert is_dataclass(cls)
+    for field in fields(cls):
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        require(optional or field.name in mapping, f"{prefix}{field.name}: a value is needed")
+    return cls(**{key: _read(hints[key], value, prefix + key) for key, value in mapping.items()})
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """Read one file as a mapping whose scalars are all text. Raises ValueError with its line."""
+    try:
+        content = yaml.load(path.read_bytes(), Loader=_TextLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ValueError(f"{at}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not a YAML text: {' '.join(str(error).split())}") from None
+    require(
+        content in (None, "") or isinstance(content, dict), f"{path}: not a mapping of settings"
+    )
+    return content or {}
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Leaves every scalar as text and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"'{key.value}' is set twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read(kind: Any, value: object, where: str) -> object:
+    """Read ``value`` as ``kind``, one of the types that a dial can have."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value in (None, "", "~", "null"):
+            return None
+        (inner,) = (arg for arg in args if arg is not NoneType)
+        return _read(inner, value, where)
+    if origin is Literal:
+        chosen = [choice for choice in args if str(choice) == str(value)]
+        require(bool(chosen), f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
+        return chosen[0]
+    if is_dataclass(kind):
+        return _read_dataclass(kind, value, where)
+    if origin is dict:
+        return {key: _read(args[1], item, f"{where}.{key}") for key, item in _mapping(value, where)}
+    if origin in (tuple, list):
+        return _read_sequence(origin, args, value, where)
+    return _read_scalar(kind, value, where)
+
+
+def _read_dataclass(kind: Any, value: object, where: str) -> object:
+    """Read a mapping, or a name where the class has names (``ViTConfig.named``)."""
+    if isinstance(value, str) and hasattr(kind, "named"):
+        return kind.named(value)
+    return build(kind, dict(_mapping(value, where)), where)
+
+
+def _read_sequence(
+    origin: type[Any], args: tuple[Any, ...], value: object, where: str
+) -> list[object] | tuple[object, ...]:
+    """Read ``list[X]``, ``tuple[X, ...]`` or ``tuple[X, Y]``."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{where}: {value!r} is not a list")
+    if origin is list or args[-1] is Ellipsis:
+        kinds = [args[0]] * len(value)
+    else:
+        kinds = list(args)
+    require(len(kinds) == len(value), f"{where}: has {len(value)} values, it takes {len(kinds)}")
+    items = zip(kinds, value, strict=True)
+    read = [_read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(items)]
+    return read if origin is list else tuple(read)
+
+
+def _mapping(value: object, where: str) -> list[tuple[str, object]]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: {value!r} is not a mapping of settings")
+    return list(value.items())
+
+
+def _read_scalar(kind: type[object], value: object, where: str) -> object:
+    noun, parse = _SCALARS[kind]
+    try:
+        require(isinstance(value, (str, int, float)), "a container or nothing at all")
+        return parse(str(value))
+    except ValueError:
+        raise ValueError(f"{where}: {value!r} is not {noun}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    require(math.isfinite(number), "neither infinite nor NaN")
+    return number
+
+
+def _switch(text: str) -> bool:
+    on = text.lower() in ("true", "yes", "on")
+    require(on or text.lower() in ("false", "no", "off"), "neither on nor off")
+    return on
+
+
+_SCALARS: dict[type[object], tuple[str, Callable[[str], object]]] = {
+    str: ("a text", str),
+    int: ("a whole number", int),
+    float: ("a number", _finite),
+    bool: ("true or false", _switch),
+}
+
+
+def _suggestion(key: str, names: list[str]) -> str:
+    near = get_close_matches(key, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"there is {', '.join(names)}"

@@ -1,0 +1,97 @@
+"""What a 1-D image tokenizer is made of (TexTok section 3; sizes from TiTok)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textok.config.check import require, require_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig:
+    """Shape of one transformer. In YAML a name from ``VIT_SIZES`` may stand for the three numbers."""
+
+    width: int = 768
+    """D, the token width."""
+    depth: int = 12
+    """Number of blocks."""
+    heads: int = 12
+    """Attention heads; ``width`` must divide by it."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads"):
+            require_range(name, getattr(self, name), 1)
+        require(
+            self.width % self.heads == 0,
+            f"width {self.width} is not a multiple of heads {self.heads}",
+        )
+
+    @classmethod
+    def named(cls, name: str) -> ViTConfig:
+        """The published size ``name``. Raises ValueError for one that is not in ``VIT_SIZES``."""
+        require(name in VIT_SIZES, f"ViT size '{name}' is unknown: use one of {sorted(VIT_SIZES)}")
+        return VIT_SIZES[name]
+
+
+VIT_SIZES: dict[str, ViTConfig] = {
+    "S": ViTConfig(width=512, depth=8, heads=8),
+    "B": ViTConfig(width=768, depth=12, heads=12),
+    "L": ViTConfig(width=1024, depth=24, heads=16),
+}
+"""TiTok's S, B and L; B on both sides is the TexTok paper's tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """TexTok, its no-text baseline and everything between, as settings of one model."""
+
+    image_size: int = 256
+    """Pixels a side."""
+    patch_size: int = 8
+    """Pixels a side of one patch; N = (image_size / patch_size)^2 patches."""
+    num_tokens: int = 128
+    """K latent tokens an image."""
+    channels: int = 8
+    """C numbers a latent token."""
+    text: Literal["both", "encoder", "decoder", "none"] = "both"
+    """Which side reads the caption."""
+    text_width: int = 2048
+    """Width of the text encoder's states (T5-XL 2048, T5-XXL 4096, all-MiniLM-L6-v2 384)."""
+    text_tokens: int = 128
+    """T, the most text tokens a caption can have."""
+    encoder: ViTConfig = field(default_factory=lambda: VIT_SIZES["B"])
+    decoder: ViTConfig = field(default_factory=lambda: VIT_SIZES["B"])
+    bottleneck: Literal["kl", "ae"] = "kl"
+    """``kl``: a diagonal Gaussian; ``ae``: plain numbers."""
+    initial_logvar: float = 0.0
+    """Log-variance the ``kl`` bottleneck starts from; -5 trains faster on small budgets."""
+    nested: bool = False
+    """Train on the first k of the K tokens, k drawn for each image, so that every k can decode."""
+    qk_norm: bool = False
+    """RMS-normalise queries and keys; steadies bf16 training."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "patch_size", "num_tokens", "channels"):
+            require_range(f"tokenizer.{name}", getattr(self, name), 1)
+        require(
+            self.image_size % self.patch_size == 0,
+            f"tokenizer.image_size {self.image_size} is not a multiple of "
+            f"tokenizer.patch_size {self.patch_size}",
+        )
+        if self.text != "none":
+            require_range("tokenizer.text_width", self.text_width, 1)
+            require_range("tokenizer.text_tokens", self.text_tokens, 1)
+
+    @property
+    def grid(self) -> int:
+        """Patches a side."""
+        return self.image_size // self.patch_size
+
+    @property
+    def encoder_reads_text(self) -> bool:
+        return self.text in ("both", "encoder")
+
+    @property
+    def decoder_reads_text(self) -> bool:
+        return self.text in ("both", "decoder")

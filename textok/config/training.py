@@ -1,0 +1,151 @@
+"""How a tokenizer is trained: losses, optimisers, the run itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textok.config.check import require, require_range
+from textok.config.data import DataConfig, TextConfig
+from textok.config.tokenizer import TokenizerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """The adversarial part; ``weight`` 0 leaves it out and builds no discriminator."""
+
+    weight: float = 0.1
+    start: int = 20_000
+    """First optimiser step at which the discriminator trains and is heard."""
+    loss: Literal["hinge", "non_saturating"] = "hinge"
+    discriminator: Literal["stylegan", "patchgan"] = "stylegan"
+    base: int = 512
+    """Largest channel count of the discriminator (StyleGAN: 512 gives about 24 M at 256 px)."""
+    lecam: float = 0.001
+    """Weight of the LeCAM regulariser (Tseng et al. 2021)."""
+    lr: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "start", "lecam"):
+            require_range(f"loss.gan.{name}", getattr(self, name), 0)
+        require_range("loss.gan.base", self.base, 8)
+        require_range("loss.gan.lr", self.lr, 0, open_low=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the reconstruction loss; zero leaves a term out."""
+
+    l2: float = 1.0
+    l1: float = 0.0
+    perceptual: float = 0.1
+    perceptual_net: Literal["efficientnet_lite0", "lpips_vgg", "convnext"] = "efficientnet_lite0"
+    perceptual_path: str = ""
+    """Folder or hub name of the perceptual network's weights, where the network takes one."""
+    kl: float = 1e-6
+    """Weight of the KL divergence, summed over K x C and averaged over images."""
+    gan: GanConfig = field(default_factory=GanConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("l2", "l1", "perceptual", "kl"):
+            require_range(f"loss.{name}", getattr(self, name), 0)
+        require(
+            self.l2 + self.l1 + self.perceptual > 0,
+            "loss: l2, l1 and perceptual are all 0: nothing to reconstruct towards",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """One optimiser and its schedule: linear warm-up, then cosine to ``final_lr_share``."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    """``muon``: matrices of the blocks by Muon (torch >= 2.9), everything else by AdamW."""
+    lr: float = 1e-4
+    """Peak rate of AdamW."""
+    muon_lr: float = 3e-3
+    """Peak rate of Muon's share."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-4
+    """Not applied to biases, norms and embeddings."""
+    warmup: int = 5_000
+    final_lr_share: float = 0.1
+    clip: float = 1.0
+    """Gradient norm limit; 0 does not clip."""
+
+    def __post_init__(self) -> None:
+        require_range("optim.lr", self.lr, 0, open_low=True)
+        require_range("optim.muon_lr", self.muon_lr, 0, open_low=True)
+        for beta in self.betas:
+            require(0 <= beta < 1, f"optim.betas {self.betas}: each must be in [0, 1)")
+        for name in ("weight_decay", "warmup", "clip"):
+            require_range(f"optim.{name}", getattr(self, name), 0)
+        require_range("optim.final_lr_share", self.final_lr_share, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The run: length, batch, precision, what is written and when."""
+
+    out: str = ""
+    """Run folder; empty: ``runs/NAME`` after the preset. The same folder is continued."""
+    steps: int = 500_000
+    """Optimiser steps."""
+    batch_size: int = 256
+    """Images an optimiser step, over all processes and accumulation."""
+    accumulate: int = 1
+    """Micro-batches an optimiser step on each process."""
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "bf16"
+    ema: float = 0.999
+    """Decay of the weights' moving average; 0 keeps none."""
+    grad_checkpointing: bool = False
+    compile: bool = False
+    log_every: int = 50
+    save_every: int = 5_000
+    save_minutes: float = 5.0
+    """Also save when this many minutes have gone by; 0: by steps alone."""
+    keep: int = 2
+    """Newest checkpoints kept."""
+    sheet_every: int = 5_000
+    """Steps between reconstruction sheets."""
+    max_bad_steps: int = 20
+    """Stop after this many non-finite steps in a row; each is skipped and counted."""
+    wandb: str = ""
+    """Weights & Biases project; empty logs to TensorBoard alone."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep"):
+            require_range(f"run.{name}", getattr(self, name), 1)
+        for name in ("sheet_every", "max_bad_steps"):
+            require_range(f"run.{name}", getattr(self, name), 1)
+        require_range("run.seed", self.seed, 0)
+        require_range("run.save_minutes", self.save_minutes, 0)
+        require(0 <= self.ema < 1, f"run.ema is {self.ema}: it must be in [0, 1)")
+        require(
+            self.batch_size % self.accumulate == 0,
+            f"run.batch_size {self.batch_size} is not a multiple of run.accumulate "
+            f"{self.accumulate}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizerConfig:
+    """All of ``textok train tokenizer``."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    init: str = ""
+    """Tokenizer folder or hub name to start from (another image size interpolates positions)."""
+
+    def __post_init__(self) -> None:
+        if self.tokenizer.text != "none":
+            require(
+                self.text.out_tokens <= self.tokenizer.text_tokens,
+                f"text gives up to {self.text.out_tokens} tokens a caption but "
+                f"tokenizer.text_tokens is {self.tokenizer.text_tokens}: raise the latter",
+            )

@@ -1,0 +1,58 @@
+"""A pre-norm transformer block with a key mask.
+
+Legend: B batch, S sequence, D width, H heads, E head width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; masked keys have no influence on any other position."""
+
+    def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        head_width = width // heads
+        self.q_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.k_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+
+    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
+        """Attend over the positions where ``keys_BS`` (bool) is True; over all without it."""
+        q, k, v = rearrange(self.qkv(x_BSD), "B S (n H E) -> n B H S E", n=3, H=self.heads)
+        mask = None if keys_BS is None else rearrange(keys_BS, "B S -> B 1 1 S")
+        out_BHSE = _attend(self.q_norm(q), self.k_norm(k), v, mask)
+        return self.out(rearrange(out_BHSE, "B H S E -> B S (H E)"))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention over (B, H, S, E)."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    # torch's CPU backward in bf16 takes twice the time of the one in fp32.
+    with torch.autocast("cpu", enabled=False):
+        out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
+    return out.to(v.dtype)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)) (ViT, Dosovitskiy et al. 2021, Eq. 2-3)."""
+
+    def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
+        x_BSD = x_BSD + self.attention(self.norm1(x_BSD), keys_BS)
+        return x_BSD + self.mlp(self.norm2(x_BSD))

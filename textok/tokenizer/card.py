@@ -1,0 +1,48 @@
+"""The model card that travels with a tokenizer."""
+
+from __future__ import annotations
+
+from textok.config import TextConfig, TokenizerConfig
+
+_WHERE = {
+    "both": "the encoder and the decoder read the caption",
+    "encoder": "the encoder alone reads the caption",
+    "decoder": "the decoder alone reads the caption",
+    "none": "no caption is read",
+}
+
+
+def model_card(config: TokenizerConfig, text: TextConfig | None) -> str:
+    """Markdown with the hub's header: what the model is and how to use it."""
+    floats = config.num_tokens * config.channels
+    rows = [
+        ("image", f"{config.image_size} x {config.image_size}, patch {config.patch_size}"),
+        ("latent", f"{config.num_tokens} tokens x {config.channels} = {floats} numbers"),
+        ("bottleneck", config.bottleneck + (", nested" if config.nested else "")),
+        ("caption", _WHERE[config.text]),
+        ("text encoder", "none" if text is None or config.text == "none" else text.encoder),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"""---
+library_name: textok
+tags:
+- image-tokenizer
+- textok
+---
+
+# A 1-D image tokenizer
+
+| | |
+|---|---|
+{table}
+
+```python
+from textok.pipeline import Reconstructor
+
+model = Reconstructor.from_pretrained("THIS_FOLDER_OR_REPOSITORY")
+latents = model.encode(image, "what the image shows")
+picture = model.decode(latents, "what the image shows")[0]
+```
+
+Architecture: TexTok (Zha et al., CVPR 2025, arXiv 2412.05796), implemented by textok.
+"""

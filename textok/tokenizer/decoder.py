@@ -1,0 +1,52 @@
+"""K latent tokens and caption back to the image (TexTok section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from textok.config import TokenizerConfig
+from textok.nn.positions import sincos_grid
+from textok.tokenizer.transformer import TextProjection, Trunk, join
+from textok.types import TextFeatures
+
+
+class Decoder(nn.Module):
+    """[N learned patch queries ; latents ; text] through a ViT, keeping the N outputs."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        width = config.decoder.width
+        self.patch_size = config.patch_size
+        self.queries = nn.Parameter(sincos_grid(config.grid, width))
+        self.embed = nn.Linear(config.channels, width)
+        self.positions = nn.Parameter(torch.randn(config.num_tokens, width) * 0.02)
+        self.text = (
+            TextProjection(config.text_width, config.text_tokens, width)
+            if config.decoder_reads_text
+            else None
+        )
+        self.trunk = Trunk(config.decoder, qk_norm=config.qk_norm)
+        self.head = nn.Linear(width, 3 * config.patch_size**2)
+
+    def forward(
+        self, tokens_BKC: Tensor, text: TextFeatures | None, keep_B: Tensor | None = None
+    ) -> Tensor:
+        """Images (B, 3, H, W) in float32; ``keep_B`` hides all but the first tokens of each image."""
+        batch, count = tokens_BKC.shape[:2]
+        latents_BKD = self.embed(tokens_BKC.to(self.embed.weight.dtype)) + self.positions[:count]
+        latent_keys = None
+        if keep_B is not None:
+            latent_keys = torch.arange(count, device=keep_B.device) < keep_B[:, None]
+        caption = None if self.text is None or text is None else self.text(text)
+        x_BSD, keys_BS = join(
+            self.queries.expand(batch, -1, -1),
+            latents_BKD,
+            caption,
+            latent_keys_BK=latent_keys,
+            text_keys_BT=None if caption is None or text is None else text.mask,
+        )
+        patches = self.head(self.trunk(x_BSD, keys_BS)[:, : self.queries.shape[0]]).float()
+        p, grid = self.patch_size, round(self.queries.shape[0] ** 0.5)
+        return rearrange(patches, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=grid)

@@ -1,0 +1,47 @@
+"""Image and caption to K latent tokens (TexTok section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from textok.config import TokenizerConfig
+from textok.nn.positions import sincos_grid
+from textok.tokenizer.bottleneck import ContinuousBottleneck
+from textok.tokenizer.transformer import TextProjection, Trunk, join
+from textok.types import Latents, TextFeatures
+
+
+class Encoder(nn.Module):
+    """[image patches ; K learned queries ; text] through a ViT, keeping the K outputs."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        width = config.encoder.width
+        self.patch_size = config.patch_size
+        self.embed = nn.Linear(3 * config.patch_size**2, width)
+        self.positions = nn.Parameter(sincos_grid(config.grid, width))
+        self.queries = nn.Parameter(torch.randn(config.num_tokens, width) * 0.02)
+        self.text = (
+            TextProjection(config.text_width, config.text_tokens, width)
+            if config.encoder_reads_text
+            else None
+        )
+        self.trunk = Trunk(config.encoder, qk_norm=config.qk_norm)
+        self.bottleneck = ContinuousBottleneck(width, config.channels, config.bottleneck)
+
+    def forward(self, images_B3HW: Tensor, text: TextFeatures | None) -> Latents:
+        p = self.patch_size
+        pixels = rearrange(images_B3HW, "B c (h p) (w q) -> B (h w) (p q c)", p=p, q=p)
+        patches_BND = self.embed(pixels.to(self.embed.weight.dtype)) + self.positions
+        queries_BKD = self.queries.expand(len(images_B3HW), -1, -1)
+        if self.text is None or text is None:
+            x_BSD, keys_BS = join(patches_BND, queries_BKD, None)
+        else:
+            x_BSD, keys_BS = join(
+                patches_BND, queries_BKD, self.text(text), text_keys_BT=text.mask
+            )
+        x_BSD = self.trunk(x_BSD, keys_BS)
+        first, count = self.positions.shape[0], self.queries.shape[0]
+        return self.bottleneck(x_BSD[:, first : first + count])

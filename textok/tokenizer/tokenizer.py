@@ -1,0 +1,146 @@
+"""The 1-D image tokenizer: encoder, bottleneck and decoder, each with or without the caption.
+
+Legend: B batch, K latent tokens, k <= K of them, C channels, H = W image size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from textok.config import TextConfig, TokenizerConfig
+from textok.tokenizer.decoder import Decoder
+from textok.tokenizer.encoder import Encoder
+from textok.tokenizer.pretrained import (
+    Saved,
+    check_state,
+    push_folder,
+    read_folder,
+    write_folder,
+)
+from textok.types import Latents, TextFeatures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """What a training step needs of one pass."""
+
+    images: Tensor
+    """(B, 3, H, W) float32, not clamped."""
+    latents: Latents
+
+
+class Tokenizer(nn.Module):
+    """TexTok (arXiv 2412.05796), its no-text baseline and the places between them.
+
+    ``text`` names the text encoder whose features the tokenizer was trained on; it travels with
+    the saved model. The tokenizer itself takes features, never captions.
+    """
+
+    def __init__(self, config: TokenizerConfig, *, text: TextConfig | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.text_config = text
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.apply(_init_linear)
+        self.encoder.bottleneck.start_spread(config.initial_logvar)
+
+    def encode(
+        self, images_B3HW: Tensor, text: TextFeatures | None = None, *, num_tokens: int | None = None
+    ) -> Latents:
+        """Images in [-1, 1] to Latents (B, K, C), or to the first ``num_tokens`` of them.
+
+        Raises ValueError if the images are not (B, 3, image_size, image_size) or ``num_tokens``
+        is not in 1..K.
+        """
+        size, limit = self.config.image_size, self.config.num_tokens
+        if images_B3HW.ndim != 4 or images_B3HW.shape[1:] != (3, size, size):
+            raise ValueError(
+                f"images have shape {tuple(images_B3HW.shape)}, this tokenizer takes "
+                f"(B, 3, {size}, {size}) in [-1, 1]"
+            )
+        if num_tokens is not None and not 1 <= num_tokens <= limit:
+            raise ValueError(f"num_tokens is {num_tokens}, this tokenizer has 1 to {limit}")
+        latents = self.encoder(images_B3HW, text)
+        if num_tokens is None or num_tokens == limit:
+            return latents
+        logvar = None if latents.logvar is None else latents.logvar[:, :num_tokens]
+        return Latents(mean=latents.mean[:, :num_tokens], logvar=logvar)
+
+    def decode(self, latents: Latents | Tensor, text: TextFeatures | None = None) -> Tensor:
+        """Latents (their mean) or tokens (B, k, C), k <= K, to images (B, 3, H, W), not clamped."""
+        tokens = latents.mean if isinstance(latents, Latents) else latents
+        limit, channels = self.config.num_tokens, self.config.channels
+        if tokens.ndim != 3 or not 1 <= tokens.shape[1] <= limit or tokens.shape[2] != channels:
+            raise ValueError(
+                f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, 1..{limit}, "
+                f"{channels})"
+            )
+        return self.decoder(tokens, text)
+
+    def forward(
+        self,
+        images_B3HW: Tensor,
+        text: TextFeatures | None = None,
+        *,
+        noise_BKC: Tensor | None = None,
+        keep_B: Tensor | None = None,
+    ) -> Reconstruction:
+        """One training pass: latents drawn at ``noise_BKC`` (their mean without it), then decoded.
+
+        ``keep_B`` (int64) shows the decoder only the first tokens of each image (nested training).
+        """
+        latents = self.encoder(images_B3HW, text)
+        tokens = latents.mean if noise_BKC is None else latents.sample(noise_BKC)
+        return Reconstruction(images=self.decoder(tokens, text, keep_B), latents=latents)
+
+    def draw_keep(self, batch: int, generator: torch.Generator) -> Tensor:
+        """(B,) int64 token counts, uniform over 1..K (nested dropout, Rippel et al. 2014)."""
+        return torch.randint(1, self.config.num_tokens + 1, (batch,), generator=generator)
+
+    def save_pretrained(
+        self, folder: str | Path, *, precision: torch.dtype | None = None
+    ) -> Path:
+        """Write config.json, model.safetensors (in ``precision``) and a model card to ``folder``."""
+        state = self.state_dict()
+        if precision is not None:
+            state = {key: value.to(precision) for key, value in state.items()}
+        saved = Saved(config=self.config, text=self.text_config, state=state)
+        return write_folder(folder, saved)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, image_size: int | None = None) -> Tokenizer:
+        """Load a bundled name, a folder or a hub repository, in float32 and eval mode.
+
+        ``image_size`` other than the saved one interpolates the positions of the patches: a
+        starting point for fine-tuning, not a finished tokenizer. Raises ValueError naming the
+        file, key or setting that does not fit.
+        """
+        saved = read_folder(source, image_size=image_size)
+        tokenizer = cls(saved.config, text=saved.text)
+        check_state(tokenizer.state_dict(), saved.state, where=str(source))
+        tokenizer.load_state_dict(saved.state)
+        return tokenizer.eval()
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Upload to the hub repository ``repo_id``; returns its address."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(folder, repo_id, private=private)
+
+    def set_grad_checkpointing(self, on: bool) -> None:
+        """Recompute the blocks' activations in the backward pass: less memory, more time."""
+        self.encoder.trunk.grad_checkpointing = on
+        self.decoder.trunk.grad_checkpointing = on
+
+
+def _init_linear(module: nn.Module) -> None:
+    """Truncated normal 0.02 weights and zero biases, as in ViT."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,78 @@
+"""The trunk that encoder and decoder share: blocks over [patches ; latents ; text].
+
+Legend: B batch, N patches, K latent tokens, T text tokens, S = N + K + T, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from textok.config import ViTConfig
+from textok.nn.block import Block
+from textok.types import TextFeatures
+
+
+class TextProjection(nn.Module):
+    """Text states to the trunk's width, with positions of their own (TexTok section 3.2)."""
+
+    def __init__(self, text_width: int, text_tokens: int, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(text_width, width)
+        self.positions = nn.Parameter(torch.zeros(text_tokens, width))
+
+    def forward(self, text: TextFeatures) -> Tensor:
+        """(B, T, D_text) to (B, T, D). Raises ValueError if T is beyond the trained positions."""
+        length = text.states.shape[1]
+        if length > self.positions.shape[0]:
+            raise ValueError(
+                f"text has {length} tokens a caption, the tokenizer was built for at most "
+                f"{self.positions.shape[0]}: lower text.max_tokens"
+            )
+        return self.linear(text.states.to(self.linear.weight.dtype)) + self.positions[:length]
+
+
+class Trunk(nn.Module):
+    """Blocks and a last norm over patches, latents and (where there is a caption) text."""
+
+    def __init__(self, config: ViTConfig, *, qk_norm: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, qk_norm=qk_norm) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.grad_checkpointing = False
+
+    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            if self.grad_checkpointing and torch.is_grad_enabled():
+                x_BSD = checkpoint(block, x_BSD, keys_BS, use_reentrant=False)
+            else:
+                x_BSD = block(x_BSD, keys_BS)
+        return self.norm(x_BSD)
+
+
+def join(
+    patches_BND: Tensor,
+    latents_BKD: Tensor,
+    text_BTD: Tensor | None,
+    *,
+    latent_keys_BK: Tensor | None = None,
+    text_keys_BT: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """One sequence (B, S, D) and the mask of what may be attended to, None where that is all."""
+    parts = [patches_BND, latents_BKD]
+    if text_BTD is not None:
+        parts.append(text_BTD)
+    sequence = torch.cat(parts, dim=1)
+    if latent_keys_BK is None and text_keys_BT is None:
+        return sequence, None
+    batch, patches = patches_BND.shape[:2]
+    keys = [torch.ones(batch, patches, dtype=torch.bool, device=sequence.device)]
+    if latent_keys_BK is None:
+        latent_keys_BK = keys[0].new_ones(latents_BKD.shape[:2])
+    keys.append(latent_keys_BK)
+    if text_keys_BT is not None:
+        keys.append(text_keys_BT)
+    return sequence, torch.cat(keys, dim=1)
