@@ -1,0 +1,194 @@
+"""Features of captions on disk: no caption goes through the text encoder twice."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from torch import Tensor
+
+from textok.config.data import TextConfig
+from textok.text.encoder import DTYPES, TextEncoder, load_text_encoder
+from textok.text.folder import find_text_model
+from textok.text.shard import SUFFIX, DamagedShard, Shard, caption_key, write_shard
+from textok.types import TextFeatures
+
+_BATCH = 32
+_SHARD_BYTES = 128 << 20
+
+_log = logging.getLogger(__name__)
+
+
+class FeatureCache:
+    """A text encoder that remembers: ``folder/<fingerprint>/*.safetensors``, one folder an encoder.
+
+    The encoder is loaded when a caption is missing, not before. Several processes may share the
+    folder: shards are written under unique names, all or nothing, and never changed.
+
+    Raises:
+        ValueError: the encoder cannot be found, or the folder cannot be used.
+    """
+
+    def __init__(
+        self, config: TextConfig, folder: Path, *, device: torch.device | str = "cpu"
+    ) -> None:
+        model = find_text_model(config.encoder)
+        self.width = model.width
+        self.fingerprint = model.fingerprint(config)
+        self.folder = folder / self.fingerprint[:16]
+        self._config = config
+        self._device = device
+        self._dtype = DTYPES[config.precision]
+        self._encoder: TextEncoder | None = None
+        self._shards: dict[Path, Shard] = {}
+        self._places: dict[bytes, tuple[Shard, int]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"text.cache: cannot use {self.folder}: {error}") from error
+        self._scan()
+
+    @property
+    def cut(self) -> int:
+        """How many of the captions stored were longer than ``max_tokens``."""
+        return sum(shard.cut for shard in self._shards.values())
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        """Features (B, out_tokens, D) on the CPU; what is missing is encoded and stored."""
+        rows = self._rows(captions)
+        states_BTD = torch.zeros(len(rows), self._config.out_tokens, self.width, dtype=self._dtype)
+        for out_TD, states in zip(states_BTD, rows, strict=True):
+            out_TD[: len(states)] = states
+        real_B = torch.tensor([len(states) for states in rows])
+        mask_BT = torch.arange(states_BTD.shape[1]) < real_B[:, None]
+        return TextFeatures(states=states_BTD, mask=mask_BT)
+
+    def warm(self, captions: Sequence[str], progress: bool = True) -> None:
+        """Encode and store every caption that is not stored yet, then let go of the encoder.
+
+        Batches are cut from the whole list, not from what is missing of it, and stored whole: a
+        warm-up that is interrupted and run again gives the same bits as one that ran through.
+        """
+        self._add(captions, progress=progress)
+        self._encoder = None
+
+    def _rows(self, captions: Sequence[str]) -> list[Tensor]:
+        """The real states (t, D) of each caption."""
+        self._add(captions, progress=False)
+        nothing = torch.zeros(0, self.width, dtype=self._dtype)
+        places = [self._places.get(caption_key(caption)) for caption in captions]
+        try:
+            return [place[0].row(place[1]) if place else nothing for place in places]
+        except DamagedShard as damage:
+            self._set_aside(damage)
+            return self._rows(captions)
+
+    def _add(self, captions: Sequence[str], *, progress: bool) -> None:
+        """Encode what is missing of ``captions`` and store it, also when interrupted."""
+        distinct = {caption for caption in captions if caption.strip()}
+        if not self._missing(distinct):
+            return
+        self._scan()  # another process may have stored them since
+        # Longest first: where memory does not suffice, it shows at once.
+        order = sorted(distinct, key=lambda caption: (-len(caption), caption))
+        parts = (self._missing(order[at : at + _BATCH]) for at in range(0, len(order), _BATCH))
+        batches = [part for part in parts if part]
+        if not batches:
+            return
+        if self._encoder is None:
+            self._encoder = load_text_encoder(self._config, device=self._device)
+        pending = _Pending()
+        try:
+            for batch in _tracked(batches, shown=progress):
+                pending.encode(batch, self._encoder)
+                if pending.bytes >= _SHARD_BYTES:
+                    pending.write(self.folder)
+        finally:
+            pending.write(self.folder)
+            self._scan()
+
+    def _missing(self, captions: Iterable[str]) -> list[str]:
+        return [caption for caption in captions if caption_key(caption) not in self._places]
+
+    def _scan(self) -> None:
+        """Open the shards that are new in the folder."""
+        for path in sorted(self.folder.glob("*" + SUFFIX)):
+            if path in self._shards:
+                continue
+            try:
+                shard = Shard(path, width=self.width, dtype=self._dtype)
+            except DamagedShard as damage:
+                self._set_aside(damage)
+                continue
+            self._shards[path] = shard
+            for row, key in enumerate(shard.keys):
+                self._places.setdefault(key, (shard, row))
+
+    def _set_aside(self, damage: DamagedShard) -> None:
+        """Rename a damaged shard and forget its captions."""
+        aside = damage.path.with_suffix(SUFFIX + ".bad")
+        _log.warning("text.cache: %s; kept as %s, its captions are encoded again", damage, aside)
+        try:
+            os.replace(damage.path, aside)
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError as error:
+            raise ValueError(f"text.cache: {damage}, and cannot be renamed: {error}") from error
+        self._shards.pop(damage.path, None)
+        self._places = {
+            key: place for key, place in self._places.items() if place[0].path != damage.path
+        }
+
+
+class _Pending:
+    """Features that are encoded and not yet written."""
+
+    def __init__(self) -> None:
+        self._states: dict[bytes, Tensor] = {}
+        self._cut = 0
+        self.bytes = 0
+
+    def encode(self, captions: Sequence[str], encoder: TextEncoder) -> None:
+        cut = encoder.cut
+        features = encoder(captions).to("cpu")
+        for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
+            real_TD = states[mask]
+            self._states[caption_key(caption)] = real_TD
+            self.bytes += real_TD.nbytes
+        self._cut += encoder.cut - cut
+
+    def write(self, folder: Path) -> None:
+        if self._states:
+            write_shard(folder, states=self._states, cut=self._cut)
+        self._states, self._cut, self.bytes = {}, 0, 0
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def _tracked(batches: Sequence[list[str]], *, shown: bool) -> Iterator[list[str]]:
+    """The batches, with a progress bar that counts captions."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown
+    ) as bar:
+        task = bar.add_task("text features", total=sum(map(len, batches)))
+        for batch in batches:
+            yield batch
+            bar.advance(task, len(batch))

@@ -1,0 +1,181 @@
+"""Frozen text encoders: T5, CLIP's text tower and BERT behind one call."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from textok.config.check import require
+from textok.config.data import TextConfig
+from textok.text.folder import ModelType, TextModelFolder, find_text_model
+from textok.text.pool import pool_states
+from textok.types import TextFeatures
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json")
+
+Tokenizer = Callable[..., Mapping[str, list[list[int]]]]
+
+
+class TextEncoder(Protocol):
+    """Captions in, padded frozen states out."""
+
+    @property
+    def width(self) -> int:
+        """D of the states."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A name of everything the features depend on, apart from the caption."""
+
+    @property
+    def cut(self) -> int:
+        """How many captions were longer than ``max_tokens`` so far."""
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        """Encode B captions to (B, out_tokens, D); a blank caption is a row without real tokens."""
+
+
+class FrozenTextEncoder:
+    """A transformers model whose last hidden states, all of them, are the features.
+
+    Special tokens count as tokens. Padding is masked, so that a caption's features do not depend
+    on its batch beyond rounding. States of padding are zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        tokenizer: Tokenizer,
+        folder: TextModelFolder,
+        config: TextConfig,
+    ) -> None:
+        self.width = folder.width
+        self.fingerprint = folder.fingerprint(config)
+        self.cut = 0
+        self._model = model.requires_grad_(False).train(False)
+        self._device = next(model.parameters()).device
+        self._tokenizer = tokenizer
+        self._limit = min(config.max_tokens, folder.positions or config.max_tokens)
+        self._config = config
+
+    @torch.no_grad()
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        shape, dtype = (len(captions), self._config.out_tokens), DTYPES[self._config.precision]
+        states_BTD = torch.zeros(*shape, self.width, device=self._device, dtype=dtype)
+        mask_BT = torch.zeros(shape, device=self._device, dtype=torch.bool)
+        rows = [row for row, caption in enumerate(captions) if caption.strip()]
+        if rows:
+            states, mask = self._encode([captions[row] for row in rows])
+            states_BTD[rows, : states.shape[1]] = states.to(dtype)
+            mask_BT[rows, : mask.shape[1]] = mask
+        return TextFeatures(states=states_BTD, mask=mask_BT)
+
+    def _encode(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """States (B, t, D), zero at padding, and mask (B, t) of captions that are not blank."""
+        ids_BT, mask_BT = self._tokenize(captions)
+        states = self._model(input_ids=ids_BT, attention_mask=mask_BT.long()).last_hidden_state
+        if self._config.pool:
+            return pool_states(states, mask_BT, self._config.pool)
+        return states.masked_fill(~mask_BT[..., None], 0), mask_BT
+
+    def _tokenize(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """Token ids (B, t) and mask (B, t), t the longest of these captions."""
+        whole = self._tokenizer(captions, verbose=False)["input_ids"]
+        kept = self._tokenizer(captions, truncation=True, max_length=self._limit)["input_ids"]
+        self.cut += sum(len(a) > len(b) for a, b in zip(whole, kept, strict=True))
+        ids = [torch.tensor(row, device=self._device) for row in kept]
+        # Whatever stands at the padding is masked: no pad token is asked of the tokenizer.
+        ids_BT = pad_sequence(ids, batch_first=True)
+        mask_BT = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True).bool()
+        return ids_BT, mask_BT
+
+
+def load_text_encoder(
+    config: TextConfig, *, device: torch.device | str = "cpu"
+) -> FrozenTextEncoder:
+    """Load the encoder that ``config.encoder`` names.
+
+    Raises:
+        ValueError: it cannot be found, is of an unknown type, or its files are damaged.
+    """
+    folder = find_text_model(config.encoder)
+    try:
+        with _quiet():
+            model, tokenizer = (
+                _load_model(folder, DTYPES[config.precision]),
+                _load_tokenizer(folder),
+            )
+    # What foreign readers raise about a foreign file has no common type.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"text.encoder: cannot load {folder.path}: {reason}") from error
+    return FrozenTextEncoder(
+        model=model.to(device), tokenizer=tokenizer, folder=folder, config=config
+    )
+
+
+def _load_tokenizer(folder: TextModelFolder) -> Tokenizer:
+    import transformers
+
+    names = [name for name in _VOCABULARIES if (folder.path / name).is_file()]
+    # Without this, transformers makes up a tokenizer that knows no word.
+    require(names != [], f"it has no tokenizer, none of {', '.join(_VOCABULARIES)}")
+    require(
+        names != ["spiece.model"] or importlib.util.find_spec("sentencepiece") is not None,
+        "its tokenizer needs a package: pip install sentencepiece protobuf",
+    )
+    load: Callable[..., Tokenizer] = transformers.AutoTokenizer.from_pretrained
+    return load(folder.path, local_files_only=True)
+
+
+def _load_model(folder: TextModelFolder, dtype: torch.dtype) -> nn.Module:
+    load = _loader(folder.model_type)
+    model: nn.Module
+    info: dict[str, list[str]]
+    model, info = load(folder.path, dtype=dtype, local_files_only=True, output_loading_info=True)
+    missing = sorted(info["missing_keys"])
+    require(not missing, f"the weights lack {len(missing)} tensors: {', '.join(missing[:3])}")
+    return model
+
+
+def _loader(model_type: ModelType) -> Callable[..., Any]:
+    import transformers
+
+    match model_type:
+        case "t5":
+            return transformers.T5EncoderModel.from_pretrained
+        case "mt5":
+            return transformers.MT5EncoderModel.from_pretrained
+        case "umt5":
+            return transformers.UMT5EncoderModel.from_pretrained
+        case "clip" | "clip_text_model":
+            return transformers.CLIPTextModel.from_pretrained
+        case "bert":
+            return partial(transformers.BertModel.from_pretrained, add_pooling_layer=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting the heads we leave out; its settings come back after."""
+    import transformers
+
+    settings: Any = transformers.utils.logging
+    verbosity, bar = settings.get_verbosity(), settings.is_progress_bar_enabled()
+    settings.set_verbosity_error()
+    settings.disable_progress_bar()
+    try:
+        yield
+    finally:
+        settings.set_verbosity(verbosity)
+        if bar:
+            settings.enable_progress_bar()

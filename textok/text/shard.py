@@ -1,0 +1,99 @@
+"""One file of features: the real states of many captions, end to end, with their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+SUFFIX = ".safetensors"
+
+
+class DamagedShard(Exception):
+    """A shard whose bytes are not those that were written."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+        self.path = path
+
+
+def caption_key(caption: str) -> bytes:
+    """The name of a caption in a shard: its SHA-1, 20 bytes."""
+    return hashlib.sha1(caption.encode(), usedforsecurity=False).digest()
+
+
+class Shard:
+    """Features of captions in one file, mapped into memory and read row by row.
+
+    Tensors: ``states`` (sum of t, D), ``ends`` (R,) where each caption's states end, ``keys``
+    (R, 20) uint8, ``checks`` (R,) CRC-32 of each caption's states. A row is checked when it is
+    first read, so that opening a shard does not read its states.
+
+    Raises:
+        DamagedShard: the file is not such a shard of width ``width`` and numbers ``dtype``.
+    """
+
+    def __init__(self, path: Path, *, width: int, dtype: torch.dtype) -> None:
+        self.path = path
+        try:
+            with safe_open(path, "pt") as file:
+                self._states = file.get_tensor("states")
+                ends, checks, keys = (file.get_tensor(k) for k in ("ends", "checks", "keys"))
+                self.cut = int(file.metadata()["cut"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise DamagedShard(path, error) from error
+        self._ends: list[int] = [0, *ends.tolist()]
+        self._checks: list[int] = checks.tolist()
+        self.keys = [key.tobytes() for key in keys.numpy()]
+        total, rows = len(self._states), len(self.keys)
+        if (
+            self._states.shape != (total, width)
+            or self._states.dtype != dtype
+            or (len(self._checks), len(self._ends)) != (rows, rows + 1)
+            or self._ends != sorted(self._ends)
+            or self._ends[-1] != total
+        ):
+            raise DamagedShard(path, "its parts do not fit together")
+        self._read = bytearray(rows)
+
+    def row(self, row: int) -> Tensor:
+        """States (t, D) of one caption, a view of the file."""
+        states: Tensor = self._states[self._ends[row] : self._ends[row + 1]]
+        if not self._read[row]:
+            if _check(states) != self._checks[row]:
+                raise DamagedShard(self.path, f"the checksum of row {row} is wrong")
+            self._read[row] = 1
+        return states
+
+
+def write_shard(folder: Path, *, states: Mapping[bytes, Tensor], cut: int) -> Path:
+    """Write the (t, D) states of each key under a name no other writer uses, all or nothing."""
+    tensors = {
+        "states": torch.cat(list(states.values())),
+        "ends": torch.tensor([len(rows) for rows in states.values()]).cumsum(0),
+        "checks": torch.tensor([_check(rows) for rows in states.values()]),
+        "keys": torch.frombuffer(bytearray(b"".join(states)), dtype=torch.uint8).reshape(-1, 20),
+    }
+    path = folder / (uuid.uuid4().hex + SUFFIX)
+    temporary = path.with_suffix(".part")
+    try:
+        save_file(tensors, temporary, metadata={"cut": str(cut)})
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ValueError(f"text.cache: cannot write features to {folder}: {error}") from error
+    return path
+
+
+def _check(states: Tensor) -> int:
+    return zlib.crc32(states.contiguous().view(torch.uint8).numpy().data)
