@@ -1,0 +1,169 @@
+"""Perceptual distances: modules (x, y) -> scalar for images (B,3,H,W) in [-1, 1].
+
+y is the target and gets no gradient. The networks are frozen, stay in eval mode, and run in float32
+also under autocast: distances of nearly equal features do not survive bfloat16.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textok.nn.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+
+CONVNEXT_SMALL = "facebook/convnext-small-224"
+
+
+class PerceptualLoss(nn.Module):
+    """What they share: float32 without autocast, no gradient into the target, eval mode."""
+
+    def forward(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        """Return the mean distance over the batch, a float32 scalar."""
+        with torch.autocast(x_B3HW.device.type, enabled=False):
+            return self.distance(x_B3HW.float(), y_B3HW.detach().float())
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        """Return the distance as a scalar; both images are float32."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> PerceptualLoss:
+        """Stay in eval mode: a loss with dropout would not be one function."""
+        super().train(False)
+        return self
+
+
+class NoPerceptualLoss(PerceptualLoss):
+    """Zero."""
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        return x_B3HW.new_zeros(())
+
+
+class EffLitePerceptual(PerceptualLoss):
+    """Distance of EfficientNet-Lite0 feature maps at the images' own resolution.
+
+    LPIPS (arXiv 1801.03924, eq. 1) with uniform weights, averaged over stages: the squared distance
+    of feature vectors normalised to unit length over channels, averaged over positions. In [0, 4].
+
+    Args:
+        network: frozen EfficientNet-Lite0.
+        stages: which stage outputs to compare; by default the last one at each resolution.
+    """
+
+    def __init__(
+        self, network: EfficientNetLite0, *, stages: tuple[int, ...] = (0, 1, 2, 4, 6)
+    ) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.stages = stages
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        x_maps = self._unit_maps(x_B3HW)
+        with torch.no_grad():
+            y_maps = self._unit_maps(y_B3HW)
+        gaps = [(x - y).square().sum(dim=1).mean() for x, y in zip(x_maps, y_maps, strict=True)]
+        return torch.stack(gaps).mean()
+
+    def _unit_maps(self, images: Tensor) -> list[Tensor]:
+        maps = self.network.features(images, count=max(self.stages) + 1)
+        return [F.normalize(maps[stage], dim=1) for stage in self.stages]
+
+
+class LPIPSPerceptual(PerceptualLoss):
+    """LPIPS with VGG16 (arXiv 1801.03924): torchvision's weights, the authors' linear layers.
+
+    Raises ValueError when the extra `textok[fid]` or the VGG16 weights are missing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for package in ("torchvision", "torchmetrics"):
+            if importlib.util.find_spec(package) is None:
+                raise ValueError(
+                    f"lpips_vgg needs {package}: pip install 'textok[fid]', "
+                    "or choose efficientnet_lite0"
+                )
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+        try:
+            self.network = LearnedPerceptualImagePatchSimilarity(net_type="vgg").net
+        except OSError as error:
+            raise ValueError(
+                f"lpips_vgg: cannot get the VGG16 weights ({error}); copy vgg16-397923af.pth to "
+                f"{Path(torch.hub.get_dir()) / 'checkpoints'}"
+            ) from error
+        self.network.requires_grad_(False)
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        distances: Tensor = self.network(x_B3HW, y_B3HW)
+        return distances.mean()
+
+
+class ConvNeXtLogits(PerceptualLoss):
+    """Mean squared error of the 1000 ConvNeXt logits at 224 px, the perceptual loss of TiTok.
+
+    Args:
+        path: folder or hub name of a ConvNeXt classifier in the transformers format.
+
+    Raises ValueError when it cannot be loaded.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, path: str = CONVNEXT_SMALL) -> None:
+        super().__init__()
+        from transformers import ConvNextForImageClassification
+
+        try:
+            self.network = ConvNextForImageClassification.from_pretrained(path)
+        except OSError as error:
+            raise ValueError(
+                f"convnext: cannot load {path!r}; give the folder of a downloaded copy of "
+                f"{CONVNEXT_SMALL}"
+            ) from error
+        self.network.requires_grad_(False)
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean[:, None, None], persistent=False)
+        self.register_buffer("std", std[:, None, None], persistent=False)
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        x_logits = self._logits(x_B3HW)
+        with torch.no_grad():
+            y_logits = self._logits(y_B3HW)
+        return F.mse_loss(x_logits, y_logits)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        images = F.interpolate(images, (224, 224), mode="bilinear", antialias=True)
+        logits: Tensor = self.network(((images + 1) / 2 - self.mean) / self.std).logits
+        return logits
+
+
+def perceptual_loss(name: str, *, path: str | None = None) -> PerceptualLoss:
+    """Return the perceptual loss called `name`.
+
+    Args:
+        name: "efficientnet_lite0", "lpips_vgg", "convnext" or "none".
+        path: weights to use instead of the default ones: a file for efficientnet_lite0, a folder or
+            hub name for convnext; the others take none.
+
+    Raises ValueError for another name, a path where none is taken, or missing weights.
+    """
+    if path and name in ("lpips_vgg", "none"):
+        raise ValueError(f"perceptual loss {name!r} takes no path: remove {path!r}")
+    match name:
+        case "efficientnet_lite0":
+            return EffLitePerceptual(load_efficientnet_lite0(Path(path) if path else None))
+        case "lpips_vgg":
+            return LPIPSPerceptual()
+        case "convnext":
+            return ConvNeXtLogits(path or CONVNEXT_SMALL)
+        case "none":
+            return NoPerceptualLoss()
+    raise ValueError(
+        f"perceptual loss {name!r}: choose efficientnet_lite0, lpips_vgg, convnext or none"
+    )
