@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.conftest import encoded, noise, write_tar
+from textok.config import DataConfig
+from textok.data import CaptionedImages, open_captioned_images, tar_index
+
+
+def opened(path: Path | str, **options: object) -> CaptionedImages:
+    return open_captioned_images(DataConfig(path=str(path), **options), image_size=8)
+
+
+def shard(path: Path, first: int) -> Path:
+    """Two samples as img2dataset writes them."""
+    members: list[tuple[str, bytes | str]] = []
+    for number in (first, first + 1):
+        facts = {"caption": f"number {number}", "width": number, "exif": {"a": 1}}
+        members += [
+            (f"{number:05d}.jpg", encoded(10 * number, kind="JPEG")),
+            (f"{number:05d}.txt", f"number {number}"),
+            (f"{number:05d}.json", json.dumps(facts)),
+            (f"{number:05d}.cls", str(number % 2)),
+        ]
+    return write_tar(path, members)
+
+
+def test_images_captions_labels_and_fields_are_found(tmp_path: Path) -> None:
+    shard(tmp_path / "00000.tar", 0)
+    shard(tmp_path / "00001.tar", 2)
+    images = opened(tmp_path)
+    assert [(r.key, r.captions, r.label) for r in images.records] == [
+        ("00000/00000", ("number 0",), "0"),
+        ("00000/00001", ("number 1",), "1"),
+        ("00001/00002", ("number 2",), "0"),
+        ("00001/00003", ("number 3",), "1"),
+    ]
+    assert images.classes == ["0", "1"]
+    for number in (3, 0, 2):  # at random
+        assert np.abs(images.read(number).astype(int) - 10 * number).max() <= 1
+    assert [r.key for r in opened(tmp_path, where="width=2").records] == ["00001/00002"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["s-{00..01}.tar", "s-{00,01}.tar", "s-0[01].tar", "?-*0[01].tar"]
+)
+def test_patterns(tmp_path: Path, pattern: str) -> None:
+    for number in range(3):
+        shard(tmp_path / f"s-{number:02d}.tar", 2 * number)
+    names = [record.file.name for record in opened(tmp_path / pattern).records]
+    assert names == ["s-00.tar", "s-00.tar", "s-01.tar", "s-01.tar"]
+    assert len(opened(tmp_path / "s-02.tar")) == 2
+
+
+def test_bad_patterns_say_which_file_is_missing(tmp_path: Path) -> None:
+    shard(tmp_path / "0.tar", 0)
+    for pattern, message in {
+        "{0..3}.tar": "1.tar is no .tar file",
+        "x*.tar": "matches no file",
+        "0.tar.gz": "unpack to .tar first",
+        "9.tar": "9.tar is no .tar file",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            opened(tmp_path / pattern)
+
+
+def test_captions_of_txt_go_before_those_of_json(tmp_path: Path) -> None:
+    write_tar(
+        tmp_path / "a.tar",
+        [
+            ("./x/1.webp", encoded(0, kind="WEBP")),
+            ("./x/1.json", '{"captions": ["one", "two"]}'),
+            ("2.json", "damaged"),
+            ("2.PNG", encoded(0)),
+            ("3.png", encoded(0)),
+            ("3.txt", "a line\nanother"),
+            ("3.json", '{"caption": "unused"}'),
+            ("3.seg.png", encoded(0)),
+        ],
+    )
+    images = opened(tmp_path / "a.tar")
+    assert {r.key: r.captions for r in images.records} == {
+        "a/x/1": ("one", "two"),
+        "a/2": (),
+        "a/3": ("a line", "another"),
+    }
+
+
+def test_duplicates_and_captions_without_image_are_listed(tmp_path: Path) -> None:
+    write_tar(
+        tmp_path / "a.tar",
+        [
+            ("1.png", encoded(10)),
+            ("1.txt", "first"),
+            ("2.txt", "alone"),
+            ("1.png", encoded(20)),
+            ("1.txt", "second"),
+        ],
+    )
+    images = opened(tmp_path, max_bad_share=0.5)
+    assert images.records[0].captions == ("first",) and (images.read(0) == 10).all()
+    assert images.report.duplicates == ["a/1"]
+    assert images.report.missing == {"a/2": "only its caption is there"}
+
+
+@pytest.mark.parametrize("cut", ["data", "header", "members"])
+def test_a_truncated_shard_is_read_up_to_the_cut_and_listed(tmp_path: Path, cut: str) -> None:
+    path = write_tar(tmp_path / "a.tar", [(f"{i}.png", noise()) for i in range(3)])
+    block = 512 + -(-len(noise()) // 512) * 512
+    data = path.read_bytes()
+    end = {"data": 2 * block + 5000, "header": 2 * block + 100, "members": 2 * block}[cut]
+    path.write_bytes(data[:end])
+    images = opened(path)
+    assert [record.key for record in images.records] == ["a/0", "a/1"]
+    assert images.report.truncated == ["a.tar"]
+    assert images.read(1).shape == (8, 8, 3)
+    path.write_bytes(data)
+    assert opened(path).report.truncated == [] and len(opened(path)) == 3
+
+
+def test_a_shard_that_is_no_tar_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(noise())
+    with pytest.raises(ValueError, match="no image that can be read"):
+        opened(tmp_path)
+
+
+def test_the_index_is_kept_until_the_shard_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shard(tmp_path / "a.tar", 0)
+    scanned: list[str] = []
+    scan = tar_index.scan
+    monkeypatch.setattr(tar_index, "scan", lambda p: (scanned.append(p.name), scan(p))[1])
+    first = opened(path)
+    assert opened(path).records == first.records and scanned == ["a.tar"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json"]
+
+    (tmp_path / "a.tar.index.json").write_text('{"stamp"')  # damaged: made anew
+    assert opened(path).records == first.records and len(scanned) == 2
+    os.utime(shard(path, 5), (1, 1))
+    assert opened(path).records[0].key == "a/00005" and len(scanned) == 3
+
+
+def test_the_index_of_a_read_only_folder_goes_to_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = shard(tmp_path / "a.tar", 0)
+    (tmp_path / "a.tar.index.json").mkdir()  # a place that cannot be written, even by root
+    records = opened(path).records
+    stored = list((tmp_path / "cache" / "textok" / "shards").iterdir())
+    assert len(stored) == 1 and stored[0].name.endswith("-a.tar.index.json")
+    monkeypatch.setattr(tar_index, "scan", lambda shard: pytest.fail("scanned again"))
+    assert opened(path).records == records
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json", "cache"]

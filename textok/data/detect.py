@@ -1,0 +1,74 @@
+"""Which convention a path follows; every choice is explicit, a mixture is refused."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from textok.config.data import DataConfig
+from textok.data.folder import TABLES, find_files, is_image, read_sidecars, read_table
+from textok.data.records import Entry, Report
+from textok.data.shards import find_shards, read_shards
+
+SPLITS = ("train", "val", "validation", "test")
+
+
+def find_entries(config: DataConfig, report: Report) -> Iterable[Entry]:
+    """The records of ``config.path`` by the first rule that fits.
+
+    1. A pattern (``{000..009}``, ``*``) or a ``.tar`` file: tar shards.
+    2. A folder, or its sub-folder ``config.split`` where there is one, with
+       a. tar files: shards, b. one of ``TABLES``: that table, c. images: sidecar texts.
+
+    Raises:
+        ValueError: nothing at the path, no images, or more than one of a, b, c.
+    """
+    if not config.path:
+        raise ValueError("data.path is empty: give a folder of images or tar shards")
+    if "://" in config.path:
+        raise ValueError(f"data.path {config.path}: copy the data to a local folder first")
+    path = Path(config.path).expanduser()
+    if path.name.endswith((".tar.gz", ".tgz")):
+        raise ValueError(f"data.path {path}: unpack to .tar first; shards are read at random")
+    if not path.is_dir() and (path.suffix == ".tar" or _is_pattern(config.path)):
+        return read_shards(find_shards(str(path)), report)
+    if not path.is_dir():
+        what = "is a file, not a folder or .tar" if path.exists() else "does not exist"
+        raise ValueError(f"data.path {path} {what}")
+    return _folder_entries(_split_folder(path, config.split), report)
+
+
+def _split_folder(path: Path, split: str) -> Path:
+    if not split or (path / split).is_dir():
+        return path / split
+    others = [name for name in SPLITS if (path / name).is_dir()]
+    if others:
+        raise ValueError(
+            f"{path} has no sub-folder '{split}'; data.split can be {', '.join(others)}"
+        )
+    return path
+
+
+def _folder_entries(root: Path, report: Report) -> Iterable[Entry]:
+    shards = sorted(root.glob("*.tar"))
+    tables = [root / name for name in TABLES if (root / name).is_file()]
+    if len(tables) + bool(shards) > 1:
+        names = [file.name for file in (*shards[:1], *tables)]
+        raise ValueError(f"{root} has {' and '.join(names)}; keep one of them")
+    if shards:
+        return read_shards(shards, report)
+    found = find_files(root)
+    images = [name for name in found if is_image(name)]
+    if tables:
+        return read_table(root, tables[0], images, report)
+    deeper = [name for name in found if not is_image(name)]
+    if deeper:
+        raise ValueError(f"{root} has its {deeper[0]} in a sub-folder; give that as data.path")
+    if not images:
+        raise ValueError(f"{root} has no images, no .tar shards and none of {', '.join(TABLES)}")
+    return read_sidecars(root, images)
+
+
+def _is_pattern(path: str) -> bool:
+    return "{" in path or glob.has_magic(path)

@@ -1,0 +1,100 @@
+"""Captioned images at random access, whatever convention they are stored by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textok.config.data import DataConfig
+from textok.data.detect import find_entries
+from textok.data.pixels import CENTER, decode, pil_to_square
+from textok.data.records import Record, Report
+from textok.data.where import keep_records
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedImages:
+    """The images of one split, in a fixed order."""
+
+    config: DataConfig
+    image_size: int
+    records: list[Record]
+    classes: list[str]
+    """The distinct labels, sorted; the number of a label is its place here."""
+    report: Report
+    """What was left out so far."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(
+        self, index: int, *, crop: tuple[float, float] = CENTER, flip: bool = False
+    ) -> NDArray[np.uint8]:
+        """Pixels (image_size, image_size, 3) of one image, cut at ``crop``, mirrored by ``flip``.
+
+        Raises:
+            BadImageError: damaged, truncated or refused.
+            OSError: the file is gone.
+        """
+        image = decode(self.records[index].read_bytes(), size=self.image_size)
+        pixels = pil_to_square(image, self.image_size, crop)
+        return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
+
+    def number(self, record: Record) -> int:
+        """The place of a record's label in ``classes``; -1 without a label."""
+        return -1 if record.label is None else self._numbers[record.label]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {label: place for place, label in enumerate(self.classes)}
+
+    def note_bad(self, bad: Mapping[str, str]) -> None:
+        """Count files that could not be read (key: reason).
+
+        Raises:
+            BadFilesError: more than ``data.max_bad_share`` of the files are bad by now.
+        """
+        if bad:
+            self.report.bad.update(bad)
+            self.report.check_share(self.config.max_bad_share)
+
+
+def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedImages:
+    """List the images and captions of a folder or of tar shards, by the rules of docs/data.md.
+
+    Raises:
+        ValueError: nothing there, a mixture of conventions, or a ``where`` that fits nothing.
+        BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
+    """
+    report = Report()
+    kept = keep_records(find_entries(config, report), config.where, report)
+    records = _first_of_each_key(kept, report)
+    report.images = len(records)
+    report.without_caption = sum(not record.captions for record in records)
+    report.check_share(config.max_bad_share)
+    if not records:
+        raise ValueError(f"data.path {config.path}: no image that can be read")
+    return CaptionedImages(
+        config=config,
+        image_size=image_size,
+        records=records,
+        classes=_sorted_labels({record.label for record in records if record.label is not None}),
+        report=report,
+    )
+
+
+def _first_of_each_key(records: Iterable[Record], report: Report) -> list[Record]:
+    first: dict[str, Record] = {}
+    for record in records:
+        if first.setdefault(record.key, record) is not record:
+            report.duplicates.append(record.key)
+    return list(first.values())
+
+
+def _sorted_labels(labels: set[str]) -> list[str]:
+    """By number where all labels are numbers, else by name."""
+    return sorted(labels, key=int if all(label.isdecimal() for label in labels) else None)

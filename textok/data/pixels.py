@@ -1,0 +1,112 @@
+"""Between encoded bytes, pictures, pixel arrays and the tensors that models see."""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from torch import Tensor
+
+MAX_PIXELS = 100_000_000
+"""A picture with more pixels to decode is refused; 300 MB as RGB."""
+
+CENTER = (0.5, 0.5)
+
+# Opened by their own class: Image.open would apply a limit that only a process-wide flag changes.
+_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"RIFF": WebPImagePlugin.WebPImageFile,
+    b"GIF8": GifImagePlugin.GifImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+    b"II*\x00": TiffImagePlugin.TiffImageFile,
+    b"MM\x00*": TiffImagePlugin.TiffImageFile,
+}
+
+
+class BadImageError(ValueError):
+    """Bytes that are no complete picture, or a picture that is refused."""
+
+
+def decode(data: bytes, *, size: int) -> Image.Image:
+    """Decode a picture to 8-bit RGB, upright, with transparent parts white.
+
+    The first frame of an animation; 16 bits are scaled to 8. A JPEG far larger than ``size``
+    pixels is decoded at a half, a quarter or an eighth of its resolution, never below 2 ``size``.
+
+    Raises:
+        BadImageError: damaged or truncated, no known format, or over ``MAX_PIXELS``.
+    """
+    reader = next((r for magic, r in _READERS.items() if data.startswith(magic)), None)
+    if reader is None:
+        raise BadImageError("no known image format" if data else "empty file")
+    try:
+        image = reader(BytesIO(data))
+        image.draft(None, (2 * size, 2 * size))
+        if math.prod(image.size) > MAX_PIXELS:
+            width, height = image.size
+            raise BadImageError(f"{width} x {height} pixels, over the limit of {MAX_PIXELS:,}")
+        return _to_rgb(ImageOps.exif_transpose(image))
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise BadImageError(str(error) or type(error).__name__) from error
+
+
+def pil_to_square(
+    image: Image.Image, size: int, crop: tuple[float, float] = CENTER
+) -> NDArray[np.uint8]:
+    """Cut the largest square and resize it to ``size`` (Lanczos): uint8 (H, W, 3).
+
+    ``crop`` places the square along the width and the height, from 0 to 1. Other modes than RGB
+    are converted as by :func:`decode`; smaller pictures are enlarged.
+    """
+    image = _to_rgb(image)
+    side = min(image.size)
+    left, top = (round((length - side) * at) for length, at in zip(image.size, crop, strict=True))
+    box = (left, top, left + side, top + side)
+    square = image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    return np.array(square)
+
+
+def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Pixels uint8 (..., H, W, 3) to float32 (..., 3, H, W) in [-1, 1]."""
+    channels_first = rearrange(torch.as_tensor(pixels), "... h w c -> ... c h w").contiguous()
+    return channels_first.to(torch.float32).div_(127.5).sub_(1)
+
+
+def to_pil(image_3HW: Tensor) -> Image.Image:
+    """A tensor (3, H, W) in [-1, 1] to a picture; values are clamped, then rounded."""
+    scaled = ((image_3HW.detach().float().clamp(-1, 1) + 1) * 127.5).round()
+    pixels = rearrange(scaled.to(torch.uint8).cpu(), "c h w -> h w c")
+    return Image.fromarray(pixels.contiguous().numpy())
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode == "F":
+        raise BadImageError("floating-point pixels have no defined range")
+    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip at 255
+        values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    return image.convert("RGB")

@@ -1,0 +1,65 @@
+"""WebDataset tar shards, read at random through an index of their members."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from textok.data.records import Entry, Record, Report
+from textok.data.tar_index import read_index
+
+
+def find_shards(pattern: str) -> list[Path]:
+    """The shards of ``data-{000..009}.tar``, of a glob, or of one path to a ``.tar``.
+
+    Raises:
+        ValueError: a shard of a brace range is missing, a glob matches none, or no ``.tar``.
+    """
+    shards: list[Path] = []
+    for name in _expand_braces(pattern):
+        path = Path(name)
+        shards += sorted(path.parent.glob(path.name)) if glob.has_magic(name) else [path]
+    if not shards:
+        raise ValueError(f"data.path {pattern} matches no file; check the pattern")
+    for shard in shards:
+        if shard.suffix != ".tar" or not shard.is_file():
+            raise ValueError(f"data.path {pattern}: {shard} is no .tar file; check the pattern")
+    return shards
+
+
+def read_shards(shards: list[Path], report: Report) -> Iterator[Entry]:
+    """One record for each image of the shards; its key is SHARD/KEY."""
+    base = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
+    for shard in shards:
+        name = shard.absolute().relative_to(base).with_suffix("").as_posix()
+        index = read_index(shard)
+        if not index.complete:
+            report.truncated.append(shard.name)
+        report.duplicates += [f"{name}/{key}" for key in index.duplicates]
+        for member in index.members:
+            key = f"{name}/{member.key}"
+            if member.span is None:
+                report.missing[key] = "only its caption is there"
+                continue
+            record = Record(
+                key=key, captions=member.captions, label=member.label, file=shard, span=member.span
+            )
+            yield record, member.fields
+
+
+def _expand_braces(pattern: str) -> list[str]:
+    """``a{1..3}`` and ``{a,b}`` as a shell expands them; leading zeros are kept."""
+    found = re.search(r"\{([^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    span = re.fullmatch(r"(\d+)\.\.(\d+)", found[1])
+    if span is None:
+        inner = found[1].split(",")
+    else:
+        first, last = span.groups()
+        inner = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    return [text for part in inner for text in _expand_braces(head + part + tail)]
