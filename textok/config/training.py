@@ -40,6 +40,8 @@ class LossConfig:
     l1: float = 0.0
     perceptual: float = 0.1
     perceptual_net: Literal["efficientnet_lite0", "lpips_vgg", "convnext"] = "efficientnet_lite0"
+    perceptual_start: int = 0
+    """First optimiser step at which the perceptual loss is heard: steps without it are cheaper."""
     perceptual_path: str = ""
     """Folder or hub name of the perceptual network's weights, where the network takes one."""
     kl: float = 1e-6
@@ -47,7 +49,7 @@ class LossConfig:
     gan: GanConfig = field(default_factory=GanConfig)
 
     def __post_init__(self) -> None:
-        for name in ("l2", "l1", "perceptual", "kl"):
+        for name in ("l2", "l1", "perceptual", "perceptual_start", "kl"):
             require_range(f"loss.{name}", getattr(self, name), 0)
         require(
             self.l2 + self.l1 + self.perceptual > 0,

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textok.nn.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+from textok.nn.feature_distance import feature_distance, lite0_maps
 
 CONVNEXT_SMALL = "facebook/convnext-small-224"
 
@@ -44,33 +45,20 @@ class NoPerceptualLoss(PerceptualLoss):
 
 
 class EffLitePerceptual(PerceptualLoss):
-    """Distance of EfficientNet-Lite0 feature maps at the images' own resolution.
+    """Distance of EfficientNet-Lite0 feature maps at the images' own resolution, in [0, 4].
 
-    LPIPS (arXiv 1801.03924, eq. 1) with uniform weights, averaged over stages: the squared distance
-    of feature vectors normalised to unit length over channels, averaged over positions. In [0, 4].
-
-    Args:
-        network: frozen EfficientNet-Lite0.
-        stages: which stage outputs to compare; by default the last one at each resolution.
+    The mean over images of ``feature_distance`` over ``LITE0_STAGES``.
     """
 
-    def __init__(
-        self, network: EfficientNetLite0, *, stages: tuple[int, ...] = (0, 1, 2, 4, 6)
-    ) -> None:
+    def __init__(self, network: EfficientNetLite0) -> None:
         super().__init__()
         self.network = network.requires_grad_(False)
-        self.stages = stages
 
     def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
-        x_maps = self._unit_maps(x_B3HW)
+        x_maps = lite0_maps(self.network, x_B3HW)
         with torch.no_grad():
-            y_maps = self._unit_maps(y_B3HW)
-        gaps = [(x - y).square().sum(dim=1).mean() for x, y in zip(x_maps, y_maps, strict=True)]
-        return torch.stack(gaps).mean()
-
-    def _unit_maps(self, images: Tensor) -> list[Tensor]:
-        maps = self.network.features(images, count=max(self.stages) + 1)
-        return [F.normalize(maps[stage], dim=1) for stage in self.stages]
+            y_maps = lite0_maps(self.network, y_B3HW)
+        return feature_distance(x_maps, y_maps).mean()
 
 
 class LPIPSPerceptual(PerceptualLoss):

@@ -8,8 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textok.nn.efficientnet_lite import EfficientNetLite0
+
 LITE0_STAGES = (0, 1, 2, 4, 6)
 """EfficientNet-Lite0 stages compared: the last one at each resolution."""
+
+
+def lite0_maps(network: EfficientNetLite0, images_B3HW: Tensor) -> list[Tensor]:
+    """The compared feature maps of images in [-1, 1], at their own resolution."""
+    maps = network.features(images_B3HW, count=max(LITE0_STAGES) + 1)
+    return [maps[stage] for stage in LITE0_STAGES]
 
 
 def feature_distance(x_maps: Sequence[Tensor], y_maps: Sequence[Tensor]) -> Tensor:
