@@ -16,5 +16,7 @@ def require_range(
     good = value > low if open_low else value >= low
     if high is not None:
         good = good and value <= high
-    bound = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high is not None else "")
+    bound = f"{'>' if open_low else '>='} {low:g}" + (
+        f" and <= {high:g}" if high is not None else ""
+    )
     require(good, f"{name} is {value}: it must be {bound}")

@@ -14,7 +14,7 @@ def preset_names() -> list[str]:
 
 
 def preset_path(name: str) -> Path:
-    """The file of a packaged preset, or of a user's own ``.yaml``. Raises ValueError for neither."""
+    """A packaged preset's file, or a user's own ``.yaml``. Raises ValueError for neither."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     if name not in preset_names():

@@ -129,10 +129,8 @@ def _read_sequence(
     """Read ``list[X]``, ``tuple[X, ...]`` or ``tuple[X, Y]``."""
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{where}: {value!r} is not a list")
-    if origin is list or args[-1] is Ellipsis:
-        kinds = [args[0]] * len(value)
-    else:
-        kinds = list(args)
+    repeated = origin is list or args[-1] is Ellipsis
+    kinds = [args[0]] * len(value) if repeated else list(args)
     require(len(kinds) == len(value), f"{where}: has {len(value)} values, it takes {len(kinds)}")
     items = zip(kinds, value, strict=True)
     read = [_read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(items)]

@@ -1,0 +1,36 @@
+# make demo     pictures through a handful of tokens and back, by the bundled model
+# make test     the tests
+# make lint     ruff, mypy, import-linter
+#
+# PYTHON chooses the interpreter, VENV the folder, PIP_FLAGS what pip needs on your machine.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.textok-dev
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test lint clean
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): a few minutes, once"
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/textok reconstruct --out demo-out
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo-out build dist

@@ -1,0 +1,175 @@
+"""The command line: what is run, what is said, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import textok.train
+from textok import __version__
+from textok.cli import main as cli
+from textok.cli.train import read_flags, split_arguments, training_config
+from textok.config import TrainTokenizerConfig, ViTConfig
+from textok.config.presets import preset_names
+
+COMMANDS = list(cli.COMMANDS)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    asked = [["--help"], ["train", "tokenizer", "tiny-64", "--help"]]
+    asked += [[*name.split(), "--help"] for name in COMMANDS]
+    code = f"""
+import sys
+from textok.cli.main import main
+for words in {asked}:
+    try:
+        assert main(words) == 0
+    except SystemExit as end:
+        assert end.code == 0
+assert not {{"torch", "transformers", "numpy"}} & set(sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    for name in COMMANDS:
+        assert f"usage: textok {name} " in run.stdout
+
+
+def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    shown = capsys.readouterr().out
+    for name, command in cli.COMMANDS.items():
+        assert f"textok {name} " in shown
+        example = inspect.getdoc(command) or ""
+        assert name == "train tokenizer" or f"Example: textok {name}" in example
+
+
+def test_a_group_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate"]) == 2
+    assert cli.main(["evaluate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("textok evaluate reconstruction") == 2
+    assert shown.count("textok evaluate compare") == 2
+    assert "textok presets" not in shown
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"textok {__version__}\n"
+
+
+def test_presets_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == preset_names()
+    (baseline,) = (line for line in lines if line.startswith("no-text "))
+    assert baseline.endswith("the paper's baseline, the same tokenizer without captions.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fly", "no command is called 'fly': `textok --help` lists them"),
+        ("train tokenizer", "name a preset or a .yaml file first: `textok presets` lists them"),
+        ("train tokenizer tiny-63", "no preset is called 'tiny-63': did you mean 'tiny-64'?"),
+        ("train tokenizer nowhere.yaml", "nowhere.yaml: No such file or directory"),
+        ("train tokenizer tiny-64 --optim.lrr 3", "optim.lrr: no such field; did you mean 'lr'?"),
+        ("train tokenizer tiny-64 --optim.lr fast", "optim.lr: 'fast' is not a number"),
+        ("train tokenizer tiny-64 --optim.lr=-1", "optim.lr is -1.0: it must be > 0"),
+        ("train tokenizer tiny-64 --optim 3", "optim: '3' is not a mapping of settings"),
+        ("train tokenizer tiny-64 -x", "'-x' is not a flag: write --group.name value"),
+        (
+            "train tokenizer tiny-64 --tokenizer.image_size 63",
+            "tokenizer.image_size 63 is not a multiple of tokenizer.patch_size 8",
+        ),
+        ("data pictograms out --workers 0", "workers 0: choose 1 or more"),
+        ("evaluate compare nowhere.json --out x", "nowhere.json: No such file or directory"),
+        ("reconstruct no.png --device warp", "--device warp: not to be had here"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"textok: error: {message}")
+    assert shown.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tyros_refusals_have_the_same_code() -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "pictograms", "out", "--size", "65"])
+    assert end.value.code == 2
+
+
+def test_interruptions_bugs_and_mistakes_end_differently(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail_with(error: BaseException) -> None:
+        def command() -> None:
+            raise error
+
+        monkeypatch.setitem(cli.COMMANDS, "presets", command)
+
+    fail_with(KeyboardInterrupt())
+    assert cli.main(["presets"]) == 130
+    fail_with(ValueError("two\n  lines"))
+    assert cli.main(["presets"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "textok: error: two lines"
+    fail_with(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match=r"^a bug$"):
+        cli.main(["presets"])
+    monkeypatch.setenv("TEXTOK_TRACEBACK", "1")
+    fail_with(ValueError("where?"))
+    with pytest.raises(ValueError, match=r"^where\?$"):
+        cli.main(["presets"])
+
+
+def test_flags_are_read_like_yaml() -> None:
+    assert read_flags(
+        "--optim.lr 2e-4 --optim.betas .9 .95 --tokenizer.nested --data.path=a=b --run.log-every 5"
+        " --tokenizer.initial_logvar -5 --text.encoder no-such-model".split()
+    ) == {
+        "optim": {"lr": "2e-4", "betas": [".9", ".95"]},
+        "tokenizer": {"nested": "true", "initial_logvar": "-5"},
+        "data": {"path": "a=b"},
+        "run": {"log_every": "5"},
+        "text": {"encoder": "no-such-model"},
+    }
+    assert split_arguments(["a", "b.yaml", "--x", "1"]) == (["a", "b.yaml"], ["--x", "1"])
+
+
+def test_presets_then_flags_make_the_config(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("tokenizer: {channels: 4, num_tokens: 9}\noptim: {lr: 1}")
+    flags = "--optim.lr 2e-4 --tokenizer.encoder S --optim.betas 0.5 0.6".split()
+    config = training_config(["tiny-64", "k32", str(mine)], flags)
+    assert (config.tokenizer.channels, config.tokenizer.num_tokens) == (4, 9)
+    assert config.tokenizer.encoder == ViTConfig.named("S")
+    assert (config.optim.lr, config.optim.betas) == (2e-4, (0.5, 0.6))
+    assert config.optim.final_lr_share == 0
+    assert config.run.out == "runs/tiny-64-k32-mine"
+    assert training_config(["tiny-64"], ["--run.out", "there"]).run.out == "there"
+
+
+def test_training_gets_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[TrainTokenizerConfig] = []
+    monkeypatch.setattr(textok.train, "train_tokenizer", trained.append)
+    assert cli.main("train tokenizer tiny-64 no-text --data.path here".split()) == 0
+    assert trained == [training_config(["tiny-64", "no-text"], ["--data.path", "here"])]
+
+
+def test_it_runs_as_a_module() -> None:
+    words = [sys.executable, "-m", "textok.cli", "--version"]
+    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert run.stdout == f"textok {__version__}\n"

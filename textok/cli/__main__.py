@@ -1,0 +1,7 @@
+"""``python -m textok.cli``, for launchers that start modules on many processes."""
+
+import sys
+
+from textok.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,195 @@
+"""Every command but training as a typed function, which tyro turns into options and help.
+
+Each imports what it calls when it runs: `textok --help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+Model = Annotated[str, arg(metavar="MODEL")]
+SHOWN = 12
+
+
+def reconstruct(
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="[IMAGE...]")] = (),
+    *,
+    caption: tuple[str, ...] = (),
+    model: Model = "pictograms",
+    out: Path = Path("reconstructed"),
+    num_tokens: int | None = None,
+    tokens: bool = False,
+    device: str = "auto",
+) -> None:
+    """Show images beside what a tokenizer keeps of them, with and without their caption.
+
+    Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
+
+    Args:
+        images: Picture files; without any, a dozen that ship with textok.
+        caption: One for each image, or one for all.
+        model: The bundled 'pictograms', a tokenizer folder or a hub name.
+        out: Folder for sheet.png and, with --tokens, tokens.safetensors.
+        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own).
+        tokens: Also write the tokens, with the captions that they were made with.
+        device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
+    """
+    from textok.demo.samples import sample_pictures
+    from textok.evaluate import reconstruct_files
+
+    if not images:
+        paths, captions = sample_pictures(SHOWN)
+        images, caption = tuple(paths), caption or tuple(captions)
+    written = reconstruct_files(
+        model,
+        images,
+        out,
+        captions=caption,
+        num_tokens=num_tokens,
+        tokens=tokens,
+        device=_device(device),
+    )
+    for path in written:
+        print(path)
+
+
+def evaluate_reconstruction(
+    model: Positional[Model],
+    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    *,
+    out: Path,
+    split: str = "test",
+    where: str = "",
+    captions: tuple[Literal["true", "plain", "absent", "shuffled"], ...] = (
+        "true",
+        "plain",
+        "absent",
+        "shuffled",
+    ),
+    num_tokens: tuple[int, ...] = (),
+    pca: bool = False,
+    feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
+    feature_weights: Path | None = None,
+    limit: int | None = None,
+    batch_size: int = 32,
+    workers: int = 2,
+    text_cache: Path | None = None,
+    pca_cache: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Measure how well a tokenizer reconstructs captioned images; write a report and a sheet.
+
+    Example: textok evaluate reconstruction pictograms DATA --out report --pca
+
+    Args:
+        model: The bundled 'pictograms', a tokenizer folder or a hub name.
+        data: Folder or tar shards of captioned images.
+        out: Folder for report.json, report.md and sheet.png.
+        split: Sub-folder of the data to measure on, where there are splits.
+        where: Measure only records whose metadata match, as in 'style!=openmoji,core=true'.
+        captions: Which captions to give; 'plain' is the second of an image that has several.
+        num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
+        pca: Add PCA with as many floats, fitted on the train split, and the verdict against it.
+        feature_network: Of the Frechet distance: offline FD-EffLite0, or FID's Inception.
+        feature_weights: File with the feature network's weights; FID needs one.
+        limit: Measure this many images, evenly spread.
+        batch_size: Images at once.
+        workers: Loader processes.
+        text_cache: Folder of caption features, kept between evaluations.
+        pca_cache: Folder of fitted components, kept between evaluations.
+        device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
+    """
+    from textok.config import DataConfig
+    from textok.evaluate import evaluate_reconstruction
+
+    report = evaluate_reconstruction(
+        model,
+        DataConfig(path=str(data), split=split, where=where, workers=workers),
+        out,
+        modes=captions,
+        num_tokens=num_tokens or None,
+        pca=pca,
+        feature_network=feature_network,
+        feature_weights=feature_weights,
+        device=_device(device),
+        batch_size=batch_size,
+        limit=limit,
+        text_cache=text_cache,
+        pca_cache=pca_cache,
+    )
+    print(report.to_markdown())
+
+
+def evaluate_compare(
+    reports: Annotated[Positional[tuple[Path, ...]], arg(metavar="REPORT...")],
+    *,
+    out: Path,
+) -> None:
+    """Set reports on the same data side by side: text against its baseline, seeds as intervals.
+
+    Example: textok evaluate compare a/report.json b/report.json --out comparison
+
+    Args:
+        reports: Files called report.json, made by `textok evaluate reconstruction`.
+        out: Folder for comparison.md and comparison.png.
+    """
+    from textok.evaluate import compare_reports
+
+    print(compare_reports(reports, out))
+
+
+def data_pictograms(
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    size: Literal[64, 128, 256] = 128,
+    tarballs: Path | None = None,
+    workers: int = 2,
+) -> None:
+    """Build a set of 17,000 captioned pictograms from npm packages, or continue building it.
+
+    Example: textok data pictograms data/pictograms-64 --size 64
+
+    Args:
+        out: Folder of the set.
+        size: Pixels a side.
+        tarballs: Folder with the packages' tarballs; without it the npm client fetches them.
+        workers: Processes that draw.
+    """
+    from textok.data.pictograms.build import build_pictograms
+
+    summary = build_pictograms(out, size=size, tarballs=tarballs, workers=workers)
+    for split, styles in summary.pictures.items():
+        print(f"{split:<10} {sum(styles.values()):>6} pictures")
+    print(out)
+
+
+def presets() -> None:
+    """List the presets that ship with textok.
+
+    Example: textok presets
+    """
+    from textok.config.presets import preset_names, preset_summary
+
+    names = preset_names()
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:<{width}}  {preset_summary(name)}")
+
+
+def _device(name: str) -> str:
+    """The device called ``name``. Raises ValueError for one that torch does not know or have."""
+    import torch
+
+    from textok.runtime.device import best_device
+
+    if name == "auto":
+        return str(best_device())
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"--device {name}: not to be had here ({reason})") from None
+    return name

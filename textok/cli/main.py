@@ -1,0 +1,80 @@
+"""Find the command, run it, and turn users' mistakes into one line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from textok import __version__
+from textok.cli import commands
+from textok.cli.train import train_tokenizer
+from textok.config.check import require
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "reconstruct": commands.reconstruct,
+    "train tokenizer": train_tokenizer,
+    "evaluate reconstruction": commands.evaluate_reconstruction,
+    "evaluate compare": commands.evaluate_compare,
+    "data pictograms": commands.data_pictograms,
+    "presets": commands.presets,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 2 a user's mistake in one line on stderr, 130 interrupted.
+
+    TEXTOK_TRACEBACK=1 in the environment shows where such a line comes from.
+    """
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except (ValueError, OSError) as error:
+        if os.environ.get("TEXTOK_TRACEBACK"):
+            raise
+        print(f"textok: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("textok: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    for name, command in COMMANDS.items():
+        words = name.split()
+        if arguments[: len(words)] == words:
+            rest = arguments[len(words) :]
+            if command is train_tokenizer:
+                train_tokenizer(rest)
+            else:
+                tyro.cli(command, prog=f"textok {name}", args=rest)
+            return 0
+    if arguments == ["--version"]:
+        print(f"textok {__version__}")
+        return 0
+    return _overview(arguments)
+
+
+def _overview(arguments: Sequence[str]) -> int:
+    """List all commands, or those of the group that the words begin; 0 where that was asked for."""
+    group = " ".join(word for word in arguments if not word.startswith("-"))
+    names = [name for name in COMMANDS if f"{name} ".startswith(f"{group} ".lstrip())]
+    require(bool(names), f"no command is called '{group}': `textok --help` lists them")
+    width = max(map(len, names))
+    lines = [f"  textok {name:<{width}}  {_summary(COMMANDS[name])}" for name in names]
+    head = "textok: images to a handful of tokens and back, with the help of a caption."
+    tail = "`textok COMMAND --help` shows a command's options and an example; `textok --version`."
+    print("\n".join([head, "", *lines, "", tail]))
+    return 0 if not arguments or {"-h", "--help"} & set(arguments) else 2
+
+
+def _summary(command: Callable[..., None]) -> str:
+    return (inspect.getdoc(command) or "").partition("\n")[0]
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

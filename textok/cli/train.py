@@ -1,0 +1,95 @@
+"""``textok train tokenizer PRESET... [--dial value]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from textok.config import TrainTokenizerConfig
+from textok.config.check import require
+from textok.config.presets import preset_path
+from textok.config.read import load_config, merge
+
+
+def train_tokenizer(arguments: list[str]) -> None:
+    """Train a tokenizer on captioned images, or continue the run of the same command."""
+    presets, flags = split_arguments(arguments)
+    if "-h" in flags or "--help" in flags:
+        _show_help(load_config(TrainTokenizerConfig, [preset_path(name) for name in presets]))
+    config = training_config(presets, flags)
+
+    from textok.train import train_tokenizer
+
+    train_tokenizer(config)
+
+
+def training_config(presets: Sequence[str], flags: Sequence[str]) -> TrainTokenizerConfig:
+    """Merge presets (names or ``.yaml`` files) left to right, then flags, and name the run.
+
+    Raises ValueError, one line, for what does not fit.
+    """
+    require(bool(presets), "name a preset or a .yaml file first: `textok presets` lists them")
+    paths = [preset_path(name) for name in presets]
+    config = load_config(TrainTokenizerConfig, paths, read_flags(flags))
+    if config.run.out:
+        return config
+    out = Path("runs") / "-".join(path.stem for path in paths)
+    return replace(config, run=replace(config.run, out=str(out)))
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Presets come first; the first word with a dash starts the flags."""
+    words = list(arguments)
+    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    return words[:first], words[first:]
+
+
+def read_flags(flags: Sequence[str]) -> dict[str, object]:
+    """``--optim.lr 2e-4 --optim.betas .9 .95 --tokenizer.nested`` as a nested mapping of texts.
+
+    A flag takes the words up to the next flag: none is true, several are a list. The same strict
+    reader as for YAML judges them, so a name of VIT_SIZES works here too.
+    """
+    read: dict[str, object] = {}
+    words = [word for flag in flags for word in _split_equals(flag)]
+    while words:
+        flag = words.pop(0)
+        require(flag.startswith("--"), f"'{flag}' is not a flag: write --group.name value")
+        taken: list[str] = []
+        while words and not words[0].startswith("--"):
+            taken.append(words.pop(0))
+        value: object = taken[0] if len(taken) == 1 else taken or "true"
+        for name in reversed(flag.removeprefix("--").replace("-", "_").split(".")):
+            value = {name: value}
+        assert isinstance(value, dict)
+        read = merge(read, value)
+    return read
+
+
+def _split_equals(word: str) -> list[str]:
+    """``--a=b`` as two words; any other word as it is."""
+    return word.split("=", 1) if word.startswith("--") else [word]
+
+
+def _show_help(config: TrainTokenizerConfig) -> None:
+    """Print every dial with its value after merging, and exit."""
+    import tyro
+
+    tyro.cli(
+        TrainTokenizerConfig,
+        prog="textok train tokenizer PRESET...",
+        description=_HELP,
+        default=config,
+        args=["--help"],
+        use_underscores=True,
+        config=(tyro.conf.FlagConversionOff,),
+    )
+
+
+_HELP = """Train a tokenizer; the same command continues a run that was stopped.
+
+PRESET is a name of `textok presets` or a .yaml file; several merge left to right, flags last.
+
+Example: textok train tokenizer tiny-64 --data.path my-images --optim.lr 2e-4
+"""
