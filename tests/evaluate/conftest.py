@@ -1,0 +1,65 @@
+"""A small captioned set, tokenizers of no skill, and reports with chosen numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.tokenizer import Tokenizer
+
+SIZE, TRAIN, TEST = 16, 40, 9
+
+
+def tiny_tokenizer(text: str) -> Tokenizer:
+    """Untrained: 16 px, K = 4, C = 2, text by MiniLM in 8 states."""
+    torch.manual_seed(0)
+    vit = ViTConfig(width=32, depth=1, heads=2)
+    config = TokenizerConfig(
+        image_size=SIZE,
+        patch_size=8,
+        num_tokens=4,
+        channels=2,
+        text=text,
+        text_width=384,
+        text_tokens=8,
+        encoder=vit,
+        decoder=vit,
+        nested=True,
+    )
+    return Tokenizer(config, text=TextConfig(max_tokens=16, pool=8))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``train`` and ``test`` folders of soft random pictures with sidecar captions."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        (folder / split).mkdir()
+        for index in range(count):
+            pixels = generator.integers(0, 256, (3, 3, 3), dtype=np.uint8)
+            picture = Image.fromarray(pixels).resize((20, SIZE), Image.Resampling.BICUBIC)
+            picture.save(folder / split / f"{index:02d}.png")
+            captions = [f"picture number {index}", f"plain {index}"][: 1 + index % 2]
+            (folder / split / f"{index:02d}.txt").write_text("\n".join(captions))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the tiny tokenizer for a place of the text."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def saved(text: str) -> Path:
+        path = folder / text
+        if not path.is_dir():
+            tiny_tokenizer(text).save_pretrained(path)
+        return path
+
+    return saved

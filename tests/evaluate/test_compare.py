@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from textok.evaluate.compare import SAME, compare_reports
+from textok.evaluate.report import Report, Row
+from textok.metrics.interval import Interval
+
+
+def write(folder: Path, text: str, numbers: dict[int, float], *, images: int = 9) -> Path:
+    """A report of a tokenizer with text at ``text`` and one distance a token count."""
+    psnr = {"psnr": Interval(mean=20.0, low=19.0, high=21.0)}
+    source = "absent" if text == "none" else "true"
+    rows = [
+        Row(source=name, tokens=k, floats=8 * k, bits=128 * k, frechet=value * times, metrics=psnr)
+        for k, value in numbers.items()
+        for name, times in {source: 1.0, "absent": 1.0 if text == "none" else 2.0}.items()
+    ]
+    pca = {"psnr": Interval(mean=19.0, low=18.0, high=20.0)}
+    rows.append(Row(source="pca", tokens=None, floats=16, bits=256, frechet=45.0, metrics=pca))
+    folder.mkdir()
+    Report(
+        model=folder.name,
+        settings={"text": text},
+        metric="FD-EffLite0",
+        protocol={name: images if name == "images" else name for name in SAME},
+        rows=rows,
+        warnings=[],
+    ).write(folder)
+    return folder / "report.json"
+
+
+def test_tables_by_hand(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "none-0", "none", {2: 40.0, 4: 20.0}),
+        write(tmp_path / "none-1", "none", {2: 50.0, 4: 30.0}),
+        write(tmp_path / "both-0", "both", {2: 20.0, 4: 15.0}),
+        write(tmp_path / "both-1", "both", {2: 40.0, 4: 15.0}),
+    ]
+    text = compare_reports(paths, tmp_path / "out")
+
+    # Gains at K = 2: 1 - 20/40 and 1 - 40/50; at K = 4: 1 - 15/20 and 1 - 15/30.
+    assert "| 2 | both | 35.0 (20.0 to 50.0) | no |" in text  # 30 on average, the baseline 25 at 4
+    assert "| 4 | both | 37.5 (25.0 to 50.0) | – |" in text
+    assert "| mean | both | 36.2 | – |" in text
+    assert "| 2 | none | 2 | 45.000 (40.000 to 50.000) | 20.00 (20.00 to 20.00) | failed |" in text
+    assert "| 2 | both | 2 | 30.000 (20.000 to 40.000) | 20.00 (20.00 to 20.00) | passed |" in text
+    assert (
+        "| 4 | both | 2 | 15.000 (15.000 to 15.000) | 20.00 (20.00 to 20.00) | not tested" in text
+    )
+    assert "| 2 | both | 30.000 (20.000 to 40.000) | 60.000 (40.000 to 80.000) |" in text
+    assert (tmp_path / "out" / "comparison.md").read_text() == text
+    assert Image.open(tmp_path / "out" / "comparison.png").size == (900, 600)
+
+
+def test_reports_of_different_protocols_do_not_compare(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "one", "none", {2: 1.0}),
+        write(tmp_path / "other", "both", {2: 1.0}, images=8),
+    ]
+    with pytest.raises(ValueError, match="images is 8, but 9 in"):
+        compare_reports(paths, tmp_path / "out")

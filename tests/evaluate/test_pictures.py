@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from textok.evaluate.pictures import reconstruct_files, wrong_captions
+from textok.latents import load_latents
+from textok.pipeline import Reconstructor
+
+
+def test_sheet_and_tokens(pictures: Path, model: Callable[[str], Path], tmp_path: Path) -> None:
+    paths = sorted((pictures / "test").glob("*.png"))[:2]
+    written = reconstruct_files(
+        model("both"), paths, tmp_path, captions=["a cat", "a dog"], num_tokens=3, tokens=True
+    )
+    latents, captions = load_latents(tmp_path / "tokens.safetensors")
+    reconstructor = Reconstructor.from_pretrained(model("both"))
+    expected = reconstructor.encode([Image.open(path) for path in paths], captions, num_tokens=3)
+
+    assert written == [tmp_path / "sheet.png", tmp_path / "tokens.safetensors"]
+    assert captions == ["a cat", "a dog"]
+    assert torch.equal(latents.mean, expected.mean.half())
+    assert Image.open(written[0]).width > 4 * 128  # original, right, no and wrong caption
+
+
+def test_one_caption_serves_all(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    paths = sorted((pictures / "test").glob("*.png"))[:2]
+    reconstruct_files(model("both"), paths, tmp_path, captions=["a cat"], tokens=True)
+
+    assert load_latents(tmp_path / "tokens.safetensors")[1] == ["a cat", "a cat"]
+
+
+def test_captions_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="2 captions for 3 images"):
+        reconstruct_files("x", [Path("a"), Path("b"), Path("c")], tmp_path, captions=["a", "b"])
+
+
+def test_a_file_that_is_no_picture(model: Callable[[str], Path], tmp_path: Path) -> None:
+    path = tmp_path / "note.png"
+    path.write_text("no picture")
+
+    with pytest.raises(ValueError, match=r"note\.png: no known image format"):
+        reconstruct_files(model("none"), [path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_captions_are_wrong() -> None:
+    assert wrong_captions(["a cat", "a dog"]) == ["a dog", "a cat"]
+    assert wrong_captions(["a cat"]) == ["a red car"]
+    assert wrong_captions(["a blue car", "a blue car"]) == ["a green tree", "a green tree"]

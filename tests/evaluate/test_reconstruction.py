@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from PIL import Image
+from torch.nn import functional
+
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+from textok.data.pixels import to_tensor
+from textok.evaluate import Report, evaluate_reconstruction, read_report, reconstruction
+from textok.metrics.features import FeatureNetwork
+from textok.metrics.image import from_8bit, psnr, to_8bit
+from textok.metrics.pca import fit_pca
+from textok.pipeline import Reconstructor
+
+TEST, SIZE = 9, 16
+
+
+def data(pictures: Path, split: str = "test") -> DataConfig:
+    return DataConfig(path=str(pictures), split=split, workers=0)
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, pictures: Path, model: Callable[[str], Path]
+) -> Path:
+    """A whole evaluation with every caption mode, two budgets and PCA."""
+    out = tmp_path_factory.mktemp("evaluation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruction, "load_feature_network", few_features)
+        evaluate_reconstruction(
+            model("both"),
+            data(pictures),
+            out,
+            num_tokens=[4, 2],
+            pca=True,
+            pca_cache=out / "pca",
+            batch_size=4,
+            pictures=3,
+        )
+    return out
+
+
+def few_features(name: str, **settings: object) -> FeatureNetwork:
+    """The means of 4 x 4 pixels in place of a network: a distance that takes no time."""
+    return FeatureNetwork(
+        name=name,
+        metric="FD-means",
+        width=48,
+        protocol="means of 4 x 4 pixels",
+        extract=lambda images: functional.avg_pool2d(images, 4).flatten(1),
+    )
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> Report:
+    return read_report(folder / "report.json")
+
+
+def originals(pictures: Path, split: str) -> torch.Tensor:
+    images = open_captioned_images(data(pictures, split), image_size=SIZE)
+    return torch.stack([to_tensor(images.read(index)) for index in range(len(images))])
+
+
+def test_rows_are_every_way_at_every_budget(report: Report) -> None:
+    sources = ["true", "plain", "absent", "shuffled", "pca"]
+
+    assert [(row.source, row.floats) for row in report.rows] == [
+        (source, floats) for floats in (4, 8) for source in sources
+    ]
+    assert [row.bits for row in report.rows] == [64] * 5 + [128] * 5
+    assert [row.tokens for row in report.rows] == [2] * 4 + [None] + [4] * 4 + [None]
+
+
+def test_psnr_is_that_of_the_pipeline(
+    report: Report, pictures: Path, model: Callable[[str], Path]
+) -> None:
+    images = originals(pictures, "test")
+    records = open_captioned_images(data(pictures), image_size=SIZE).records
+    captions = [record.captions[0] for record in records]
+    reconstructor = Reconstructor.from_pretrained(model("both"))
+    latents = reconstructor.encode(images, captions, num_tokens=2)
+    made = from_8bit(to_8bit(reconstructor.decode_tensor(latents, captions)))
+    row = report.row("true", 4)
+    assert row is not None
+
+    assert row.metrics["psnr"].mean == pytest.approx(psnr(made, images).mean().item(), abs=2e-3)
+
+
+def test_pca_row_is_fitted_on_the_train_split(report: Report, pictures: Path) -> None:
+    pca = fit_pca(to_8bit(originals(pictures, "train")), 8)
+    images = originals(pictures, "test")
+    made = from_8bit(to_8bit(pca.decode(pca.encode(images))))
+    row = report.row("pca", 8)
+    assert row is not None
+
+    assert row.metrics["psnr"].mean == pytest.approx(psnr(made, images).mean().item(), abs=2e-3)
+
+
+def test_an_untrained_tokenizer_fails_the_gate(report: Report, folder: Path) -> None:
+    assert [gate.passed for gate in report.gates] == [False, False]
+    assert "**not passed**" in (folder / "report.md").read_text()
+
+
+def test_protocol_is_written(report: Report, pictures: Path) -> None:
+    assert report.metric == "FD-means"
+    assert report.protocol["data"] == str(pictures)
+    assert (report.protocol["split"], report.protocol["images"]) == ("test", TEST)
+    assert report.protocol["crop"] == "shorter side to 16 px (Lanczos), central square"
+    assert report.protocol["feature network"] == "means of 4 x 4 pixels"
+    assert set(report.protocol["captions"]) == {"true", "plain", "absent", "shuffled"}
+    assert report.protocol["versions"]["torch"] == torch.__version__
+    assert report.protocol["command"].startswith("textok ")
+    assert report.warnings == [
+        "9 images are fewer than the 48 features: the Frechet distance is biased upwards and "
+        "compares only with values from the same 9 images"
+    ]
+
+
+def test_sheet_has_a_row_a_picture(folder: Path) -> None:
+    sheet = Image.open(folder / "sheet.png")
+
+    assert sheet.width > 6 * 128  # the original, four caption modes, PCA, and captions
+    assert sheet.height > 3 * 128
+
+
+def test_fitted_components_are_kept_and_used(
+    folder: Path,
+    report: Report,
+    pictures: Path,
+    model: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
+    (path,) = (folder / "pca").iterdir()
+    before = path.stat().st_mtime_ns
+    again = evaluate_reconstruction(
+        model("none"), data(pictures), tmp_path, pca=True, pca_cache=folder / "pca", batch_size=4
+    )
+
+    assert path.stat().st_mtime_ns == before
+    assert [row.source for row in again.rows] == ["absent", "pca"]
+    assert again.row("pca", 8) == report.row("pca", 8)
+
+
+def test_limit_takes_images_from_everywhere(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    report = evaluate_reconstruction(model("none"), data(pictures), tmp_path, limit=3, pictures=1)
+
+    assert report.metric == "FD-EffLite0"
+    assert report.protocol["images"] == 3
+    assert report.protocol["selection"] == f"evenly spaced over {TEST}"
+
+
+def test_budgets_beyond_the_tokenizer(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"num_tokens \[5\]: this tokenizer has 1 to 4"):
+        evaluate_reconstruction(model("none"), data(pictures), tmp_path, num_tokens=[5])
+
+
+def test_pca_is_never_fitted_on_what_it_is_measured_on(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    unsplit = DataConfig(path=str(pictures / "test"), workers=0)
+
+    with pytest.raises(ValueError, match="fitted on images that it is measured on"):
+        evaluate_reconstruction(model("none"), unsplit, tmp_path, pca=True)
+
+
+def test_two_processes_find_what_one_finds(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
+    one = evaluate_reconstruction(model("none"), data(pictures), tmp_path / "one", batch_size=2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    arguments = (tmp_path / "store", model("none"), data(pictures), tmp_path / "two")
+    mp.spawn(_evaluate, args=arguments, nprocs=2)
+    two = json.loads((tmp_path / "two" / "report.json").read_text())
+
+    assert two["protocol"]["images"] == TEST
+    assert two["rows"][0]["metrics"]["psnr"]["mean"] == one.rows[0].metrics["psnr"].mean
+    assert two["rows"][0]["metrics"]["psnr"]["low"] == one.rows[0].metrics["psnr"].low
+    assert two["rows"][0]["frechet"] == pytest.approx(one.rows[0].frechet, rel=1e-9)
+
+
+def _evaluate(rank: int, store: Path, model: Path, config: DataConfig, out: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruction, "load_feature_network", few_features)
+        evaluate_reconstruction(model, config, out, batch_size=2)
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.pipeline import Reconstructor
+from textok.tokenizer import Tokenizer
+from textok.types import Latents
+
+VIT = ViTConfig(width=32, depth=1, heads=2)
+
+
+def tokenizer(text: str = "both", *, named: bool = True) -> Tokenizer:
+    torch.manual_seed(0)
+    config = TokenizerConfig(
+        image_size=16,
+        patch_size=8,
+        num_tokens=4,
+        channels=2,
+        text=text,
+        text_width=384,
+        text_tokens=8,
+        encoder=VIT,
+        decoder=VIT,
+    )
+    return Tokenizer(config, text=TextConfig(max_tokens=16, pool=8) if named else None)
+
+
+@pytest.fixture(scope="module")
+def reconstructor() -> Reconstructor:
+    return Reconstructor(tokenizer())
+
+
+PICTURE = Image.radial_gradient("L").resize((40, 24))
+
+
+def test_one_picture_is_a_batch_of_one(reconstructor: Reconstructor) -> None:
+    one = reconstructor.encode(PICTURE, "a lamp")
+    two = reconstructor.encode([PICTURE, PICTURE], ["a lamp", "a lamp"])
+
+    assert one.mean.shape == (1, 4, 2)
+    torch.testing.assert_close(two.mean[:1], one.mean)
+    assert [made.size for made in reconstructor.decode(two, ["a lamp", "a lamp"])] == [(16, 16)] * 2
+
+
+def test_tensors_and_pictures_are_the_same(reconstructor: Reconstructor) -> None:
+    square = reconstructor.prepare(PICTURE)
+    grey = torch.tensor(list(square.convert("L").tobytes())).view(1, 1, 16, 16) / 127.5 - 1
+    tensor = grey.expand(1, 3, 16, 16)
+
+    assert torch.equal(reconstructor.encode(tensor).mean, reconstructor.encode(PICTURE).mean)
+
+
+def test_the_central_square_is_kept(reconstructor: Reconstructor) -> None:
+    wide = Image.new("RGB", (48, 16), "red")
+    wide.paste(Image.new("RGB", (16, 16), "blue"), (16, 0))
+
+    assert reconstructor.prepare(wide).getcolors() == [(256, (0, 0, 255))]
+
+
+def test_transparent_parts_are_white(reconstructor: Reconstructor) -> None:
+    clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+
+    assert reconstructor.prepare(clear).getcolors() == [(256, (255, 255, 255))]
+
+
+def test_captions_matter_where_they_are_read(reconstructor: Reconstructor) -> None:
+    cat, dog, none, empty = (
+        reconstructor.encode(PICTURE, caption).mean for caption in ("a cat", "a dog", None, "")
+    )
+    blind = Reconstructor(tokenizer("none"))
+
+    assert not torch.allclose(cat, dog)
+    assert not torch.allclose(cat, none)
+    assert torch.equal(none, empty)
+    assert torch.equal(blind.encode(PICTURE, "a cat").mean, blind.encode(PICTURE).mean)
+
+
+def test_an_empty_caption_among_others_is_an_absent_one(reconstructor: Reconstructor) -> None:
+    both = reconstructor.encode([PICTURE, PICTURE], ["a cat", ""])
+
+    torch.testing.assert_close(both.mean[1:], reconstructor.encode(PICTURE).mean)
+
+
+def test_fewer_tokens_are_the_first_ones(reconstructor: Reconstructor) -> None:
+    latents, first = reconstructor.encode(PICTURE), reconstructor.encode(PICTURE, num_tokens=2)
+    made = reconstructor.reconstruct(PICTURE, num_tokens=2)[0]
+    expected = reconstructor.decode(Latents(mean=latents.mean[:, :2]))[0]
+
+    assert torch.equal(first.mean, latents.mean[:, :2])
+    assert made.tobytes() == expected.tobytes()
+
+
+def test_as_many_captions_as_pictures(reconstructor: Reconstructor) -> None:
+    with pytest.raises(ValueError, match="2 captions for 1 images"):
+        reconstructor.encode(PICTURE, ["a cat", "a dog"])
+
+
+def test_a_tokenizer_without_a_named_text_encoder() -> None:
+    nameless = Reconstructor(tokenizer(named=False))
+
+    assert nameless.encode(PICTURE).mean.shape == (1, 4, 2)
+    with pytest.raises(ValueError, match="names no text encoder: use it without captions"):
+        nameless.encode(PICTURE, "a cat")
+
+
+def test_cached_features_give_the_same(reconstructor: Reconstructor, tmp_path: Path) -> None:
+    tokenizer().save_pretrained(tmp_path / "model")
+    cached = Reconstructor.from_pretrained(tmp_path / "model", text_cache=tmp_path / "cache")
+    cached.warm(["a cat"])
+
+    assert any((tmp_path / "cache").rglob("*.safetensors"))
+    expected = reconstructor.encode(PICTURE, "a cat").mean
+    torch.testing.assert_close(cached.encode(PICTURE, "a cat").mean, expected)
+
+
+def test_bf16(reconstructor: Reconstructor) -> None:
+    half = Reconstructor(tokenizer(), dtype=torch.bfloat16)
+    exact = reconstructor.encode(PICTURE, "a cat").mean
+
+    torch.testing.assert_close(half.encode(PICTURE, "a cat").mean, exact, rtol=0, atol=0.05)
+    assert half.reconstruct(PICTURE, "a cat")[0].size == (16, 16)

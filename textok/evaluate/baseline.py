@@ -1,0 +1,68 @@
+"""PCA of the training pixels with as many floats as a tokenizer: the gate it has to pass."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from safetensors.torch import load_file, save_file
+
+from textok.config import DataConfig
+from textok.data import CaptionedImages, eval_batches, open_captioned_images
+from textok.metrics.image import to_8bit
+from textok.metrics.pca import PixelPca, fit_pca
+
+BATCH = 256
+
+
+def fit_baseline(
+    data: DataConfig,
+    *,
+    floats: int,
+    device: torch.device,
+    cache: Path | None,
+    measured: CaptionedImages,
+    quiet: bool,
+) -> PixelPca:
+    """Principal components of the images of ``data``, read from ``cache`` if they are there.
+
+    Raises ValueError for data that are too few or have images in common with ``measured``.
+    """
+    images = open_captioned_images(data, image_size=measured.image_size)
+    places = {(record.file, record.span) for record in measured.records}
+    if any((record.file, record.span) in places for record in images.records):
+        raise ValueError(
+            f"PCA would be fitted on images that it is measured on: {data.path} has no train split "
+            "of its own"
+        )
+    path = None if cache is None else cache / f"pca-{_digest(images, floats)}.safetensors"
+    if path is not None and path.is_file():
+        stored = load_file(path)
+        pca = PixelPca(mean=stored["mean"], basis=stored["basis"], image_size=images.image_size)
+        return pca.to(device)
+    batches = track(
+        eval_batches(images, batch_size=BATCH, workers=data.workers),
+        total=-(-len(images) // BATCH),
+        description="reading for PCA",
+        disable=quiet,
+    )
+    pixels = torch.cat([to_8bit(batch.images) for batch in batches])
+    pca = fit_pca(pixels, floats, device=device)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        save_file({"mean": pca.mean.cpu(), "basis": pca.basis.cpu()}, temporary)
+        os.replace(temporary, path)
+    return pca
+
+
+def _digest(images: CaptionedImages, floats: int) -> str:
+    """A name of everything the components depend on: which files, how they are cut, how many."""
+    digest = hashlib.sha256(repr((images.image_size, floats)).encode())
+    for record in images.records:
+        size = record.file.stat().st_size if record.span is None else record.span
+        digest.update(f"{record.file.resolve()} {size} {record.key}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,161 @@
+"""Reports of several tokenizers side by side: places of the text, token counts, seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from textok.evaluate.markdown import markdown_table
+from textok.evaluate.plot import plot_frechet
+from textok.evaluate.report import HEADINGS, Report, Row, read_report
+from textok.runtime.files import write_text
+
+SAME = ("data", "split", "where", "images", "selection", "crop", "feature network")
+"""Entries of the protocol without whose agreement no two numbers compare."""
+BASELINE = "none"
+
+Key = tuple[str, int]
+"""Where the text goes in, and the number of tokens."""
+Seeds = Mapping[Key, Sequence[Row]]
+"""The judged rows of each kind of tokenizer, one a seed."""
+
+
+def compare_reports(paths: Sequence[Path], out: Path) -> str:
+    """Write ``out/comparison.md`` and ``comparison.png`` from ``report.json`` files; the Markdown.
+
+    Reports of equal text place and token count are seeds of one kind of tokenizer, paired with
+    the baseline's in the order given. Raises ValueError for reports of different protocols.
+    """
+    reports = [read_report(path) for path in paths]
+    _check_protocols(paths, reports)
+    seeds: dict[Key, list[Row]] = defaultdict(list)
+    for report in reports:
+        for row in report.judged:
+            assert row.tokens is not None
+            seeds[report.settings["text"], row.tokens].append(row)
+    pca = {row.floats: row for report in reports for row in report.rows if row.source == "pca"}
+    failed = {
+        (report.settings["text"], gate.tokens)
+        for report in reports
+        for gate in report.gates
+        if not gate.passed
+    }
+    metric = reports[0].metric
+    parts = [
+        _quality_table(metric, seeds, pca, failed),
+        _gain_table(metric, seeds),
+        _caption_table(metric, reports),
+    ]
+    text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "comparison.md", text)
+    plot_frechet(metric, {key: [row.frechet for row in rows] for key, rows in seeds.items()}, out)
+    return text
+
+
+def frechet_gains(seeds: Seeds, key: Key) -> list[float]:
+    """1 - FD / FD of the baseline at the same token count, seed by seed; none without baseline.
+
+    Where the numbers of seeds differ, one gain of the means.
+    """
+    own = [row.frechet for row in seeds.get(key, ())]
+    base = [row.frechet for row in seeds.get((BASELINE, key[1]), ())]
+    if not own or not base or key[0] == BASELINE:
+        return []
+    if len(own) != len(base):
+        return [1 - _mean(own) / _mean(base)]
+    return [1 - one / other for one, other in zip(own, base, strict=True)]
+
+
+def _quality_table(
+    metric: str, seeds: Seeds, pca: Mapping[int, Row], failed: set[Key]
+) -> list[str]:
+    every = [row for rows in seeds.values() for row in rows]
+    shown = [name for name in HEADINGS if all(name in row.metrics for row in every)]
+    table = []
+    for text, tokens in sorted(seeds, key=lambda key: (key[1], key[0] != BASELINE, key[0])):
+        rows = seeds[text, tokens]
+        verdict = "failed" if (text, tokens) in failed else "passed"
+        values = [
+            _spread([row.metrics[name].mean for row in rows], _digits(name)) for name in shown
+        ]
+        table.append(
+            [
+                str(tokens),
+                text,
+                str(len(rows)),
+                _spread([row.frechet for row in rows], 3),
+                *values,
+                verdict if rows[0].floats in pca else "not tested",
+            ]
+        )
+    for floats, row in sorted(pca.items()):
+        values = [f"{row.metrics[name].mean:.{_digits(name)}f}" for name in shown]
+        table.append([f"PCA, {floats} floats", "–", "–", f"{row.frechet:.3f}", *values, "–"])
+    headings = [HEADINGS[name] for name in shown]
+    return markdown_table(["tokens", "text", "seeds", f"{metric} ↓", *headings, "gate"], table)
+
+
+def _gain_table(metric: str, seeds: Seeds) -> list[str]:
+    """Relative gain over the baseline, and whether K tokens with text reach 2K without."""
+    table = []
+    every: dict[str, list[float]] = defaultdict(list)
+    for text, tokens in sorted(seeds):
+        gains = [100 * gain for gain in frechet_gains(seeds, (text, tokens))]
+        if not gains:
+            continue
+        every[text].append(_mean(gains))
+        double = [row.frechet for row in seeds.get((BASELINE, 2 * tokens), ())]
+        own = _mean([row.frechet for row in seeds[text, tokens]])
+        reached = ("yes" if own <= _mean(double) else "no") if double else "–"
+        table.append([str(tokens), text, _spread(gains, 1), reached])
+    table += [["mean", text, f"{_mean(gains):.1f}", "–"] for text, gains in every.items()]
+    heads = ["tokens", "text", f"{metric} gain %", "no worse than the baseline at 2K"]
+    return markdown_table(heads, table) if table else []
+
+
+def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
+    """What other captions do to the tokenizers that read them."""
+    values: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for report in reports:
+        for row in report.rows:
+            if row.tokens is not None and report.settings["text"] != BASELINE:
+                values[report.settings["text"], row.tokens, row.source].append(row.frechet)
+    sources = list(dict.fromkeys(source for _, _, source in values))
+    table = []
+    for text, tokens in sorted({key[:2] for key in values}):
+        found = [values.get((text, tokens, source)) for source in sources]
+        cells = [_spread(each, 3) if each else "–" for each in found]
+        table.append([str(tokens), text, *cells])
+    heads = ["tokens", "text", *(f"{metric}, {source} captions" for source in sources)]
+    return markdown_table(heads, table) if table else []
+
+
+def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:
+    if not reports:
+        raise ValueError("nothing to compare: give report.json files")
+    for path, report in zip(paths, reports, strict=True):
+        for name in SAME:
+            first, here = reports[0].protocol[name], report.protocol[name]
+            if first != here:
+                raise ValueError(
+                    f"{path}: {name} is {here!r}, but {first!r} in {paths[0]}: such numbers do not "
+                    "compare; evaluate both by one protocol"
+                )
+
+
+def _digits(name: str) -> int:
+    return 2 if name == "psnr" else 4
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """The mean, and the range where there are several values."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    low, high = min(values), max(values)
+    return f"{_mean(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

@@ -1,0 +1,111 @@
+"""Every way of reconstructing a data set, measured in one pass over its images.
+
+Legend: B batch, K latent tokens, k <= K of them, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from textok.data import CaptionedImages, eval_batches
+from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.report import Row
+from textok.evaluate.tally import Tally
+from textok.metrics.features import FeatureNetwork
+from textok.metrics.frechet import frechet_distance
+from textok.metrics.image import ImageMetric
+from textok.metrics.pca import PixelPca
+from textok.pipeline import Reconstructor
+from textok.types import Batch, Latents
+
+BITS_A_FLOAT = 16
+
+Way = tuple[str, int]
+"""A caption mode or ``pca``, and the number of tokens k."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A tokenizer, images, and what is to be measured of the one on the other."""
+
+    reconstructor: Reconstructor
+    images: CaptionedImages
+    modes: Sequence[CaptionMode]
+    budgets: Sequence[int]
+    """Token counts k, each 1..K."""
+    pca: PixelPca | None
+    features: FeatureNetwork
+    metrics: Mapping[str, ImageMetric]
+
+    @property
+    def ways(self) -> list[Way]:
+        """Every row of the report, in order."""
+        sources = [*self.modes, *([] if self.pca is None else ["pca"])]
+        return [(source, budget) for budget in self.budgets for source in sources]
+
+
+def measure(
+    asked: Measurement, *, batch_size: int, rank: int, world_size: int
+) -> tuple[list[Row], int]:
+    """A row for each way, and how many images were measured by all processes together."""
+    captions = {mode: captions_by_key(mode, asked.images.records) for mode in asked.modes}
+    asked.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
+    originals = Tally(asked.features, {})
+    tallies = {way: Tally(asked.features, asked.metrics) for way in asked.ways}
+    batches = eval_batches(
+        asked.images,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+        workers=asked.images.config.workers,
+    )
+    for batch in track(
+        batches,
+        total=-(-len(asked.images) // (batch_size * world_size)),
+        description="evaluating",
+        console=Console(stderr=True),
+        disable=rank > 0,
+    ):
+        batch = batch.to(asked.reconstructor.device)
+        originals.add(batch.images, batch.images, batch.keys)
+        for way, images in reconstructions(asked, batch, captions):
+            tallies[way].add(images, batch.images, batch.keys)
+    for tally in (originals, *tallies.values()):
+        tally.gather()
+    rows = [_row(asked, way, tallies[way], originals) for way in asked.ways]
+    return rows, originals.statistics.count
+
+
+def reconstructions(
+    asked: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
+) -> Iterator[tuple[Way, Tensor]]:
+    """Each way's images (B, 3, H, W) of one batch, not clamped, from float16 numbers."""
+    for mode in asked.modes:
+        texts = [captions[mode][key] for key in batch.keys]
+        tokens = asked.reconstructor.encode(batch.images, texts).mean.half().float()
+        for k in asked.budgets:
+            latents = Latents(mean=tokens[:, :k])
+            yield (mode, k), asked.reconstructor.decode_tensor(latents, texts)
+    if asked.pca is not None:
+        codes = asked.pca.encode(batch.images).half().float()
+        for k in asked.budgets:
+            floats = k * asked.reconstructor.config.channels
+            yield ("pca", k), asked.pca.decode(codes[:, :floats])
+
+
+def _row(asked: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
+    source, k = way
+    floats = k * asked.reconstructor.config.channels
+    return Row(
+        source=source,
+        tokens=None if source == "pca" else k,
+        floats=floats,
+        bits=BITS_A_FLOAT * floats,
+        frechet=frechet_distance(tally.statistics, originals.statistics),
+        metrics=tally.intervals(),
+    )

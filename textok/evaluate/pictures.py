@@ -1,0 +1,140 @@
+"""Originals beside their reconstructions, to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
+from textok.evaluate.captions import captions_by_key, derange
+from textok.evaluate.measure import Measurement, reconstructions
+from textok.latents import save_latents
+from textok.pipeline import Reconstructor
+from textok.runtime.sheet import picture_sheet, save_picture
+from textok.types import Batch, Latents
+
+COLUMNS = {
+    "true": "with caption",
+    "plain": "plain caption",
+    "absent": "without",
+    "shuffled": "wrong caption",
+    "pca": "PCA",
+}
+OTHER_CAPTIONS = ("a red car", "a green tree")
+"""Wrong captions for a single picture: the first that its own caption does not name."""
+
+
+def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
+    """``rows`` pictures evenly spaced over the images, in every way at the largest budget."""
+    images, config = asked.images, asked.reconstructor.config
+    count = min(rows, len(images))
+    chosen = [index * len(images) // count for index in range(count)]
+    pixels = {}
+    for index in chosen:
+        try:
+            pixels[index] = to_tensor(images.read(index).copy())
+        except (BadImageError, OSError):
+            continue  # counted and named by the report already
+    records = [images.records[index] for index in pixels]
+    batch = Batch(
+        images=torch.stack(list(pixels.values())).to(asked.reconstructor.device),
+        captions=[(record.captions or ("",))[0] for record in records],
+        keys=[record.key for record in records],
+    )
+    captions = {mode: captions_by_key(mode, images.records) for mode in asked.modes}
+    columns = {"original": [to_pil(image) for image in batch.images]}
+    budget = max(asked.budgets)
+    for (source, k), made in reconstructions(asked, batch, captions):
+        if k == budget:
+            columns[COLUMNS[source]] = [to_pil(image) for image in made]
+    texts = list(batch.captions)
+    if "shuffled" in captions:
+        texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
+    heading = f"{title}: {config.image_size} px, {budget} tokens of {config.channels} numbers"
+    return picture_sheet(columns, texts, cell=cell, title=heading)
+
+
+def reconstruction_sheet(
+    reconstructor: Reconstructor,
+    pictures: Sequence[Image.Image],
+    captions: Sequence[str],
+    *,
+    num_tokens: int | None = None,
+    cell: int = 128,
+    title: str | None = None,
+) -> Image.Image:
+    """Pictures with their caption, without it and with a wrong one; "" is an absent caption."""
+    originals = [reconstructor.prepare(picture) for picture in pictures]
+    columns = {"original": originals}
+    texts = list(captions)
+    if reconstructor.config.text != "none" and any(captions):
+        wrong = wrong_captions(captions)
+        texts = _with_wrong(texts, wrong)
+        given = {"with caption": captions, "without": None, "wrong caption": wrong}
+    else:
+        given = {"without caption": None}
+    for name, several in given.items():
+        columns[name] = reconstructor.reconstruct(originals, several, num_tokens=num_tokens)
+    return picture_sheet(columns, texts, cell=cell, title=title)
+
+
+def reconstruct_files(
+    model: str | Path,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    captions: Sequence[str] = (),
+    num_tokens: int | None = None,
+    tokens: bool = False,
+    cell: int = 128,
+    text_cache: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Path]:
+    """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors`` (float16).
+
+    ``captions``: one an image, one for all, or none. Returns the files written. Raises ValueError
+    for a picture that cannot be read or captions that do not fit.
+    """
+    if len(captions) not in (0, 1, len(paths)):
+        raise ValueError(f"{len(captions)} captions for {len(paths)} images: give one, or one each")
+    texts = list(captions) * len(paths) if len(captions) == 1 else list(captions)
+    texts = texts or [""] * len(paths)
+    reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
+    config = reconstructor.config
+    pictures = [_open(path, config.image_size) for path in paths]
+    k = num_tokens or config.num_tokens
+    title = f"{Path(model).name}: {config.image_size} px, {k} tokens of {config.channels} numbers"
+    sheet = reconstruction_sheet(
+        reconstructor, pictures, texts, num_tokens=num_tokens, cell=cell, title=title
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / "sheet.png"]
+    save_picture(sheet, written[0])
+    if tokens:
+        latents = reconstructor.encode(pictures, texts, num_tokens=num_tokens)
+        written.append(out / "tokens.safetensors")
+        save_latents(written[1], Latents(mean=latents.mean.half()), texts)
+    return written
+
+
+def wrong_captions(captions: Sequence[str]) -> list[str]:
+    """Another picture's caption for each, a stock one where all captions are the same."""
+    if len(set(captions)) > 1:
+        return derange(captions)
+    stock = (text for text in OTHER_CAPTIONS if text.split()[-1] not in captions[0].lower())
+    return [next(stock, OTHER_CAPTIONS[0])] * len(captions)
+
+
+def _with_wrong(captions: Sequence[str], wrong: Sequence[str]) -> list[str]:
+    pairs = zip(captions, wrong, strict=True)
+    return [f"{own or '(no caption)'}\n\nwrong: {other or '(none)'}" for own, other in pairs]
+
+
+def _open(path: Path, size: int) -> Image.Image:
+    try:
+        return decode(path.read_bytes(), size=size)
+    except BadImageError as error:
+        raise ValueError(f"{path}: {error}") from error

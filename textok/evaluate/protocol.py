@@ -1,0 +1,67 @@
+"""How an evaluation was made, in words and numbers, for its report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from textok import __version__
+from textok.evaluate.captions import MODES
+from textok.evaluate.measure import Measurement
+from textok.metrics.frechet import sample_warning
+from textok.metrics.image import PSNR_LIMIT
+
+METRICS = {
+    "psnr": f"mean over images, peak the whole range, at most {PSNR_LIMIT:g} dB an image",
+    "ssim": "11 x 11 Gaussian window, sigma 1.5, colour channels averaged",
+    "lpips": "VGG16, version 0.1, at the images' own resolution",
+    "perceptual": "EfficientNet-Lite0, unit-length features of 5 stages, own resolution, 0 to 4",
+}
+
+
+def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
+    """The protocol of a measurement on ``count`` images of a split that has ``of``."""
+    data, size = asked.images.config, asked.images.image_size
+    protocol: dict[str, Any] = {
+        "data": data.path,
+        "split": data.split,
+        "where": data.where or "everything",
+        "images": count,
+        "selection": "all" if len(asked.images) == of else f"evenly spaced over {of}",
+        "reader": asked.images.report.summary(),
+        "crop": f"shorter side to {size} px (Lanczos), central square",
+        "reference": "the same images after the crop",
+        "rounding": "tokens and PCA codes to float16; reconstructions to 8 bits, before any metric",
+        "feature network": asked.features.protocol,
+        "captions": {mode: MODES[mode] for mode in asked.modes},
+        "metrics": {name: METRICS[name] for name in asked.metrics},
+        "intervals": "95 % percentile bootstrap over images, 1000 resamples, seed 0",
+        "versions": {
+            "textok": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchmetrics": importlib.metadata.version("torchmetrics"),
+        },
+        "device": str(asked.reconstructor.device),
+        "command": shlex.join(["textok", *sys.argv[1:]]),
+    }
+    if absent:
+        protocol["not measured"] = "; ".join(absent)
+    return protocol
+
+
+def warnings(asked: Measurement, *, count: int) -> list[str]:
+    """What a reader of the numbers has to know."""
+    config = asked.reconstructor.config
+    found = [sample_warning(count, asked.features.width)]
+    if not config.nested and min(asked.budgets) < config.num_tokens:
+        found.append("the tokenizer was not trained nested: fewer tokens than K are out of its ken")
+    if count < len(asked.images):
+        found.append(f"{len(asked.images) - count} images could not be read and are left out")
+    return [line for line in found if line is not None]

@@ -1,0 +1,122 @@
+"""How well a tokenizer reconstructs a data set: with the right caption, a wrong one or none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from textok.config import DataConfig, TokenizerConfig
+from textok.data import CaptionedImages, open_captioned_images
+from textok.evaluate.baseline import fit_baseline
+from textok.evaluate.captions import MODES, CaptionMode, usable_modes
+from textok.evaluate.measure import Measurement, measure
+from textok.evaluate.pictures import evaluation_sheet
+from textok.evaluate.processes import join_processes, own_device
+from textok.evaluate.protocol import describe, warnings
+from textok.evaluate.report import Report
+from textok.metrics.features import load_feature_network
+from textok.metrics.image import load_image_metrics
+from textok.nn.efficientnet_lite import load_efficientnet_lite0
+from textok.pipeline import Reconstructor
+from textok.runtime.sheet import save_picture
+
+
+def evaluate_reconstruction(
+    model: str | Path,
+    data: DataConfig,
+    out: Path,
+    *,
+    modes: Sequence[CaptionMode] = tuple(MODES),
+    num_tokens: Sequence[int] | None = None,
+    pca: bool = False,
+    pca_data: DataConfig | None = None,
+    pca_cache: Path | None = None,
+    feature_network: str = "efficientnet_lite0",
+    feature_weights: Path | None = None,
+    text_cache: Path | None = None,
+    device: torch.device | str = "cpu",
+    batch_size: int = 32,
+    limit: int | None = None,
+    pictures: int = 12,
+) -> Report:
+    """Measure ``model`` on ``data``; write ``out/report.json``, ``report.md`` and ``sheet.png``.
+
+    Under ``torchrun`` or ``accelerate launch`` every process calls it, each measures its share of
+    the images, and the first one writes.
+
+    Args:
+        model: ``pictograms``, a tokenizer folder or a hub name.
+        modes: which captions to give; those that the data or the tokenizer lack are left out.
+        num_tokens: budgets k of a nested tokenizer; all K tokens without it.
+        pca: add PCA with as many floats and the verdict of the gate.
+        pca_data: what PCA is fitted on; the train split of ``data`` without it.
+        pca_cache: folder of fitted components, for several evaluations on the same data.
+        feature_weights: file of the feature network's weights, where it takes one.
+        text_cache: folder of caption features.
+        limit: measure this many images, evenly spaced over the split.
+        pictures: rows of the sheet.
+
+    Raises ValueError for a model, data or settings that do not fit together.
+    """
+    rank, world_size = join_processes()
+    device = own_device(device)
+    reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
+    config = reconstructor.config
+    budgets = _budgets(num_tokens, config)
+    split = open_captioned_images(data, image_size=config.image_size)
+    images = _evenly(split, limit)
+    metrics, absent = load_image_metrics(load_efficientnet_lite0().to(device), device)
+    baseline = None
+    if pca:
+        baseline = fit_baseline(
+            pca_data or dataclasses.replace(data, split="train"),
+            floats=max(budgets) * config.channels,
+            device=device,
+            cache=pca_cache,
+            measured=images,
+            quiet=rank > 0,
+        )
+    asked = Measurement(
+        reconstructor=reconstructor,
+        images=images,
+        modes=["absent"] if config.text == "none" else usable_modes(modes, images.records),
+        budgets=budgets,
+        pca=baseline,
+        features=load_feature_network(feature_network, weights=feature_weights, device=device),
+        metrics=metrics,
+    )
+    rows, count = measure(asked, batch_size=batch_size, rank=rank, world_size=world_size)
+    report = Report(
+        model=str(model),
+        settings=dataclasses.asdict(config),
+        metric=asked.features.metric,
+        protocol=describe(asked, count=count, of=len(split), absent=absent),
+        rows=rows,
+        warnings=warnings(asked, count=count),
+    )
+    if rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        report.write(out)
+        sheet = evaluation_sheet(asked, rows=pictures, title=Path(model).name)
+        save_picture(sheet, out / "sheet.png")
+    return report
+
+
+def _budgets(num_tokens: Sequence[int] | None, config: TokenizerConfig) -> list[int]:
+    budgets = sorted(set(num_tokens or [config.num_tokens]))
+    if budgets[0] < 1 or budgets[-1] > config.num_tokens:
+        raise ValueError(f"num_tokens {budgets}: this tokenizer has 1 to {config.num_tokens}")
+    return budgets
+
+
+def _evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
+    """``limit`` images spread over all of them, since neighbours are often alike."""
+    if limit is None or limit >= len(images):
+        return images
+    if limit < 2:
+        raise ValueError(f"limit is {limit}: a Frechet distance needs at least 2 images")
+    kept = [images.records[index * len(images) // limit] for index in range(limit)]
+    return dataclasses.replace(images, records=kept)

@@ -1,0 +1,161 @@
+"""What an evaluation found, as JSON and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textok.evaluate.markdown import markdown_table
+from textok.metrics.interval import Interval
+from textok.runtime.files import write_text
+
+HEADINGS = {
+    "psnr": "PSNR dB ↑",
+    "ssim": "SSIM ↑",
+    "lpips": "LPIPS ↓",
+    "perceptual": "perceptual ↓",
+}
+"""Metrics of single images, in the order of the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way of reconstructing every image, and how good it was."""
+
+    source: str
+    """A caption mode, or ``pca``."""
+    tokens: int | None
+    """k latent tokens an image; None for PCA."""
+    floats: int
+    """Numbers an image: k x C."""
+    bits: int
+    """16 for each float."""
+    frechet: float
+    metrics: dict[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Whether a tokenizer passes PCA with as many floats, in PSNR and in Frechet distance."""
+
+    tokens: int
+    floats: int
+    psnr_gain: float
+    """dB over PCA."""
+    frechet_ratio: float
+    """Frechet distance as a share of PCA's."""
+
+    @property
+    def passed(self) -> bool:
+        return self.psnr_gain > 0 and self.frechet_ratio < 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """An evaluation with everything needed to repeat it."""
+
+    model: str
+    settings: dict[str, Any]
+    """The tokenizer's configuration."""
+    metric: str
+    """Name of the Frechet distance."""
+    protocol: dict[str, Any]
+    rows: list[Row]
+    warnings: list[str]
+
+    def row(self, source: str, floats: int) -> Row | None:
+        """The row of a source at a budget, where there is one."""
+        for row in self.rows:
+            if row.source == source and row.floats == floats:
+                return row
+        return None
+
+    @property
+    def judged(self) -> list[Row]:
+        """The rows a tokenizer is judged by: its true captions, or absent ones if it reads none."""
+        reads = any(row.source == "true" for row in self.rows)
+        return [row for row in self.rows if row.source == ("true" if reads else "absent")]
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The verdict at every budget that has a PCA row."""
+        pairs = [(row, self.row("pca", row.floats)) for row in self.judged]
+        return [
+            Gate(
+                tokens=row.tokens,
+                floats=row.floats,
+                psnr_gain=row.metrics["psnr"].mean - pca.metrics["psnr"].mean,
+                frechet_ratio=row.frechet / pca.frechet if pca.frechet else float("inf"),
+            )
+            for row, pca in pairs
+            if pca is not None and row.tokens is not None
+        ]
+
+    def to_json(self) -> str:
+        gates = [dataclasses.asdict(gate) | {"passed": gate.passed} for gate in self.gates]
+        content = dataclasses.asdict(self) | {"gates": gates}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """The table, the verdict against PCA, warnings and protocol."""
+        lines = [f"# Reconstruction by `{self.model}`", "", *report_table(self), ""]
+        for gate in self.gates:
+            verdict = "passed" if gate.passed else "**not passed**: undertrained, compare nothing"
+            lines.append(
+                f"- Gate against PCA at {gate.floats} floats: {verdict} "
+                f"(PSNR {gate.psnr_gain:+.2f} dB, {self.metric} x {gate.frechet_ratio:.3f})"
+            )
+        lines += [f"- Warning: {warning}" for warning in self.warnings]
+        lines += ["", "## Protocol", "", *_bullets(self.protocol)]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write ``report.json`` and ``report.md`` into ``folder``."""
+        write_text(folder / "report.json", self.to_json())
+        write_text(folder / "report.md", self.to_markdown())
+
+
+def read_report(path: Path) -> Report:
+    """The report in a ``report.json``. Raises ValueError where the file is something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content.pop("gates")
+        rows = []
+        for row in content.pop("rows"):
+            metrics = {name: Interval(**value) for name, value in row.pop("metrics").items()}
+            rows.append(Row(**row, metrics=metrics))
+        return Report(**content, rows=rows)
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a report of `textok evaluate` ({error!r})") from error
+
+
+def report_table(report: Report) -> list[str]:
+    """Lines of a Markdown table, one row a way of reconstructing."""
+    shown = [name for name in HEADINGS if any(name in row.metrics for row in report.rows)]
+    heads = ["tokens", "captions", f"{report.metric} ↓", *(HEADINGS[name] for name in shown)]
+    table = []
+    for row in report.rows:
+        values = [
+            f"{value.mean:.{digits}f} ({value.low:.{digits}f}–{value.high:.{digits}f})"
+            for name in shown
+            for value, digits in [(row.metrics[name], 2 if name == "psnr" else 4)]
+        ]
+        tokens = "PCA" if row.tokens is None else str(row.tokens)
+        captions = "–" if row.source == "pca" else row.source
+        counts = [str(row.floats), str(row.bits)]
+        table.append([tokens, captions, f"{row.frechet:.3f}", *values, *counts])
+    return markdown_table([*heads, "floats", "bits"], table)
+
+
+def _bullets(values: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}- {name}:", *_bullets(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}- {name}: {value}")
+    return lines

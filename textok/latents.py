@@ -1,0 +1,39 @@
+"""Latents on disk: one safetensors file holds the tokens of some images and their captions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from textok.types import Latents
+
+
+def save_latents(path: Path, latents: Latents, captions: Sequence[str]) -> None:
+    """Write ``mean`` and ``logvar`` (B, K, C) as they are, captions and K in the metadata."""
+    tensors = {"mean": latents.mean.cpu().contiguous()}
+    if latents.logvar is not None:
+        tensors["logvar"] = latents.logvar.cpu().contiguous()
+    assert len(captions) == len(latents.mean)
+    metadata = {
+        "captions": json.dumps(list(captions), ensure_ascii=False),
+        "num_tokens": str(latents.mean.shape[1]),
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def load_latents(path: Path) -> tuple[Latents, list[str]]:
+    """The latents of ``save_latents`` and their captions. Raises ValueError for another file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            captions = json.loads((file.metadata() or {})["captions"])
+        return Latents(mean=tensors["mean"], logvar=tensors.get("logvar")), list(captions)
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not a file of latents ({error})") from error

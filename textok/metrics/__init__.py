@@ -1,0 +1,1 @@
+"""Numbers that judge reconstructions: distances of distributions and of single images."""

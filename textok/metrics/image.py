@@ -1,0 +1,97 @@
+"""Metrics of single images against their originals, each (B, 3, H, W) in [-1, 1] to (B,)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from textok.nn.efficientnet_lite import EfficientNetLite0
+from textok.nn.feature_distance import feature_distance, lite0_maps
+
+ImageMetric = Callable[[Tensor, Tensor], Tensor]
+"""(reconstructions, originals), both (B, 3, H, W) in [-1, 1], to one number an image (B,)."""
+
+PSNR_LIMIT = 100.0
+"""Decibels given to an exact copy, so that means stay finite."""
+
+
+def to_8bit(images_B3HW: Tensor) -> Tensor:
+    """Images of any range as uint8 (B, 3, H, W): clamped to [-1, 1], rounded to nearest."""
+    return ((images_B3HW.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_8bit(images_B3HW: Tensor) -> Tensor:
+    """uint8 images as float32 in [-1, 1]."""
+    return images_B3HW.float() / 127.5 - 1
+
+
+def psnr(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+    """10 log10(peak^2 / MSE) in dB with a peak of 2, the whole range; at most ``PSNR_LIMIT``."""
+    mse_B = (x_B3HW.double() - y_B3HW.double()).square().mean(dim=(1, 2, 3))
+    return (10 * torch.log10(4 / mse_B)).clamp(max=PSNR_LIMIT).float()
+
+
+def ssim(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004) on [0, 1]: 11 x 11 Gaussian window, sigma 1.5."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    # float64: the variances of nearly flat pictures are differences of nearly equal numbers.
+    values = structural_similarity_index_measure(
+        (x_B3HW.double() + 1) / 2, (y_B3HW.double() + 1) / 2, data_range=1.0, reduction="none"
+    )
+    assert isinstance(values, Tensor)
+    return values.reshape(len(x_B3HW)).float()
+
+
+def perceptual_metric(network: EfficientNetLite0) -> ImageMetric:
+    """The distance of EfficientNet-Lite0 features at the images' own resolution, in [0, 4]."""
+
+    def distance(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        return feature_distance(lite0_maps(network, x_B3HW), lite0_maps(network, y_B3HW))
+
+    return distance
+
+
+def load_lpips(device: torch.device | str) -> ImageMetric:
+    """LPIPS-VGG (arXiv 1801.03924): torchvision's VGG16, the authors' linear layers.
+
+    Raises ValueError where torchvision, torchmetrics or the VGG16 weights are missing.
+    """
+    try:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+        network = LearnedPerceptualImagePatchSimilarity(net_type="vgg").net.to(device)
+    # A torchvision that was built for another torch raises RuntimeError when imported.
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"LPIPS needs textok[fid] and the weights of VGG16 ({reason})") from error
+
+    def distance(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        values: Tensor = network(x_B3HW, y_B3HW)
+        return values.reshape(len(x_B3HW))
+
+    return distance
+
+
+def load_image_metrics(
+    network: EfficientNetLite0, device: torch.device | str
+) -> tuple[dict[str, ImageMetric], list[str]]:
+    """Every metric at hand by name, and one line of reason for each that is not.
+
+    Raises ValueError where the packages of ``textok[eval]`` are missing.
+    """
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise ValueError("evaluation needs torchmetrics: install textok[eval]")
+    metrics: dict[str, ImageMetric] = {
+        "psnr": psnr,
+        "ssim": ssim,
+        "perceptual": perceptual_metric(network),
+    }
+    try:
+        metrics["lpips"] = load_lpips(device)
+    except ValueError as error:
+        return metrics, [str(error)]
+    return metrics, []
