@@ -81,7 +81,16 @@ def steps_of(member: Member, budget: Budget, data: Path, runs: Path) -> Iterator
     yield Step(command=words(*train, *where, *place), done=run / "report.md")
     for split in SPLITS:
         out = run / split
-        measure = ("evaluate", "reconstruction", run / "model", data, "--split", split, "--out", out)
+        measure = (
+            "evaluate",
+            "reconstruction",
+            run / "model",
+            data,
+            "--split",
+            split,
+            "--out",
+            out,
+        )
         caches = ("--text-cache", cache, "--pca", "--pca-cache", runs / "pca")
         yield Step(command=words(*measure, *caches), done=out / "report.json")
 

@@ -1,6 +1,6 @@
 """The tokenizer that ships: data, training, judgement, and the swap if it is better.
 
-    python -m studies.weights --data data/pictograms-64 --runs runs/weights
+python -m studies.weights --data data/pictograms-64 --runs runs/weights
 """
 
 from __future__ import annotations

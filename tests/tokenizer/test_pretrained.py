@@ -126,7 +126,10 @@ def missing_key(folder: Path) -> None:
     [
         (break_config, "config.json:1: not JSON"),
         (unknown_setting, "num_token: no such field; did you mean 'num_tokens'"),
-        (other_width, r"encoder.bottleneck.mean.weight is \(2, 32\), the config asks for \(5, 32\)"),
+        (
+            other_width,
+            r"encoder.bottleneck.mean.weight is \(2, 32\), the config asks for \(5, 32\)",
+        ),
         (no_weights, "model.safetensors: no such file"),
         (cut_weights, "damaged or not safetensors"),
         (missing_key, "missing encoder.queries; unknown encoder.extra"),

@@ -148,9 +148,7 @@ def test_noise_moves_tokens_by_the_spread() -> None:
 
 def test_kl_against_hand_computed_values() -> None:
     # One value: 0.5 * (mean^2 + var - 1 - ln var).
-    latents = Latents(
-        mean=torch.tensor([[[0.0], [2.0]]]), logvar=torch.tensor([[[0.0], [1.0]]])
-    )
+    latents = Latents(mean=torch.tensor([[[0.0], [2.0]]]), logvar=torch.tensor([[[0.0], [1.0]]]))
     torch.testing.assert_close(kl_divergence(latents), torch.tensor([0.5 * (4 + torch.e - 2)]))
     assert kl_divergence(Latents(mean=torch.ones(3, 2, 2))).tolist() == [0, 0, 0]
 

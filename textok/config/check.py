@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ``ValueError(message)`` unless ``condition`` holds; for users' settings, not for bugs."""
+    """Raise ``ValueError(message)`` unless ``condition`` holds: for settings, not for bugs."""
     if not condition:
         raise ValueError(message)
 

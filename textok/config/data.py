@@ -17,7 +17,7 @@ class DataConfig:
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
-    """Keep only records whose metadata match, as ``field=value`` joined by commas; ``style!=openmoji,core=true``."""
+    """Keep only records whose metadata match, as in ``style!=openmoji,core=true``."""
     flip: bool = False
     """Mirror each image with probability one half."""
     crop: Literal["center", "random"] = "center"
@@ -37,7 +37,7 @@ class TextConfig:
     """A frozen text encoder and the shape of its features."""
 
     encoder: str = "minilm"
-    """``minilm`` (packaged all-MiniLM-L6-v2), or a local folder or hub name of a T5 or CLIP model."""
+    """``minilm`` (packaged all-MiniLM-L6-v2), or the folder or hub name of a T5 or CLIP model."""
     max_tokens: int = 128
     """T before pooling; longer captions are cut."""
     pool: int = 0
@@ -47,7 +47,7 @@ class TextConfig:
     cache: str = ""
     """Folder of cached features, shared by runs; empty: ``text-cache`` in the run folder."""
     drop: float = 0.1
-    """Share of training captions left out, so that decoding without a caption is in distribution."""
+    """Share of training captions left out, so that the model also learns to do without."""
 
     def __post_init__(self) -> None:
         require_range("text.max_tokens", self.max_tokens, 1)

@@ -10,7 +10,7 @@ from textok.config.check import require, require_range
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
-    """Shape of one transformer. In YAML a name from ``VIT_SIZES`` may stand for the three numbers."""
+    """Shape of one transformer; in YAML a name of ``VIT_SIZES`` may stand for it."""
 
     width: int = 768
     """D, the token width."""

@@ -11,6 +11,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 
+class HeadNorm(nn.RMSNorm):
+    """RMS norm in the type of its input, which autocast would leave apart from its weight's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.weight is not None
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention; masked keys have no influence on any other position."""
 
@@ -20,8 +28,8 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         head_width = width // heads
-        self.q_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.q_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.k_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
 
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
         """Attend over the positions where ``keys_BS`` (bool) is True; over all without it."""

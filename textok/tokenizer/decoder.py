@@ -33,7 +33,7 @@ class Decoder(nn.Module):
     def forward(
         self, tokens_BKC: Tensor, text: TextFeatures | None, keep_B: Tensor | None = None
     ) -> Tensor:
-        """Images (B, 3, H, W) in float32; ``keep_B`` hides all but the first tokens of each image."""
+        """Images (B, 3, H, W) in float32; ``keep_B`` hides all but each image's first tokens."""
         batch, count = tokens_BKC.shape[:2]
         latents_BKD = self.embed(tokens_BKC.to(self.embed.weight.dtype)) + self.positions[:count]
         latent_keys = None

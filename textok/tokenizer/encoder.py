@@ -39,9 +39,7 @@ class Encoder(nn.Module):
         if self.text is None or text is None:
             x_BSD, keys_BS = join(patches_BND, queries_BKD, None)
         else:
-            x_BSD, keys_BS = join(
-                patches_BND, queries_BKD, self.text(text), text_keys_BT=text.mask
-            )
+            x_BSD, keys_BS = join(patches_BND, queries_BKD, self.text(text), text_keys_BT=text.mask)
         x_BSD = self.trunk(x_BSD, keys_BS)
         first, count = self.positions.shape[0], self.queries.shape[0]
         return self.bottleneck(x_BSD[:, first : first + count])

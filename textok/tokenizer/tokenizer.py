@@ -51,7 +51,11 @@ class Tokenizer(nn.Module):
         self.encoder.bottleneck.start_spread(config.initial_logvar)
 
     def encode(
-        self, images_B3HW: Tensor, text: TextFeatures | None = None, *, num_tokens: int | None = None
+        self,
+        images_B3HW: Tensor,
+        text: TextFeatures | None = None,
+        *,
+        num_tokens: int | None = None,
     ) -> Latents:
         """Images in [-1, 1] to Latents (B, K, C), or to the first ``num_tokens`` of them.
 
@@ -103,10 +107,8 @@ class Tokenizer(nn.Module):
         """(B,) int64 token counts, uniform over 1..K (nested dropout, Rippel et al. 2014)."""
         return torch.randint(1, self.config.num_tokens + 1, (batch,), generator=generator)
 
-    def save_pretrained(
-        self, folder: str | Path, *, precision: torch.dtype | None = None
-    ) -> Path:
-        """Write config.json, model.safetensors (in ``precision``) and a model card to ``folder``."""
+    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
+        """Write config.json, model.safetensors (in ``precision``) and a model card."""
         state = self.state_dict()
         if precision is not None:
             state = {key: value.to(precision) for key, value in state.items()}

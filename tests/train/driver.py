@@ -1,0 +1,148 @@
+"""Runs trainings one after another, each in processes of its own that die where they are told to.
+
+Reads a list of jobs as JSON from stdin, prints the exit codes of each. One import of torch serves
+them all, because the processes are forked. Not a test module: the fixture ``runs`` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# Imported once, before the forks, because training would import them.
+import matplotlib.figure  # noqa: F401
+import torch._dynamo
+import torch.utils.tensorboard
+
+import textok.runtime.checkpoint as checkpoint
+import textok.train.loop as loop
+import textok.train.report as report
+import textok.train.tokenizer as tokenizer
+from textok.config import TrainTokenizerConfig
+from textok.config.read import load_config
+from textok.runtime.run_log import RunLog
+from textok.types import TextFeatures
+
+
+class FakeText:
+    """Stands in for FeatureCache: up to three states a caption, made from its letters."""
+
+    width = 8
+
+    def __init__(self, *args: object, **options: object) -> None:
+        pass
+
+    def warm(self, captions: Sequence[str]) -> None:
+        pass
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        states = torch.zeros(len(captions), 3, self.width)
+        mask = torch.zeros(len(captions), 3, dtype=torch.bool)
+        for row, caption in enumerate(captions):
+            for place, word in enumerate(caption.split()[:3]):
+                states[row, place] = torch.tensor([ord(word[i % len(word)]) / 64 for i in range(8)])
+                mask[row, place] = True
+        return TextFeatures(states=states, mask=mask)
+
+
+def die_after(
+    call: Callable[..., Any], when: Callable[..., bool], number: int
+) -> Callable[..., Any]:
+    """``call``, and then signal ``number`` to this very process if ``when`` says so."""
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        result = call(*args, **options)
+        if when(*args):
+            os.kill(os.getpid(), number)
+        return result
+
+    return wrapped
+
+
+def arm(point: str) -> None:
+    """Prepare death at ``point``: log:K, term:K, save:K (half written) or model:K (not written)."""
+    kind, _, step = point.partition(":")
+    if kind in ("log", "term"):
+        number = signal.SIGKILL if kind == "log" else signal.SIGTERM
+        RunLog.write = die_after(RunLog.write, lambda log, at, _: at == int(step), number)
+    elif kind == "save":
+        name = f".writing-step-{int(step):08d}"
+        checkpoint.save_file = die_after(
+            checkpoint.save_file, lambda tensors, path: path.parent.name == name, signal.SIGKILL
+        )
+    elif kind == "model":
+        loop.save_checkpoint = die_after(
+            loop.save_checkpoint, lambda root, at, state: at == int(step), signal.SIGKILL
+        )
+
+
+def train(job: dict[str, Any], rank: int, port: int) -> int:
+    """One process of a job; its output goes to ``job['output']``."""
+    output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if job["world"] > 1:
+        os.environ.update(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(job["world"]),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+        )
+    torch.set_num_threads(1)
+    tokenizer.FeatureCache = FakeText
+    if not job["curves"]:
+        report.draw_curves = lambda log, target: None
+    arm(job["die"])
+    try:
+        tokenizer.train_tokenizer(load_config(TrainTokenizerConfig, [Path(job["config"])]))
+    except SystemExit as stop:
+        return int(str(stop.code))
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def fork(job: dict[str, Any], rank: int, port: int) -> int:
+    """Start one process; returns its id."""
+    pid = os.fork()
+    if pid == 0:
+        code = train(job, rank, port)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return pid
+
+
+def run(job: dict[str, Any]) -> list[int]:
+    """All processes of a job; when one fails, the others are ended. Signals count negative."""
+    for path in job["damage"]:
+        with Path(path).open("r+b") as file:
+            file.seek(-8, os.SEEK_END)
+            file.write(b"damaged!")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks = {fork(job, rank, port): rank for rank in range(job["world"])}
+    codes = [0] * job["world"]
+    alive = set(ranks)
+    while alive:
+        pid, status = os.wait()
+        alive.discard(pid)
+        codes[ranks[pid]] = os.waitstatus_to_exitcode(status)
+        if status:
+            for other in alive:
+                os.kill(other, signal.SIGKILL)
+    return codes
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps([run(job) for job in json.load(sys.stdin)]))

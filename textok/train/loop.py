@@ -1,0 +1,154 @@
+"""The loop: steps, log, sheets, checkpoints, and a clean way out. What a step is, a Task knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from PIL import Image
+from torch import Tensor
+
+from textok.config import RunConfig
+from textok.runtime.checkpoint import load_newest, save_checkpoint
+from textok.runtime.files import replace_folder
+from textok.runtime.run_folder import RunFolder
+from textok.runtime.stop import StopRequest
+from textok.train.recorder import Recorder
+from textok.types import Batch
+
+
+class Task(Protocol):
+    """One thing that can be trained."""
+
+    def step(self, micro_batches: Sequence[Batch], step: int) -> dict[str, Tensor]:
+        """Change the weights once; returns scalars, ``loss`` among them."""
+
+    def sheet(self) -> Image.Image:
+        """A picture of where the training stands."""
+
+    def save(self, folder: Path) -> None:
+        """Write what is to be used afterwards."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes from step to step."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def train(
+    task: Task,
+    batches_from: Callable[[int], Iterator[Sequence[Batch]]],
+    *,
+    config: RunConfig,
+    folder: RunFolder,
+    accelerator: Accelerator,
+) -> None:
+    """Bring ``task`` from its newest checkpoint, if any, to ``config.steps`` steps.
+
+    ``batches_from(step)`` gives this process's micro-batches of that step and all after it.
+    Ctrl-C and SIGTERM save and raise SystemExit with 128 + the signal's number.
+    """
+    first = resume(task, folder, accelerator)
+    if first >= config.steps:
+        publish(task, folder, accelerator)
+        return
+    recorder = Recorder(folder, config, first) if accelerator.is_main_process else nullcontext()
+    with StopRequest() as stop, recorder as desk:
+        saved_at = time.monotonic()
+        for done, micro_batches in enumerate(batches_from(first), start=first + 1):
+            logs = task.step(micro_batches, done - 1)
+            last = done == config.steps
+            if done % config.log_every == 0 or last:
+                values = mean_over_processes(logs, accelerator)
+                if desk:
+                    desk.write(done, values)
+            if desk:
+                desk.advance()
+                if done % config.sheet_every == 0 or last:
+                    desk.show(done, task.sheet())
+            overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
+            due, signum = agree(overdue, stop.signum, accelerator)
+            if done % config.save_every == 0 or last or due or signum:
+                save(task, done, folder, accelerator, keep=config.keep)
+                saved_at = time.monotonic()
+            if last:
+                return
+            if signum:
+                if desk:
+                    desk.say(f"stopped and saved at step {done}: run the same command to go on")
+                raise SystemExit(128 + signum)
+
+
+def resume(task: Task, folder: RunFolder, accelerator: Accelerator) -> int:
+    """Load the newest good checkpoint; returns the number of steps done. Refuses to disagree."""
+    main = accelerator.is_main_process
+    found = load_newest(folder.checkpoints, say=print if main else lambda message: None)
+    step = 0
+    if found is not None:
+        step, state = found
+        task.load_state_dict(state["task"])
+        rng = state["rng"]
+        if len(rng) == accelerator.num_processes:
+            restore_rng(rng[accelerator.process_index])
+    steps = gather_object([step])
+    if len(set(steps)) > 1:
+        raise ValueError(
+            f"the processes see checkpoints of steps {steps}: run.out ({folder.root}) must be a "
+            f"folder that all of them share"
+        )
+    return step
+
+
+def save(task: Task, done: int, folder: RunFolder, accelerator: Accelerator, *, keep: int) -> None:
+    """Write a checkpoint after ``done`` steps, which is the data's position too, and publish."""
+    rng = gather_object([rng_state()])
+    if accelerator.is_main_process:
+        config = folder.config.read_text(encoding="utf-8")
+        state = {"task": task.state_dict(), "rng": rng, "config": config}
+        save_checkpoint(folder.checkpoints, done, state, keep=keep)
+    publish(task, folder, accelerator)
+
+
+def publish(task: Task, folder: RunFolder, accelerator: Accelerator) -> None:
+    """Put what the task would leave behind by now into the run folder."""
+    if accelerator.is_main_process:
+        writing = folder.root / ".writing-model"
+        task.save(writing)
+        replace_folder(writing, folder.model)
+    accelerator.wait_for_everyone()
+
+
+def agree(overdue: bool, signum: int, accelerator: Accelerator) -> tuple[bool, int]:
+    """What any process wants, all do: whether to save, and the signal to stop for (0: none)."""
+    if accelerator.num_processes == 1:
+        return overdue, signum
+    wishes = torch.tensor([float(overdue), float(signum)], device=accelerator.device)
+    everyones = accelerator.gather(wishes[None]).amax(dim=0)
+    return bool(everyones[0]), int(everyones[1])
+
+
+def mean_over_processes(logs: dict[str, Tensor], accelerator: Accelerator) -> dict[str, float]:
+    """The logged scalars as numbers, averaged over all processes."""
+    stacked = torch.stack([value.float().to(accelerator.device) for value in logs.values()])
+    means = accelerator.reduce(stacked, reduction="mean").tolist()
+    return dict(zip(logs, means, strict=True))
+
+
+def rng_state() -> dict[str, Tensor]:
+    """This process's torch generators."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_rng(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if torch.cuda.is_available() and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,109 @@
+"""Optimisers and their schedule, which is a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textok.config import OptimConfig
+from textok.nn.block import Block
+
+
+def lr_share(step: int, *, warmup: int, steps: int, final: float) -> float:
+    """Share of the peak rate at ``step`` (from 0): linear warm-up, then a half cosine to ``final``.
+
+    The first step has 1 / warmup of the peak; step ``steps`` would have ``final``.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Optimizer:
+    """The torch optimisers of one module, stepped, clipped and scheduled as one.
+
+    The schedule starts at step ``first`` of ``steps``.
+    """
+
+    def __init__(
+        self, module: nn.Module, config: OptimConfig, *, lr: float, first: int, steps: int
+    ) -> None:
+        self._config, self._first, self._steps = config, first, steps
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        matrices = block_matrices(module) if config.name == "muon" else []
+        self._optimizers = [adamw(module, config, lr=lr, without=matrices)]
+        if matrices:
+            self._optimizers.append(muon(matrices, config))
+        self._peaks = [[group["lr"] for group in o.param_groups] for o in self._optimizers]
+
+    def clip(self) -> Tensor:
+        """Scale the gradients down to the norm limit; returns their norm before."""
+        limit = self._config.clip or math.inf
+        return nn.utils.clip_grad_norm_(self._parameters, limit)
+
+    def step(self, step: int) -> float:
+        """Apply the gradients at the rate of optimiser step ``step``; returns AdamW's rate."""
+        share = lr_share(
+            step - self._first,
+            warmup=self._config.warmup,
+            steps=self._steps - self._first,
+            final=self._config.final_lr_share,
+        )
+        for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            optimizer.step()
+        return self._peaks[0][0] * share
+
+    def zero_grad(self) -> None:
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizers": [optimizer.state_dict() for optimizer in self._optimizers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+
+def adamw(
+    module: nn.Module, config: OptimConfig, *, lr: float, without: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """AdamW over ``module``; weight decay on the weights of linear and convolution layers alone."""
+    taken = set(without)
+    decayed = {
+        layer.weight
+        for layer in module.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight not in taken
+    }
+    rest = [p for p in module.parameters() if p not in taken and p not in decayed]
+    ordered = [p for p in module.parameters() if p in decayed]
+    groups = [
+        {"params": ordered, "weight_decay": config.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, betas=config.betas, fused=True)
+
+
+def muon(matrices: list[nn.Parameter], config: OptimConfig) -> torch.optim.Optimizer:
+    """Muon (Jordan et al. 2024) with the rate scaled by sqrt(max(1, rows / columns))."""
+    if not hasattr(torch.optim, "Muon"):
+        raise ValueError(
+            f"optim.name is 'muon' but torch {torch.__version__} has no Muon: "
+            f"install torch >= 2.9 or use 'adamw'"
+        )
+    return torch.optim.Muon(
+        matrices, lr=config.muon_lr, weight_decay=config.weight_decay, adjust_lr_fn="original"
+    )
+
+
+def block_matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The 2-D weights inside the transformer blocks of ``module``."""
+    blocks = [block for block in module.modules() if isinstance(block, Block)]
+    return [p for block in blocks for p in block.parameters() if p.ndim == 2]
