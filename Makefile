@@ -1,6 +1,8 @@
 # make demo     pictures through a handful of tokens and back, by the bundled model
 # make test     the tests
 # make lint     ruff, mypy, import-linter
+# make weights  the tokenizer that ships, from the data on; run again to go on
+# make study    the tables of docs/results/text-gain; run again to go on
 #
 # PYTHON chooses the interpreter, VENV the folder, PIP_FLAGS what pip needs on your machine.
 
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint weights study clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -31,6 +33,17 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+DATA ?= data/pictograms-64
+
+$(DATA)/summary.json: | $(READY)
+	$(BIN)/textok data pictograms $(DATA) --size 64
+
+weights: $(DATA)/summary.json
+	$(BIN)/python -m studies.weights --data $(DATA)
+
+study: $(DATA)/summary.json
+	$(BIN)/python -m studies.text_gain --data $(DATA)
 
 clean:
 	rm -rf $(VENV) demo-out build dist

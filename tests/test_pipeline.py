@@ -55,6 +55,14 @@ def test_tensors_and_pictures_are_the_same(reconstructor: Reconstructor) -> None
     assert torch.equal(reconstructor.encode(tensor).mean, reconstructor.encode(PICTURE).mean)
 
 
+def test_a_photo_is_turned_as_its_camera_says(reconstructor: Reconstructor) -> None:
+    turned = Image.new("RGB", (16, 16), "white")
+    turned.paste("red", (0, 0, 16, 8))
+    turned.getexif()[0x0112] = 3  # upside down
+
+    assert reconstructor.prepare(turned).getpixel((8, 15)) == (255, 0, 0)
+
+
 def test_the_central_square_is_kept(reconstructor: Reconstructor) -> None:
     wide = Image.new("RGB", (48, 16), "red")
     wide.paste(Image.new("RGB", (16, 16), "blue"), (16, 0))

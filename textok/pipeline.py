@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
@@ -92,7 +92,11 @@ class Reconstructor:
         return self.decode(self.encode(pictures, captions, num_tokens=num_tokens), captions)
 
     def prepare(self, picture: Image.Image) -> Image.Image:
-        """The central square of ``picture`` as the tokenizer sees it, transparent parts white."""
+        """The central square of ``picture`` as the tokenizer sees it.
+
+        Turned as its EXIF orientation asks, transparent parts on white.
+        """
+        picture = ImageOps.exif_transpose(picture)
         if picture.has_transparency_data:
             layer = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

@@ -55,6 +55,11 @@ class LossConfig:
             self.l2 + self.l1 + self.perceptual > 0,
             "loss: l2, l1 and perceptual are all 0: nothing to reconstruct towards",
         )
+        require(
+            self.l2 + self.l1 > 0 or self.perceptual_start == 0,
+            f"loss.perceptual_start is {self.perceptual_start} but l2 and l1 are 0: nothing to "
+            "reconstruct towards before that step",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

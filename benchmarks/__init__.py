@@ -1,0 +1,1 @@
+"""Measurements of textok against what one would write without it."""
