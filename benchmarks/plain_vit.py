@@ -45,9 +45,9 @@ class PlainViT(nn.Module):
 
 
 class PlainTokenizer(nn.Module):
-    """Has the widths, the token counts and the calls of ``Tokenizer``.
+    """Has the widths, the token counts, the parameters and the calls of ``Tokenizer``.
 
-    It has as many parameters, too, unless the config asks for ``qk_norm``: torch's layers have none.
+    ``qk_norm`` is left out: torch's layers do not have it.
     """
 
     def __init__(self, config: TokenizerConfig) -> None:

@@ -95,9 +95,10 @@ def write_report(rows: Sequence[Row], arguments: Sequence[str], folder: Path) ->
         ", ".join(f"{name} {value}" for name, value in machine.items()) + ".",
         "",
         f"The peer is `{rows[0].variant.name}`: torch's own `nn.TransformerEncoderLayer`s with the "
-        "same widths, token counts and padding masks, without `qk_norm`. Images/s are medians over the turns; peak "
-        "memory counts weights, activations and, in training, gradients and AdamW's averages. On "
-        "a CPU it is the growth of the process, compiling included.",
+        "same widths, token counts and padding masks, and without `qk_norm`, which they lack. "
+        "Images/s are medians over the turns; peak memory counts weights, activations and, in "
+        "training, gradients and AdamW's averages. On a CPU it is the growth of the process, "
+        "compiling included.",
         "",
         *markdown_table(HEADS, [row.cells() for row in rows]),
         "",

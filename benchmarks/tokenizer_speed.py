@@ -3,7 +3,7 @@
     python -m benchmarks.tokenizer_speed --preset pictograms-64 --out docs/results/speed
 
 Encoding, decoding and a training step (forward, backward, AdamW; squared error) of one preset
-with random weights; the peer does without ``qk_norm``, which torch's layers lack. The variants of a case take turns, so that a busy moment meets them all, and
+with random weights. The variants of a case take turns, so that a busy moment meets them all, and
 are compared with the peer of the same turn. bf16 means bf16 weights in encoding and decoding, and
 autocast in training, as textok itself does.
 """

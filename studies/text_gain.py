@@ -125,7 +125,7 @@ def main(
     steps = [
         step
         for member in members(chosen)
-        for step in steps_of(member, chosen, data.resolve(), runs)
+        for step in steps_of(member, chosen, data, runs)
     ]
     if run_steps(steps, minutes=minutes):
         write_tables(chosen, runs, out)

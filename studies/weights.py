@@ -63,7 +63,7 @@ def main(
         runs: Folder of the runs.
         out: Folder of the report.
     """
-    data, run = data.resolve(), runs / "tokenizer"
+    run = runs / "tokenizer"
     flags = GPU_FLAGS if torch.cuda.is_available() else ()
     train = words("train", "tokenizer", "pictograms-64", *flags, "--data.path", data)
     place = words("--text.cache", runs / "text-cache", "--run.out", run)
