@@ -122,11 +122,7 @@ def main(
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
     chosen = BUDGETS[budget or ("gpu" if torch.cuda.is_available() else "cpu")]
-    steps = [
-        step
-        for member in members(chosen)
-        for step in steps_of(member, chosen, data, runs)
-    ]
+    steps = [step for member in members(chosen) for step in steps_of(member, chosen, data, runs)]
     if run_steps(steps, minutes=minutes):
         write_tables(chosen, runs, out)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import textok.evaluate
 import textok.train
 from textok import __version__
 from textok.cli import main as cli
 from textok.cli.train import read_flags, split_arguments, training_config
-from textok.config import TrainTokenizerConfig, ViTConfig
+from textok.config import DataConfig, TrainTokenizerConfig, ViTConfig
 from textok.config.presets import preset_names
 
 COMMANDS = list(cli.COMMANDS)
@@ -167,6 +169,41 @@ def test_training_gets_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(textok.train, "train_tokenizer", trained.append)
     assert cli.main("train tokenizer tiny-64 no-text --data.path here".split()) == 0
     assert trained == [training_config(["tiny-64", "no-text"], ["--data.path", "here"])]
+
+
+def test_training_without_its_packages_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name)
+    )
+    assert cli.main("train tokenizer tiny-64 --data.path here".split()) == 2
+    message = "textok: error: training needs tensorboard: pip install 'textok[train]'\n"
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(("rank", "shown"), [("", "# table\n"), ("0", "# table\n"), ("1", "")])
+def test_one_of_several_processes_prints_the_evaluation(
+    rank: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[DataConfig] = []
+
+    class Table:
+        def __init__(self, model: str, data: DataConfig, out: Path, **options: object) -> None:
+            asked.append(data)
+
+        def to_markdown(self) -> str:
+            return "# table"
+
+    monkeypatch.setattr(textok.evaluate, "evaluate_reconstruction", Table)
+    if rank:
+        monkeypatch.setenv("RANK", rank)
+    words = "evaluate reconstruction m images --out o --max-bad-share 0.5 --where core=true"
+    assert cli.main(words.split()) == 0
+    assert capsys.readouterr().out == shown
+    where = {"split": "test", "where": "core=true", "max_bad_share": 0.5}
+    assert asked == [DataConfig(path="images", **where)]
 
 
 def test_it_runs_as_a_module() -> None:

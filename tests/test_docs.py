@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ COMMAND = re.compile(r"^(?:# +)?(?:[\w-]+ .* -m textok\.cli|textok) (.+)$", re.M
 
 
 def commands() -> list[str]:
-    """What follows `textok` on every line that starts with it, placeholders and comments left out."""
+    """What follows `textok` where a line starts with it; lines with `...` are not whole."""
     shown = [line for page in PAGES + PRESETS for line in COMMAND.findall(page.read_text())]
     whole = [line for line in shown if "..." not in line]
     return sorted({line.replace("PRESET", "tiny-64") for line in whole})
@@ -28,18 +29,13 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_shown_command_is_taken(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Quiet:
-        pictures: dict[str, dict[str, int]] = {}
-
-        def to_markdown(self) -> str:
-            return ""
-
+    report = SimpleNamespace(to_markdown=str, pictures={})
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
-        (textok.evaluate, "evaluate_reconstruction", Quiet()),
+        (textok.evaluate, "evaluate_reconstruction", report),
         (textok.evaluate, "compare_reports", ""),
         (textok.evaluate, "reconstruct_files", []),
-        (textok.data.pictograms.build, "build_pictograms", Quiet()),
+        (textok.data.pictograms.build, "build_pictograms", report),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -149,6 +151,13 @@ def test_fitted_components_are_kept_and_used(
     assert [row.source for row in again.rows] == ["absent", "pca"]
     assert again.row("pca", 8) == report.row("pca", 8)
 
+    shutil.copytree(folder / "pca", tmp_path / "pca")
+    (tmp_path / "pca" / path.name).write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"pca-.*\.safetensors: damaged .*; delete it"):
+        evaluate_reconstruction(
+            model("none"), data(pictures), tmp_path, pca=True, pca_cache=tmp_path / "pca"
+        )
+
 
 def test_limit_takes_images_from_everywhere(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
@@ -165,6 +174,42 @@ def test_budgets_beyond_the_tokenizer(
 ) -> None:
     with pytest.raises(ValueError, match=r"num_tokens \[5\]: this tokenizer has 1 to 4"):
         evaluate_reconstruction(model("none"), data(pictures), tmp_path, num_tokens=[5])
+
+
+@pytest.mark.parametrize(
+    ("split", "settings", "message"),
+    [
+        ("bare", {"modes": ["true"]}, r"bare has none of the captions asked for: true"),
+        ("bare", {"limit": 1}, r"a Frechet distance needs at least 2 images, not 1"),
+        ("bare", {"batch_size": 0}, r"batch_size is 0: it must be >= 1"),
+        ("alone", {}, r"a Frechet distance needs at least 2 images, not 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(
+    split: str,
+    settings: dict[str, Any],
+    message: str,
+    pictures: Path,
+    model: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    for folder, count in {"bare": 3, "alone": 1}.items():
+        (tmp_path / folder).mkdir()
+        for index in range(count):
+            shutil.copy(pictures / "test" / f"{index:02d}.png", tmp_path / folder)
+    config = DataConfig(path=str(tmp_path / split), workers=0)
+    with pytest.raises(ValueError, match=message):
+        evaluate_reconstruction(model("both"), config, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "measure", lambda *a, **k: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        evaluate_reconstruction(model("none"), data(pictures), tmp_path / "file")
 
 
 def test_pca_is_never_fitted_on_what_it_is_measured_on(

@@ -78,10 +78,10 @@ def test_markdown_shows_numbers_verdict_and_warnings() -> None:
     assert "- versions:\n  - torch: 2.6" in text
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"gates": [], "rows": [{}]}'])
-def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"gates": [], "rows": [{}]}', b"\xff\xfe"])
+def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "report.json"
-    path.write_text(content)
+    path.write_bytes(content)
 
     with pytest.raises(ValueError, match=r"report\.json: not a report of `textok evaluate`"):
         read_report(path)

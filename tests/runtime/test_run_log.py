@@ -40,6 +40,20 @@ def test_wandb_is_asked_for_but_missing(tmp_path: Path, monkeypatch: pytest.Monk
         RunLog(tmp_path, step=0, wandb="project")
 
 
+def test_wandb_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        class Error(Exception):
+            pass
+
+        def init(self, **options: object) -> None:
+            raise self.Error("no API key")
+
+    monkeypatch.setitem(sys.modules, "wandb", Refusing())
+    with pytest.raises(ValueError, match=r"^run\.wandb: no API key; run `wandb login` first"):
+        RunLog(tmp_path, step=0, wandb="project")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wandb_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class FakeWandb:
         def __init__(self) -> None:

@@ -39,9 +39,7 @@ def test_members_differ_in_what_is_compared_alone(name: str) -> None:
         assert config.tokenizer.encoder == first.tokenizer.encoder
 
 
-def test_a_complete_step_is_not_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_complete_step_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
     class Result:

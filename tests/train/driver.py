@@ -34,7 +34,7 @@ from textok.types import TextFeatures
 class FakeText:
     """Stands in for FeatureCache: up to three states a caption, made from its letters."""
 
-    width = 8
+    width, cut = 8, 0
 
     def __init__(self, *args: object, **options: object) -> None:
         pass

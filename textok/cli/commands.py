@@ -5,6 +5,7 @@ Each imports what it calls when it runs: `textok --help` does not wait for torch
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,6 +77,7 @@ def evaluate_reconstruction(
     limit: int | None = None,
     batch_size: int = 32,
     workers: int = 2,
+    max_bad_share: float = 0.01,
     text_cache: Path | None = None,
     pca_cache: Path | None = None,
     device: str = "auto",
@@ -98,6 +100,7 @@ def evaluate_reconstruction(
         limit: Measure this many images, evenly spread.
         batch_size: Images at once.
         workers: Loader processes.
+        max_bad_share: Stop when more than this share of the files cannot be read.
         text_cache: Folder of caption features, kept between evaluations.
         pca_cache: Folder of fitted components, kept between evaluations.
         device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
@@ -107,7 +110,9 @@ def evaluate_reconstruction(
 
     report = evaluate_reconstruction(
         model,
-        DataConfig(path=str(data), split=split, where=where, workers=workers),
+        DataConfig(
+            path=str(data), split=split, where=where, workers=workers, max_bad_share=max_bad_share
+        ),
         out,
         modes=captions,
         num_tokens=num_tokens or None,
@@ -120,7 +125,8 @@ def evaluate_reconstruction(
         text_cache=text_cache,
         pca_cache=pca_cache,
     )
-    print(report.to_markdown())
+    if os.environ.get("RANK", "0") == "0":  # the first of several processes
+        print(report.to_markdown())
 
 
 def evaluate_compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ def train_tokenizer(arguments: list[str]) -> None:
     if "-h" in flags or "--help" in flags:
         _show_help(load_config(TrainTokenizerConfig, [preset_path(name) for name in presets]))
     config = training_config(presets, flags)
+    for package in ("accelerate", "matplotlib", "tensorboard"):
+        missing = importlib.util.find_spec(package) is None
+        require(not missing, f"training needs {package}: pip install 'textok[train]'")
 
     from textok.train import train_tokenizer
 

@@ -65,7 +65,7 @@ def decode(data: bytes, *, size: int) -> Image.Image:
     except BadImageError:
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
-        raise BadImageError(str(error) or type(error).__name__) from error
+        raise BadImageError(f"damaged: {str(error) or type(error).__name__}") from error
 
 
 def pil_to_square(

@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 import torch
-from rich.progress import track
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from textok.config import DataConfig
 from textok.data import CaptionedImages, eval_batches, open_captioned_images
 from textok.metrics.image import to_8bit
 from textok.metrics.pca import PixelPca, fit_pca
+from textok.runtime.counter import counter
 
 BATCH = 256
 
@@ -40,16 +41,18 @@ def fit_baseline(
         )
     path = None if cache is None else cache / f"pca-{_digest(images, floats)}.safetensors"
     if path is not None and path.is_file():
-        stored = load_file(path)
+        try:
+            stored = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: damaged ({error}); delete it") from error
         pca = PixelPca(mean=stored["mean"], basis=stored["basis"], image_size=images.image_size)
         return pca.to(device)
-    batches = track(
-        eval_batches(images, batch_size=BATCH, workers=data.workers),
-        total=-(-len(images) // BATCH),
-        description="reading for PCA",
-        disable=quiet,
-    )
-    pixels = torch.cat([to_8bit(batch.images) for batch in batches])
+    parts = []
+    with counter("reading for PCA", total=len(images), shown=not quiet) as count:
+        for batch in eval_batches(images, batch_size=BATCH, workers=data.workers):
+            parts.append(to_8bit(batch.images))
+            count(len(batch.keys))
+    pixels = torch.cat(parts)
     pca = fit_pca(pixels, floats, device=device)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

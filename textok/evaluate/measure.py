@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from textok.data import CaptionedImages, eval_batches
@@ -21,6 +19,7 @@ from textok.metrics.frechet import frechet_distance
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
 from textok.pipeline import Reconstructor
+from textok.runtime.counter import counter
 from textok.types import Batch, Latents
 
 BITS_A_FLOAT = 16
@@ -64,17 +63,14 @@ def measure(
         world_size=world_size,
         workers=asked.images.config.workers,
     )
-    for batch in track(
-        batches,
-        total=-(-len(asked.images) // (batch_size * world_size)),
-        description="evaluating",
-        console=Console(stderr=True),
-        disable=rank > 0,
-    ):
-        batch = batch.to(asked.reconstructor.device)
-        originals.add(batch.images, batch.images, batch.keys)
-        for way, images in reconstructions(asked, batch, captions):
-            tallies[way].add(images, batch.images, batch.keys)
+    share = -(-len(asked.images) // world_size)
+    with counter("evaluating", total=share, shown=rank == 0) as count:
+        for batch in batches:
+            batch = batch.to(asked.reconstructor.device)
+            originals.add(batch.images, batch.images, batch.keys)
+            for way, images in reconstructions(asked, batch, captions):
+                tallies[way].add(images, batch.images, batch.keys)
+            count(len(batch.keys))
     for tally in (originals, *tallies.values()):
         tally.gather()
     rows = [_row(asked, way, tallies[way], originals) for way in asked.ways]

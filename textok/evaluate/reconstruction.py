@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from textok.config import DataConfig, TokenizerConfig
+from textok.config.check import require_range
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
@@ -61,6 +62,7 @@ def evaluate_reconstruction(
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
+    require_range("batch_size", batch_size, 1)
     rank, world_size = join_processes()
     device = own_device(device)
     reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
@@ -88,6 +90,10 @@ def evaluate_reconstruction(
         features=load_feature_network(feature_network, weights=feature_weights, device=device),
         metrics=metrics,
     )
+    if not asked.modes:
+        raise ValueError(f"{data.path} has none of the captions asked for: {', '.join(modes)}")
+    if rank == 0:
+        out.mkdir(parents=True, exist_ok=True)  # measuring takes long: what is wrong shows now
     rows, count = measure(asked, batch_size=batch_size, rank=rank, world_size=world_size)
     report = Report(
         model=str(model),
@@ -98,7 +104,6 @@ def evaluate_reconstruction(
         warnings=warnings(asked, count=count),
     )
     if rank == 0:
-        out.mkdir(parents=True, exist_ok=True)
         report.write(out)
         sheet = evaluation_sheet(asked, rows=pictures, title=Path(model).name)
         save_picture(sheet, out / "sheet.png")
@@ -114,9 +119,10 @@ def _budgets(num_tokens: Sequence[int] | None, config: TokenizerConfig) -> list[
 
 def _evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
     """``limit`` images spread over all of them, since neighbours are often alike."""
-    if limit is None or limit >= len(images):
+    count = len(images) if limit is None else min(limit, len(images))
+    if count < 2:
+        raise ValueError(f"a Frechet distance needs at least 2 images, not {count}")
+    if count == len(images):
         return images
-    if limit < 2:
-        raise ValueError(f"limit is {limit}: a Frechet distance needs at least 2 images")
-    kept = [images.records[index * len(images) // limit] for index in range(limit)]
+    kept = [images.records[index * len(images) // count] for index in range(count)]
     return dataclasses.replace(images, records=kept)

@@ -129,7 +129,8 @@ def read_report(path: Path) -> Report:
             metrics = {name: Interval(**value) for name, value in row.pop("metrics").items()}
             rows.append(Row(**row, metrics=metrics))
         return Report(**content, rows=rows)
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+    # A ValueError is text that is no UTF-8 or no JSON.
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a report of `textok evaluate` ({error!r})") from error
 
 

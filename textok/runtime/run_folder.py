@@ -40,6 +40,10 @@ class RunFolder:
     def report(self) -> Path:
         return self.root / "report.md"
 
+    def bad_files(self, rank: int) -> Path:
+        """What process ``rank`` could not read of the data."""
+        return self.root / (f"bad-files-{rank}.txt" if rank else "bad-files.txt")
+
     @property
     def text_cache(self) -> Path:
         return self.root / "text-cache"

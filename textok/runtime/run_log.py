@@ -22,11 +22,11 @@ class RunLog:
     def __init__(self, root: Path, *, step: int, wandb: str = "") -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._wandb = start_wandb(wandb, root) if wandb else None
         kept = [line for line in read_log(root) if line["step"] <= step]
         write_text(root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = (root / LOG).open("a", encoding="utf-8")
         self._board: Any = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
-        self._wandb = start_wandb(wandb, root) if wandb else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Log scalars after ``step`` steps; one that is not finite becomes null in the file."""
@@ -55,11 +55,16 @@ def read_log(root: Path) -> list[dict[str, Any]]:
 
 
 def start_wandb(project: str, root: Path) -> Any:
-    """Open or continue the W&B run named like the folder. Raises ValueError without the package."""
+    """Open or continue the W&B run named like the folder. Raises ValueError where that fails."""
     try:
         import wandb
     except ImportError:
         raise ValueError(
             "run.wandb is set but wandb is not installed: pip install wandb, or leave it empty"
         ) from None
-    return wandb.init(project=project, dir=str(root), id=root.name, resume="allow")
+    try:
+        return wandb.init(project=project, dir=str(root), id=root.resolve().name, resume="allow")
+    except wandb.Error as error:
+        raise ValueError(
+            f"run.wandb: {error}; run `wandb login` first, or leave it empty"
+        ) from error

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 from torch import Tensor
 
 from textok.config.data import TextConfig
+from textok.runtime.counter import counter
 from textok.text.encoder import DTYPES, TextEncoder, load_text_encoder
 from textok.text.folder import find_text_model
 from textok.text.shard import SUFFIX, DamagedShard, Shard, caption_key, write_shard
@@ -113,10 +103,12 @@ class FeatureCache:
             self._encoder = load_text_encoder(self._config, device=self._device)
         pending = _Pending()
         try:
-            for batch in _tracked(batches, shown=progress):
-                pending.encode(batch, self._encoder)
-                if pending.bytes >= _SHARD_BYTES:
-                    pending.write(self.folder)
+            with counter("text features", total=sum(map(len, batches)), shown=progress) as count:
+                for batch in batches:
+                    pending.encode(batch, self._encoder)
+                    count(len(batch))
+                    if pending.bytes >= _SHARD_BYTES:
+                        pending.write(self.folder)
         finally:
             pending.write(self.folder)
             self._scan()
@@ -175,20 +167,3 @@ class _Pending:
         if self._states:
             write_shard(folder, states=self._states, cut=self._cut)
         self._states, self._cut, self.bytes = {}, 0, 0
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
-
-
-def _tracked(batches: Sequence[list[str]], *, shown: bool) -> Iterator[list[str]]:
-    """The batches, with a progress bar that counts captions."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown
-    ) as bar:
-        task = bar.add_task("text features", total=sum(map(len, batches)))
-        for batch in batches:
-            yield batch
-            bar.advance(task, len(batch))

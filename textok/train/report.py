@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.config.read import to_yaml
+from textok.data import Report
 from textok.runtime.files import write_text
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
@@ -29,6 +30,17 @@ def write_report(folder: RunFolder, config: Any, data: str) -> None:
         parts += ["Validation pictures at the last step, averaged weights:", "", f"![]({last})", ""]
     parts += ["## Settings", "", "```yaml", to_yaml(config).rstrip(), "```", ""]
     write_text(folder.report, "\n".join(parts))
+
+
+def list_bad_files(path: Path, report: Report) -> None:
+    """Add to ``path`` every image that was missing or unreadable, one line of key and reason."""
+    lost = {**report.missing, **report.bad}
+    if not lost:
+        return
+    lines = {f"{key}\t{' '.join(reason.split())}" for key, reason in lost.items()}
+    if path.is_file():
+        lines.update(path.read_text(encoding="utf-8").splitlines())
+    write_text(path, "".join(f"{line}\n" for line in sorted(lines)))
 
 
 def draw_curves(log: list[dict[str, Any]], target: Path) -> None:

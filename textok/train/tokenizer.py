@@ -23,8 +23,9 @@ from textok.runtime.device import best_device
 from textok.runtime.run_folder import RunFolder
 from textok.text import FeatureCache
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.pretrained import check_state
 from textok.train.loop import train
-from textok.train.report import write_report
+from textok.train.report import list_bad_files, write_report
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
 
@@ -65,10 +66,6 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     folder = RunFolder(Path(config.run.out))
     folder.check(config, free=FREE)
     accelerator = open_accelerator(config)
-    if accelerator.is_main_process:
-        folder.open(config)
-    accelerator.wait_for_everyone()
-
     done = [checkpoint_step(path) for path in list_checkpoints(folder.checkpoints)]
     if folder.report.exists() and max(done, default=0) >= config.run.steps:
         accelerator.print(f"{folder.root} is finished: {folder.report}")
@@ -79,22 +76,31 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         images = open_captioned_images(config.data, image_size=config.tokenizer.image_size)
     preview = open_preview(config)
     torch.manual_seed(config.run.seed)
+    tokenizer = build_tokenizer(config)
+    perceptual, discriminator = build_perceptual(config), build_discriminator(config)
+    # Opened late, so that settings that cannot be leave no folder behind.
+    if accelerator.is_main_process:
+        folder.open(config)
+    accelerator.wait_for_everyone()
     task = TokenizerTask(
         config,
-        tokenizer=build_tokenizer(config),
-        perceptual=build_perceptual(config),
-        discriminator=build_discriminator(config),
+        tokenizer=tokenizer,
+        perceptual=perceptual,
+        discriminator=discriminator,
         text=open_text(config, folder, images, preview, accelerator),
         preview=preview,
         accelerator=accelerator,
     )
-    train(
-        task,
-        partial(batches_from, config, images, accelerator),
-        config=config.run,
-        folder=folder,
-        accelerator=accelerator,
-    )
+    try:
+        train(
+            task,
+            partial(batches_from, config, images, accelerator),
+            config=config.run,
+            folder=folder,
+            accelerator=accelerator,
+        )
+    finally:
+        list_bad_files(folder.bad_files(accelerator.process_index), images.report)
     if accelerator.is_main_process:
         write_report(folder, config, images.report.summary())
         accelerator.print(f"done: {folder.report}, model in {folder.model}")
@@ -143,11 +149,8 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     tokenizer = Tokenizer(config.tokenizer, text=text)
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
-        try:
-            tokenizer.load_state_dict(source.state_dict())
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"init {config.init} does not fit the tokenizer: {reason}") from None
+        check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
+        tokenizer.load_state_dict(source.state_dict())
     return tokenizer
 
 
@@ -193,13 +196,16 @@ def open_text(
     place = Path(config.text.cache) if config.text.cache else folder.text_cache
     captions = [caption for record in images.records for caption in record.captions]
     captions += preview.captions
-    if accelerator.is_main_process:
-        FeatureCache(config.text, place, device=accelerator.device).warm(captions)
-    accelerator.wait_for_everyone()
-    cache = FeatureCache(config.text, place)
+    cache = FeatureCache(config.text, place, device=accelerator.device)
     if cache.width != config.tokenizer.text_width:
         raise ValueError(
             f"tokenizer.text_width is {config.tokenizer.text_width} but {config.text.encoder} "
             f"gives {cache.width}: set tokenizer.text_width={cache.width}"
         )
+    if accelerator.is_main_process:
+        cache.warm(captions)
+    accelerator.wait_for_everyone()
+    cache = FeatureCache(config.text, place)
+    if cache.cut:
+        accelerator.print(f"text.max_tokens = {config.text.max_tokens} cut {cache.cut} captions")
     return cache

@@ -7,21 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
 from textok.data.pictograms.render import Job, Measurement, render
 from textok.data.pictograms.sources import Drawing
 from textok.data.pictograms.workers import run_jobs
+from textok.runtime.counter import counter
 
 SECONDS_EACH = 30.0
 FAILURES_IN_A_ROW = 50
@@ -33,11 +22,6 @@ class Gallery:
 
     measurements: Mapping[str, Measurement]
     failures: Mapping[str, str]
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0.0:.0f} pictures/s")
 
 
 def draw_all(
@@ -67,16 +51,8 @@ def draw_all(
         folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
     in_a_row = 0
-    columns = (
-        TextColumn("drawing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), disable=not progress)
-    with log.open("a") as lines, bar:
-        task = bar.add_task("", total=len(drawings), completed=len(done))
+    bar = counter("drawing", total=len(drawings), done=len(done), shown=progress)
+    with log.open("a") as lines, bar as count:
         for outcome in run_jobs(render, jobs, workers=workers, seconds_each=SECONDS_EACH):
             key = outcome.job.drawing.key
             if outcome.result is None:
@@ -92,7 +68,7 @@ def draw_all(
                 done[key] = outcome.result
                 lines.write(json.dumps(asdict(outcome.result)) + "\n")
                 lines.flush()
-            bar.advance(task)
+            count(1)
     return Gallery(
         measurements={key: done[key] for key in sorted(done)},
         failures={key: failures[key] for key in sorted(failures)},
