@@ -17,6 +17,7 @@ from textok.tokenizer import Tokenizer
 
 BUNDLED = Path("textok/assets/pictograms")
 SPLITS = ("test", "test_seen")
+REPORT = ("report.json", "report.md", "sheet.png")
 GPU_FLAGS = words("--run.steps", 20_000, "--run.batch-size", 256, "--data.workers", 12)
 """On a GPU the same network sees fourteen times as many images, in less than ten minutes."""
 
@@ -41,13 +42,28 @@ def frechet(report: Report) -> float:
     return next(row.frechet for row in report.judged if row.tokens is not None)
 
 
-def install(model: Path) -> None:
-    """Put the weights, in bf16, where the package finds them."""
+def pack(model: Path, packed: Path) -> None:
+    """The weights as they ship, in bf16: what is judged is what is shipped."""
+    Tokenizer.from_pretrained(model).save_pretrained(packed, precision=torch.bfloat16)
+
+
+def install(packed: Path) -> None:
+    """Put packed weights where the package finds them."""
     writing = BUNDLED.with_name(".writing-pictograms")
     shutil.rmtree(writing, ignore_errors=True)
-    Tokenizer.from_pretrained(model).save_pretrained(writing, precision=torch.bfloat16)
+    shutil.copytree(packed, writing)
     shutil.rmtree(BUNDLED, ignore_errors=True)
     writing.rename(BUNDLED)
+
+
+def publish(run: Path, out: Path) -> None:
+    """Copy the reports and the training's log, curves and last sheet."""
+    last = max((run / "sheets").glob("step-*.png"))
+    kept = [Path("report.md"), Path("curves.png"), Path("log.jsonl"), last.relative_to(run)]
+    kept += [Path(split) / name for split in SPLITS for name in REPORT]
+    for name in kept:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / name, out / name)
 
 
 def main(
@@ -67,17 +83,19 @@ def main(
     flags = GPU_FLAGS if torch.cuda.is_available() else ()
     train = words("train", "tokenizer", "pictograms-64", *flags, "--data.path", data)
     place = words("--text.cache", runs / "text-cache", "--run.out", run)
-    steps = [Step(command=(*train, *place), done=run / "report.md")]
-    run_steps([*steps, *judged(run / "model", data, runs, run)])
+    run_steps([Step(command=(*train, *place), done=run / "report.md")])
+    packed = run / "packed"
+    pack(run / "model", packed)
+    run_steps(judged(packed, data, runs, run))
     if BUNDLED.exists():
         run_steps(judged(BUNDLED, data, runs, runs / "shipped"))
         shipped = frechet(read_report(runs / "shipped" / "test" / "report.json"))
         if frechet(read_report(run / "test" / "report.json")) >= shipped:
             print(f"{BUNDLED} stays: the new weights are no better")
             return
-    install(run / "model")
-    for split in SPLITS:
-        shutil.copytree(run / split, out / split, dirs_exist_ok=True)
+    install(packed)
+    shutil.rmtree(runs / "shipped", ignore_errors=True)
+    publish(run, out)
     print(f"{BUNDLED} is new; its report is in {out}")
 
 

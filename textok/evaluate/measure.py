@@ -63,7 +63,8 @@ def measure(
         world_size=world_size,
         workers=asked.images.config.workers,
     )
-    share = -(-len(asked.images) // world_size)
+    starts = range(rank * batch_size, len(asked.images), world_size * batch_size)
+    share = sum(min(batch_size, len(asked.images) - start) for start in starts)
     with counter("evaluating", total=share, shown=rank == 0) as count:
         for batch in batches:
             batch = batch.to(asked.reconstructor.device)
