@@ -105,7 +105,7 @@ def test_files_without_a_picture_are_refused() -> None:
         decode(b"<html>not found</html>", size=8)
     damaged = bytearray(file_bytes(noise()))
     damaged[2000:2100] = bytes(100)
-    with pytest.raises(BadImageError, match="^damaged: "):
+    with pytest.raises(BadImageError, match=r"^damaged: "):
         decode(bytes(damaged), size=8)
 
 

@@ -97,6 +97,10 @@ def break_config(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
 
+def binary_config(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b"\xff\xfe\x00")
+
+
 def unknown_setting(folder: Path) -> None:
     edit(folder, {"num_token": 4})
 
@@ -125,6 +129,7 @@ def missing_key(folder: Path) -> None:
     ("damage", "message"),
     [
         (break_config, "config.json:1: not JSON"),
+        (binary_config, "config.json: not JSON but some binary file"),
         (unknown_setting, "num_token: no such field; did you mean 'num_tokens'"),
         (
             other_width,

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from textok.config import TrainTokenizerConfig
+from textok.tokenizer import Tokenizer
 from textok.train.chance import draw
 from textok.train.tokenizer import build_discriminator, build_tokenizer
 from textok.train.tokenizer_task import TokenizerTask
@@ -142,6 +143,27 @@ def test_bf16_and_checkpointing_and_plain_bottleneck_train(config) -> None:
     losses = [task.step([batch(8)], step)["loss"].item() for step in range(6)]
     assert losses[-1] < losses[0]
     assert {p.dtype for p in task.tokenizer.parameters()} == {torch.float32}
+
+
+def test_a_compiled_tokenizer_trains_the_same_under_the_same_names(
+    config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(Tokenizer, "compile", lambda self: nn.Module.compile(self, backend=count))
+    plain, compiled = (
+        make(replace(config, run=replace(config.run, compile=on))) for on in (False, True)
+    )
+    for task in (plain, compiled):
+        task.step([batch(8)], 0)
+    assert len(graphs) == 1
+    expected, found = plain.tokenizer.state_dict(), compiled.tokenizer.state_dict()
+    assert list(found) == list(expected)
+    torch.testing.assert_close(flat(found), flat(expected))
 
 
 def test_gradient_checkpointing_changes_no_number(config) -> None:

@@ -109,6 +109,8 @@ def _read_config(path: Path) -> tuple[TokenizerConfig, TextConfig | None]:
         raise ValueError(f"{path}: no such file; is {path.parent} a tokenizer folder?") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not JSON but some binary file; copy it again") from None
     if not isinstance(data, dict) or "tokenizer" not in data:
         raise ValueError(f"{path}: has no 'tokenizer' part; this is not a textok tokenizer")
     config = build(TokenizerConfig, data["tokenizer"], where=f"{path}: tokenizer")
