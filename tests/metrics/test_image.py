@@ -45,7 +45,7 @@ def test_ssim_of_flat_images() -> None:
     x, y = torch.cat([flat(0.0), flat(0.5)]), flat(0.5, count=2)
     expected = (2 * 0.5 * 0.75 + 1e-4) / (0.25 + 0.5625 + 1e-4)
 
-    assert ssim(x, y).tolist() == pytest.approx([expected, 1.0], abs=1e-5)
+    assert ssim(x, y).tolist() == pytest.approx([expected, 1.0], abs=1e-3)
 
 
 def test_perceptual_distance_is_zero_for_copies_and_grows_with_noise() -> None:
