@@ -76,7 +76,7 @@ def test_resized_positions_interpolate_between_old_ones() -> None:
     wide = resize_grid(ramp, 8).reshape(8, 8)
     torch.testing.assert_close(wide[2:6], wide[2:3].expand(4, 8))
     assert (wide[3].diff() > 0).all()
-    torch.testing.assert_close(wide[3, 3:5], torch.tensor([1.25, 1.75]), atol=0.03, rtol=0)
+    torch.testing.assert_close(wide[3, 3:5], torch.tensor([1.25, 1.75]), atol=0.05, rtol=0)
     assert resize_grid(ramp, 4) is ramp
 
 
