@@ -132,6 +132,13 @@ def test_bad_requests_are_one_line(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_build_without_packages_claims_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for size in (64, 128):  # the second is not told that the first had been there
+        with pytest.raises(ValueError, match="empty"):
+            build_pictograms(tmp_path / "out", size=size, tarballs=tmp_path / "empty")
+
+
 def test_licences_name_every_package(built: tuple[Path, Summary]) -> None:
     text = (built[0] / "LICENSES.md").read_text(encoding="utf-8")
     for package in PACKAGES:

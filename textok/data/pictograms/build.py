@@ -75,8 +75,11 @@ def build_pictograms(
     if importlib.util.find_spec("resvg_py") is None:
         raise ValueError("resvg-py is missing, it draws the SVGs: pip install 'textok[data]'")
     work = out / ".build"
-    _claim(out, work / "recipe.txt", size)
+    recipe = work / "recipe.txt"
+    _check_place(out, recipe, size)
     sources = collect_tarballs(out / ".sources", tarballs=tarballs)
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(recipe, _recipe_text(size))
     drawings, names = read_drawings(sources), read_names(sources)
     files = {drawing.key: work / "drawn" / f"{drawing.key}.webp" for drawing in drawings}
     files |= {path.stem: path for path in out.rglob("*.webp")}
@@ -96,21 +99,22 @@ def build_pictograms(
     return summary
 
 
-def _claim(out: Path, note: Path, size: int) -> None:
-    """Note in ``out`` what is built there, and refuse a place that holds something else."""
+def _recipe_text(size: int) -> str:
+    """What a build is made of: builds of the same recipe have the same bytes."""
     made_of = ", ".join(package.spec for package in PACKAGES)
-    text = f"recipe {RECIPE}, size {size}, from {made_of}\n"
-    if note.is_file():
-        if note.read_text() != text:
+    return f"recipe {RECIPE}, size {size}, from {made_of}\n"
+
+
+def _check_place(out: Path, recipe: Path, size: int) -> None:
+    """Refuse a place that holds something else than a build of this recipe."""
+    if recipe.is_file():
+        if recipe.read_text() != _recipe_text(size):
             raise ValueError(
-                f"{out}: holds other pictograms ({note.read_text().strip()}); choose another"
+                f"{out}: holds other pictograms ({recipe.read_text().strip()}); choose another"
                 " folder or delete it"
             )
     elif out.exists() and not (out.is_dir() and {p.name for p in out.iterdir()} <= {".sources"}):
         raise ValueError(f"{out}: exists and is no build of pictograms; choose another folder")
-    else:
-        note.parent.mkdir(parents=True)
-        write_text(note, text)
 
 
 def _lay_out(out: Path, selection: Selection, files: Mapping[str, Path], *, aside: Path) -> None:
