@@ -107,6 +107,8 @@ def reconstruct_files(
     pictures = [_open(path, config.image_size) for path in paths]
     k = num_tokens or config.num_tokens
     title = f"{Path(model).name}: {config.image_size} px, {k} tokens of {config.channels} numbers"
+    if k < config.num_tokens and not config.nested:
+        title += f" (trained with all {config.num_tokens} alone)"
     sheet = reconstruction_sheet(
         reconstructor, pictures, texts, num_tokens=num_tokens, cell=cell, title=title
     )
