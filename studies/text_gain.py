@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from studies.curves import draw_curves
 from studies.steps import Step, run_steps, words
 
 SPLITS = ("test", "test_seen")
@@ -99,12 +100,15 @@ def steps_of(member: Member, budget: Budget, data: Path, runs: Path) -> Iterator
 
 
 def write_tables(budget: Budget, runs: Path, out: Path) -> None:
-    """Compare what is complete: one table and plot for each split."""
+    """Compare what is complete: one table and plot for each split, and the training curves."""
     for split in SPLITS:
         reports = [runs / member.name / split / "report.json" for member in members(budget)]
         found = [str(report) for report in reports if report.exists()]
         compare = words("evaluate", "compare", *found, "--out", out / split)
+        (out / split / "comparison.md").unlink(missing_ok=True)
         run_steps([Step(command=compare, done=out / split / "comparison.md")])
+    trained = [runs / member.name for member in members(budget)]
+    draw_curves([run for run in trained if (run / "report.md").exists()], out / "curves.png")
 
 
 def main(
@@ -126,10 +130,9 @@ def main(
     """
     chosen = BUDGETS[budget or ("gpu" if torch.cuda.is_available() else "cpu")]
     steps = [step for member in members(chosen) for step in steps_of(member, chosen, data, runs)]
-    if run_steps(steps, minutes=minutes):
-        write_tables(chosen, runs, out)
-    else:
-        print("not complete: run the same command to go on")
+    if not run_steps(steps, minutes=minutes):
+        print("not complete: the tables hold what is done; run the same command to go on")
+    write_tables(chosen, runs, out)
 
 
 if __name__ == "__main__":
