@@ -37,9 +37,10 @@ def test_weights_are_small() -> None:
 def test_held_out_pictures_survive_sixteen_tokens(model: Reconstructor) -> None:
     paths, captions = sample_pictures(COUNT)
     originals = [model.prepare(Image.open(path)) for path in paths]
+    half = COUNT // 2  # neighbours have much the same caption
     right = psnr(model.reconstruct(originals, captions), originals)
     without = psnr(model.reconstruct(originals), originals)
-    wrong = psnr(model.reconstruct(originals, captions[1:] + captions[:1]), originals)
+    wrong = psnr(model.reconstruct(originals, captions[half:] + captions[:half]), originals)
     assert model.config.num_tokens * model.config.channels == 128
-    assert right > 19.5
-    assert right > without > wrong
+    assert right > 20.5
+    assert right > max(without, wrong)
