@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) 
             "torchmetrics": importlib.metadata.version("torchmetrics"),
         },
         "device": str(asked.reconstructor.device),
-        "command": shlex.join(["textok", *sys.argv[1:]]),
+        "command": _command(sys.argv),
     }
     if absent:
         protocol["not measured"] = "; ".join(absent)
@@ -65,3 +66,11 @@ def warnings(asked: Measurement, *, count: int) -> list[str]:
     if count < len(asked.images):
         found.append(f"{len(asked.images) - count} images could not be read and are left out")
     return [line for line in found if line is not None]
+
+
+def _command(argv: Sequence[str]) -> str:
+    """The line that was typed, where the command line made the measurement."""
+    program = Path(argv[0])
+    if program.stem == "textok" or program.parts[-2:] == ("cli", "__main__.py"):
+        return shlex.join(["textok", *argv[1:]])
+    return "none: evaluate_reconstruction was called from Python"
