@@ -32,7 +32,7 @@ def plot_frechet(
     counts = sorted({count for _, count in values})
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, [str(count) for count in counts])
-    axes.set(xlabel="latent tokens", ylabel=f"{metric} (lower is better)", ylim=(0, None))
+    axes.set(xlabel="latent tokens", ylabel=f"{metric} (lower is better)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     path = folder / "comparison.png"
