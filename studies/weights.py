@@ -15,7 +15,7 @@ from studies.steps import Step, run_steps, words
 from textok.evaluate.report import Report, read_report
 from textok.tokenizer import Tokenizer
 
-BUNDLED = Path("textok/assets/pictograms")
+BUNDLED = Path("textok/assets/pictograms/tokenizer")
 SPLITS = ("test", "test_seen")
 REPORT = ("report.json", "report.md", "sheet.png")
 GPU_FLAGS = words("--run.steps", 20_000, "--run.batch-size", 256, "--data.workers", 12)
@@ -49,7 +49,7 @@ def pack(model: Path, packed: Path) -> None:
 
 def install(packed: Path) -> None:
     """Put packed weights where the package finds them."""
-    writing = BUNDLED.with_name(".writing-pictograms")
+    writing = BUNDLED.with_name(".writing-tokenizer")
     shutil.rmtree(writing, ignore_errors=True)
     shutil.copytree(packed, writing)
     shutil.rmtree(BUNDLED, ignore_errors=True)

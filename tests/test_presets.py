@@ -83,7 +83,7 @@ def test_a_preset_says_what_it_is_for_and_how_it_is_run(name: str) -> None:
     for command in trainings:
         presets, flags = split_arguments(shlex.split(command)[2:])
         assert name in presets or "k32" in presets
-        assert training_config(presets, flags).run.out == f"runs/{'-'.join(presets)}"
+        assert training_config(TrainTokenizerConfig, presets, flags).run.out == f"runs/{'-'.join(presets)}"
     for promise in ("# Cost: ", "# Score to expect"):
         assert promise in comments
 

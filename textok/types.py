@@ -1,13 +1,16 @@
 """What flows between the stages. Legend: B batch, K latent tokens, T text tokens, C channels.
 
 Images are float tensors (B, 3, H, W) with values in [-1, 1], everywhere, declared here once.
+Diffusion time t is 0 at the data and 1 at the noise, everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -36,6 +39,17 @@ class TextFeatures:
     def __getitem__(self, rows: Tensor | slice) -> TextFeatures:
         return TextFeatures(states=self.states[rows], mask=self.mask[rows])
 
+    @classmethod
+    def cat(cls, several: Sequence[TextFeatures]) -> TextFeatures:
+        """The rows of all, in order, padded to the longest T."""
+        longest = max(features.mask.shape[1] for features in several)
+        gaps = [longest - features.mask.shape[1] for features in several]
+        pairs = list(zip(several, gaps, strict=True))
+        return cls(
+            states=torch.cat([F.pad(features.states, (0, 0, 0, gap)) for features, gap in pairs]),
+            mask=torch.cat([F.pad(features.mask, (0, gap)) for features, gap in pairs]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latents:
@@ -55,6 +69,81 @@ class Latents:
         if self.logvar is None:
             return self.mean
         return self.mean + torch.exp(0.5 * self.logvar) * noise_BKC
+
+    def to(self, device: torch.device | str) -> Latents:
+        logvar = None if self.logvar is None else self.logvar.to(device, non_blocking=True)
+        return Latents(mean=self.mean.to(device, non_blocking=True), logvar=logvar)
+
+    def __getitem__(self, rows: Tensor | slice) -> Latents:
+        logvar = None if self.logvar is None else self.logvar[rows]
+        return Latents(mean=self.mean[rows], logvar=logvar)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What B pictures are asked for by: classes or captions, whichever the generator reads."""
+
+    labels: Tensor | None = None
+    """(B,) int64 class numbers; -1 asks for no class in particular."""
+    text: TextFeatures | None = None
+    """Caption features; a row without real tokens asks for nothing in particular."""
+
+    def __post_init__(self) -> None:
+        assert (self.labels is None) != (self.text is None), "labels or text, one of them"
+
+    def __len__(self) -> int:
+        rows = self.labels if self.text is None else self.text.mask
+        assert rows is not None
+        return len(rows)
+
+    def drop(self, rows_B: Tensor) -> Condition:
+        """Ask for nothing in the rows where ``rows_B`` (bool) is True."""
+        if self.text is not None:
+            return Condition(text=self.text.drop(rows_B))
+        assert self.labels is not None
+        return Condition(labels=self.labels.masked_fill(rows_B, -1))
+
+    def nothing(self) -> Condition:
+        """As many rows that ask for nothing in particular."""
+        rows = self.labels if self.text is None else self.text.mask
+        assert rows is not None
+        return self.drop(torch.ones(len(self), dtype=torch.bool, device=rows.device))
+
+    def to(self, device: torch.device | str) -> Condition:
+        return Condition(
+            labels=None if self.labels is None else self.labels.to(device),
+            text=None if self.text is None else self.text.to(device),
+        )
+
+    def __getitem__(self, rows: Tensor | slice) -> Condition:
+        return Condition(
+            labels=None if self.labels is None else self.labels[rows],
+            text=None if self.text is None else self.text[rows],
+        )
+
+    @classmethod
+    def cat(cls, several: Sequence[Condition]) -> Condition:
+        """The rows of all, in order; all are classes, or all are captions."""
+        texts = [condition.text for condition in several if condition.text is not None]
+        labels = [condition.labels for condition in several if condition.labels is not None]
+        assert not (texts and labels), "labels or text, one of them"
+        if texts:
+            return cls(text=TextFeatures.cat(texts))
+        return cls(labels=torch.cat(labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentBatch:
+    """One micro-batch of stored latents with what they were made of."""
+
+    latents: Latents
+    """As the tokenizer gave them, not normalised."""
+    captions: list[str]
+    """The caption that each was encoded with; empty where there was none."""
+    keys: list[str]
+    """Unique name of each image in its data set."""
+    labels: Tensor | None = None
+    """(B,) int64 class of each image, -1 without one; None where the set has no classes."""
 
 
 @dataclass(frozen=True, kw_only=True)

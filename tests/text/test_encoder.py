@@ -210,3 +210,16 @@ def test_missing_tokenizer(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=message):
         load_text_encoder(TextConfig(encoder=str(t5)))
+
+
+def test_the_kept_part_of_a_caption(name: str) -> None:
+    encoder = load_text_encoder(TextConfig(encoder=name, max_tokens=6))
+    special = {"t5": 1, "clip": 2, "clip_text_model": 2, "bert": 2}
+    words = 6 - special[find_text_model(name).model_type]
+    caption = "a red dog on two large circle a cat"
+    kept = encoder.kept(caption)
+
+    assert kept == " ".join(caption.split()[:words])
+    assert encoder.kept(kept) == kept
+    torch.testing.assert_close(encoder([caption]).states, encoder([kept]).states)
+    assert encoder.kept("") == ""

@@ -173,8 +173,8 @@ def test_hub_repository_is_fetched_and_pushed(
             asked.append(f"upload {repo_id} {names}")
             return f"hub:{repo_id}"
 
-    monkeypatch.setattr("textok.tokenizer.pretrained.snapshot_download", fetch)
-    monkeypatch.setattr("textok.tokenizer.pretrained.HfApi", Hub)
+    monkeypatch.setattr("textok.runtime.pretrained.snapshot_download", fetch)
+    monkeypatch.setattr("textok.runtime.pretrained.HfApi", Hub)
     assert Tokenizer.from_pretrained("someone/tokenizer").config == model.config
     assert model.push_to_hub("someone/tokenizer") == "hub:someone/tokenizer"
     assert asked == [

@@ -12,22 +12,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from textok.config import (
     DataConfig,
+    DiTShape,
     GanConfig,
+    GeneratorConfig,
+    LatentsConfig,
     LossConfig,
     OptimConfig,
     RunConfig,
+    SamplingConfig,
     TextConfig,
     TokenizerConfig,
+    TrainGeneratorConfig,
     TrainTokenizerConfig,
     ViTConfig,
 )
 from textok.config.read import to_yaml
+from textok.extract import extract
+from textok.tokenizer import Tokenizer
 
 STEPS = 10
 
@@ -104,55 +112,124 @@ def config(pictures: Path) -> TrainTokenizerConfig:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenizerConfig) -> Runs:
-    """Uninterrupted runs, and the same ones killed at several points."""
-    root = tmp_path_factory.mktemp("runs")
-    jobs: dict[str, dict[str, Any]] = {}
+    """Uninterrupted trainings of a tokenizer, and the same ones killed at several points."""
+    jobs = Jobs(tmp_path_factory.mktemp("runs"), config)
+    newest = "checkpoints/step-00000008/state.safetensors"
+    jobs.add("whole", "whole", curves=True)
+    jobs.add("again", "whole")
+    jobs.add("before any checkpoint", "killed", die="log:3")
+    jobs.add("after a log line", "killed", die="log:5")
+    jobs.add("while saving", "killed", die="save:8")
+    jobs.add("before the model", "killed", die="model:8")
+    jobs.add("damaged and terminated", "killed", die="term:9", damage=newest)
+    jobs.add("before the last model", "killed", die="model:10")
+    jobs.add("to the end", "killed")
+    jobs.add("halves", "halves", accumulate=2)
+    jobs.add("two", "two", world=2)
+    jobs.add("two, after a log line", "two-killed", world=2, die="log:6")
+    jobs.add("two, while saving", "two-killed", world=2, die="save:8")
+    jobs.add("two, to the end", "two-killed", world=2)
+    jobs.config = with_perceptual(config)
+    jobs.add("curve", "curve", steps=20)
+    return jobs.run()
 
-    def job(
-        name: str, run: str, *, die: str = "", world: int = 1, damage: str = "", **changes: int
+
+@pytest.fixture(scope="session")
+def latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """Latents of ``pictures`` in two classes, by a tokenizer that reads no text."""
+    root = tmp_path_factory.mktemp("latents")
+    for split, first in (("train", 0), ("val", 8)):
+        for index in range(first, min(first + 8, 12)):
+            target = root / "data" / split / ("even", "odd")[index % 2]
+            target.mkdir(parents=True, exist_ok=True)
+            for suffix in ("png", "txt"):
+                name = f"{index:02d}.{suffix}"
+                (target / name).write_bytes((pictures / name).read_bytes())
+    vit = ViTConfig(width=16, depth=1, heads=2)
+    shape = TokenizerConfig(
+        image_size=16, patch_size=4, num_tokens=4, channels=4, text="none", encoder=vit, decoder=vit
+    )
+    torch.manual_seed(0)
+    Tokenizer(shape).save_pretrained(root / "tokenizer")
+    data = DataConfig(path=str(root / "data"), workers=0)
+    extract(root / "tokenizer", data, root / "latents")
+    return root / "latents"
+
+
+@pytest.fixture(scope="session")
+def generator_config(latents: Path, config: TrainTokenizerConfig) -> TrainGeneratorConfig:
+    """A class-conditional DiT that trains in milliseconds."""
+    return TrainGeneratorConfig(
+        generator=GeneratorConfig(
+            network=DiTShape(width=32, depth=1, heads=2), condition="class", qk_norm=True
+        ),
+        latents=LatentsConfig(path=str(latents)),
+        text=TextConfig(drop=0.3),
+        optim=config.optim,
+        run=config.run,
+        sampling=SamplingConfig(steps=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def generator_runs(
+    tmp_path_factory: pytest.TempPathFactory, generator_config: TrainGeneratorConfig
+) -> Runs:
+    """Uninterrupted trainings of a generator, and the same ones killed."""
+    jobs = Jobs(tmp_path_factory.mktemp("generator-runs"), generator_config)
+    jobs.add("whole", "whole")
+    jobs.add("after a log line", "killed", die="log:5")
+    jobs.add("while saving", "killed", die="save:8")
+    jobs.add("to the end", "killed")
+    jobs.add("halves", "halves", accumulate=2)
+    jobs.add("two", "two", world=2)
+    return jobs.run()
+
+
+class Jobs:
+    """Trainings to be run one after another, each in processes of its own."""
+
+    def __init__(self, root: Path, config: TrainTokenizerConfig | TrainGeneratorConfig) -> None:
+        self.root, self.config = root, config
+        self._jobs: dict[str, dict[str, Any]] = {}
+
+    def add(
+        self,
+        name: str,
+        run: str,
+        *,
+        die: str = "",
+        world: int = 1,
+        damage: str = "",
+        curves: bool = False,
+        **changes: int,
     ) -> None:
-        settings = replace(config, run=replace(config.run, out=str(root / run), **changes))
-        if run == "curve":
-            settings = with_perceptual(settings)
-        path = root / f"{name}.yaml"
+        """A job in the run folder ``run`` that dies where it is told to."""
+        out = str(self.root / run)
+        settings = replace(self.config, run=replace(self.config.run, out=out, **changes))
+        path = self.root / f"{name}.yaml"
         path.write_text(to_yaml(settings))
-        damaged = [str(root / run / damage)] if damage else []
-        jobs[name] = {
+        self._jobs[name] = {
+            "what": "generator" if isinstance(settings, TrainGeneratorConfig) else "tokenizer",
             "config": str(path),
-            "output": str(root / f"{name}.txt"),
+            "output": str(self.root / f"{name}.txt"),
             "world": world,
             "die": die,
-            "damage": damaged,
-            "curves": name == "whole",
+            "damage": [str(self.root / run / damage)] if damage else [],
+            "curves": curves,
         }
 
-    newest = "checkpoints/step-00000008/state.safetensors"
-    job("whole", "whole")
-    job("again", "whole")
-    job("before any checkpoint", "killed", die="log:3")
-    job("after a log line", "killed", die="log:5")
-    job("while saving", "killed", die="save:8")
-    job("before the model", "killed", die="model:8")
-    job("damaged and terminated", "killed", die="term:9", damage=newest)
-    job("before the last model", "killed", die="model:10")
-    job("to the end", "killed")
-    job("halves", "halves", accumulate=2)
-    job("two", "two", world=2)
-    job("two, after a log line", "two-killed", world=2, die="log:6")
-    job("two, while saving", "two-killed", world=2, die="save:8")
-    job("two, to the end", "two-killed", world=2)
-    job("curve", "curve", steps=20)
-
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("driver.py"))],
-        input=json.dumps(list(jobs.values())),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    codes = json.loads(done.stdout.splitlines()[-1])
-    return Runs(root, dict(zip(jobs, codes, strict=True)))
+    def run(self) -> Runs:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            input=json.dumps(list(self._jobs.values())),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        codes = json.loads(done.stdout.splitlines()[-1])
+        return Runs(self.root, dict(zip(self._jobs, codes, strict=True)))
 
 
 def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:

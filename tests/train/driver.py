@@ -24,10 +24,11 @@ import torch.utils.tensorboard
 import textok.runtime.checkpoint as checkpoint
 import textok.train.loop as loop
 import textok.train.report as report
-import textok.train.tokenizer as tokenizer
-from textok.config import TrainTokenizerConfig
+import textok.train.session as session
+from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.read import load_config
 from textok.runtime.run_log import RunLog
+from textok.train import train_generator, train_tokenizer
 from textok.types import TextFeatures
 
 
@@ -97,12 +98,16 @@ def train(job: dict[str, Any], rank: int, port: int) -> int:
             MASTER_PORT=str(port),
         )
     torch.set_num_threads(1)
-    tokenizer.FeatureCache = FakeText
+    session.FeatureCache = FakeText
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
     arm(job["die"])
     try:
-        tokenizer.train_tokenizer(load_config(TrainTokenizerConfig, [Path(job["config"])]))
+        config = [Path(job["config"])]
+        if job["what"] == "generator":
+            train_generator(load_config(TrainGeneratorConfig, config))
+        else:
+            train_tokenizer(load_config(TrainTokenizerConfig, config))
     except SystemExit as stop:
         return int(str(stop.code))
     except BaseException:

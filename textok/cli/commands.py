@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from textok.cli.device import pick_device
+
 Model = Annotated[str, arg(metavar="MODEL")]
 SHOWN = 12
 
@@ -51,10 +53,64 @@ def reconstruct(
         captions=caption,
         num_tokens=num_tokens,
         tokens=tokens,
-        device=_device(device),
+        device=pick_device(device),
     )
     for path in written:
         print(path)
+
+
+def extract(
+    tokenizer: Annotated[Positional[str], arg(metavar="TOKENIZER")],
+    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    splits: tuple[str, ...] = ("train", "val"),
+    where: str = "",
+    flip: bool = False,
+    shard_rows: int = 8192,
+    batch_size: int = 64,
+    workers: int = 2,
+    max_bad_share: float = 0.01,
+    text_cache: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Write the latents of captioned images, for a generator to be trained on; or continue that.
+
+    Example: textok extract pictograms DATA latents --splits train val --flip
+
+    Args:
+        tokenizer: The bundled 'pictograms', a tokenizer folder or a hub name.
+        data: Folder or tar shards of captioned images.
+        out: Folder of the latents; the tokenizer is copied into it.
+        splits: Sub-folders of the data.
+        where: Take only records whose metadata match, as in 'style!=openmoji,core=true'.
+        flip: Add the latents of every image mirrored.
+        shard_rows: Rows (image and caption) a file.
+        batch_size: Rows at once.
+        workers: Loader processes.
+        max_bad_share: Stop when more than this share of the files cannot be read.
+        text_cache: Folder of caption features; OUT/text-cache if not given.
+        device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
+    """
+    from textok.config import DataConfig
+    from textok.extract import extract
+
+    indices = extract(
+        tokenizer,
+        DataConfig(path=str(data), where=where, workers=workers, max_bad_share=max_bad_share),
+        out,
+        splits=splits,
+        flip=flip,
+        shard_rows=shard_rows,
+        batch_size=batch_size,
+        text_cache=text_cache,
+        device=pick_device(device),
+    )
+    if os.environ.get("RANK", "0") == "0":  # the first of several processes
+        for split, index in indices.items():
+            unread = f", {index.unreadable} images unreadable" if index.unreadable else ""
+            print(f"{split:<10} {index.rows:>8} rows of {index.images} images{unread}")
+        print(out)
 
 
 def evaluate_reconstruction(
@@ -119,7 +175,7 @@ def evaluate_reconstruction(
         pca=pca,
         feature_network=feature_network,
         feature_weights=feature_weights,
-        device=_device(device),
+        device=pick_device(device),
         batch_size=batch_size,
         limit=limit,
         text_cache=text_cache,
@@ -183,19 +239,3 @@ def presets() -> None:
     width = max(map(len, names))
     for name in names:
         print(f"{name:<{width}}  {preset_summary(name)}")
-
-
-def _device(name: str) -> str:
-    """The device called ``name``. Raises ValueError for one that torch does not know or have."""
-    import torch
-
-    from textok.runtime.device import best_device
-
-    if name == "auto":
-        return str(best_device())
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"--device {name}: not to be had here ({reason})") from None
-    return name

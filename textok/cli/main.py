@@ -11,13 +11,19 @@ import tyro
 
 from textok import __version__
 from textok.cli import commands
-from textok.cli.train import train_tokenizer
+from textok.cli.evaluate_generation import evaluate_generation
+from textok.cli.generate import generate
+from textok.cli.train import train_generator, train_tokenizer
 from textok.config.check import require
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "generate": generate,
     "reconstruct": commands.reconstruct,
     "train tokenizer": train_tokenizer,
+    "train generator": train_generator,
+    "extract": commands.extract,
     "evaluate reconstruction": commands.evaluate_reconstruction,
+    "evaluate generation": evaluate_generation,
     "evaluate compare": commands.evaluate_compare,
     "data pictograms": commands.data_pictograms,
     "presets": commands.presets,
@@ -46,8 +52,8 @@ def _run(arguments: list[str]) -> int:
         words = name.split()
         if arguments[: len(words)] == words:
             rest = arguments[len(words) :]
-            if command is train_tokenizer:
-                train_tokenizer(rest)
+            if command is train_tokenizer or command is train_generator:
+                command(rest)
             else:
                 tyro.cli(command, prog=f"textok {name}", args=rest)
             return 0

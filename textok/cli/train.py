@@ -1,4 +1,4 @@
-"""``textok train tokenizer PRESET... [--dial value]``."""
+"""``textok train tokenizer|generator PRESET... [--dial value]``."""
 
 from __future__ import annotations
 
@@ -6,36 +6,55 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from textok.config import TrainTokenizerConfig
+from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.check import require
 from textok.config.presets import preset_path
 from textok.config.read import load_config, merge
 
+Settings = TypeVar("Settings", TrainTokenizerConfig, TrainGeneratorConfig)
+
 
 def train_tokenizer(arguments: list[str]) -> None:
     """Train a tokenizer on captioned images, or continue the run of the same command."""
-    presets, flags = split_arguments(arguments)
-    if "-h" in flags or "--help" in flags:
-        _show_help(load_config(TrainTokenizerConfig, [preset_path(name) for name in presets]))
-    config = training_config(presets, flags)
-    for package in ("accelerate", "matplotlib", "tensorboard"):
-        missing = importlib.util.find_spec(package) is None
-        require(not missing, f"training needs {package}: pip install 'textok[train]'")
+    config = _read(TrainTokenizerConfig, arguments, what="tokenizer", example=TOKENIZER_EXAMPLE)
 
     from textok.train import train_tokenizer
 
     train_tokenizer(config)
 
 
-def training_config(presets: Sequence[str], flags: Sequence[str]) -> TrainTokenizerConfig:
+def train_generator(arguments: list[str]) -> None:
+    """Train a generator on the latents of `textok extract`, or continue the same command's run."""
+    config = _read(TrainGeneratorConfig, arguments, what="generator", example=GENERATOR_EXAMPLE)
+
+    from textok.train import train_generator
+
+    train_generator(config)
+
+
+def _read(cls: type[Settings], arguments: list[str], *, what: str, example: str) -> Settings:
+    """The settings that the words ask for, once everything that training needs is there."""
+    presets, flags = split_arguments(arguments)
+    if "-h" in flags or "--help" in flags:
+        default = load_config(cls, [preset_path(name) for name in presets])
+        _show_help(default, what=what, example=example)
+    config = training_config(cls, presets, flags)
+    for package in ("accelerate", "matplotlib", "tensorboard"):
+        missing = importlib.util.find_spec(package) is None
+        require(not missing, f"training needs {package}: pip install 'textok[train]'")
+    return config
+
+
+def training_config(cls: type[Settings], presets: Sequence[str], flags: Sequence[str]) -> Settings:
     """Merge presets (names or ``.yaml`` files) left to right, then flags, and name the run.
 
     Raises ValueError, one line, for what does not fit.
     """
     require(bool(presets), "name a preset or a .yaml file first: `textok presets` lists them")
     paths = [preset_path(name) for name in presets]
-    config = load_config(TrainTokenizerConfig, paths, read_flags(flags))
+    config = load_config(cls, paths, read_flags(flags))
     if config.run.out:
         return config
     out = Path("runs") / "-".join(path.stem for path in paths)
@@ -76,14 +95,16 @@ def _split_equals(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--") else [word]
 
 
-def _show_help(config: TrainTokenizerConfig) -> None:
+def _show_help(
+    config: TrainTokenizerConfig | TrainGeneratorConfig, *, what: str, example: str
+) -> None:
     """Print every dial with its value after merging, and exit."""
     import tyro
 
     tyro.cli(
-        TrainTokenizerConfig,
-        prog="textok train tokenizer PRESET...",
-        description=_HELP,
+        type(config),
+        prog=f"textok train {what} PRESET...",
+        description=_HELP.format(what=what, example=example),
         default=config,
         args=["--help"],
         use_underscores=True,
@@ -91,9 +112,12 @@ def _show_help(config: TrainTokenizerConfig) -> None:
     )
 
 
-_HELP = """Train a tokenizer; the same command continues a run that was stopped.
+TOKENIZER_EXAMPLE = "tiny-64 --data.path my-images --optim.lr 2e-4"
+GENERATOR_EXAMPLE = "dit-tiny --latents.path my-latents --optim.lr 2e-4"
+
+_HELP = """Train a {what}; the same command continues a run that was stopped.
 
 PRESET is a name of `textok presets` or a .yaml file; several merge left to right, flags last.
 
-Example: textok train tokenizer tiny-64 --data.path my-images --optim.lr 2e-4
+Example: textok train {what} {example}
 """

@@ -33,6 +33,18 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatentsConfig:
+    """Stored latents that a generator is trained on."""
+
+    path: str = ""
+    """Folder made by ``textok extract``."""
+    split: str = "train"
+    """Its sub-folder to train on."""
+    held_out: str = "val"
+    """Its sub-folder for validation losses, sheets and held-out captions; empty: none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """A frozen text encoder and the shape of its features."""
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig, TextConfig
+from textok.config.data import DataConfig, LatentsConfig, TextConfig
+from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.config.tokenizer import TokenizerConfig
 
 
@@ -156,3 +157,28 @@ class TrainTokenizerConfig:
                 f"text gives up to {self.text.out_tokens} tokens a caption but "
                 f"tokenizer.text_tokens is {self.tokenizer.text_tokens}: raise the latter",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainGeneratorConfig:
+    """All of ``textok train generator``."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    latents: LatentsConfig = field(default_factory=LatentsConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    """Encoder of the prompts; ``drop`` is the share of conditions, classes too, left out."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How sheets are drawn, and the default of the trained pipeline."""
+    prompts: tuple[str, ...] = ()
+    """Prompts, or classes, of the sheets; empty: held-out ones."""
+    fd_images: int = 0
+    """Pictures drawn at each sheet for a Frechet distance to held-out latents; 0 draws none."""
+    init: str = ""
+    """Pipeline or generator folder whose weights training starts from."""
+
+    def __post_init__(self) -> None:
+        require_range("fd_images", self.fd_images, 0)
+        require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
+        self.sampling.check(self.generator.objective)

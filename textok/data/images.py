@@ -82,7 +82,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
         config=config,
         image_size=image_size,
         records=records,
-        classes=_sorted_labels({record.label for record in records if record.label is not None}),
+        classes=sorted_labels({record.label for record in records if record.label is not None}),
         report=report,
     )
 
@@ -95,6 +95,6 @@ def _first_of_each_key(records: Iterable[Record], report: Report) -> list[Record
     return list(first.values())
 
 
-def _sorted_labels(labels: set[str]) -> list[str]:
+def sorted_labels(labels: set[str]) -> list[str]:
     """By number where all labels are numbers, else by name."""
     return sorted(labels, key=int if all(label.isdecimal() for label in labels) else None)

@@ -1,14 +1,21 @@
-"""How good a tokenizer is, on whole data sets and on single pictures."""
+"""How good a tokenizer or a generator is, on whole data sets and on single pictures."""
 
 from textok.evaluate.compare import compare_reports
+from textok.evaluate.generation import evaluate_generation
+from textok.evaluate.generation_report import GenerationReport, read_generation_report
+from textok.evaluate.painter import Painter
 from textok.evaluate.pictures import reconstruct_files
 from textok.evaluate.reconstruction import evaluate_reconstruction
 from textok.evaluate.report import Report, read_report
 
 __all__ = [
+    "GenerationReport",
+    "Painter",
     "Report",
     "compare_reports",
+    "evaluate_generation",
     "evaluate_reconstruction",
+    "read_generation_report",
     "read_report",
     "reconstruct_files",
 ]

@@ -33,13 +33,12 @@ def fit_baseline(
     Raises ValueError for data that are too few or have images in common with ``measured``.
     """
     images = open_captioned_images(data, image_size=measured.image_size)
-    places = {(record.file, record.span) for record in measured.records}
-    if any((record.file, record.span) in places for record in images.records):
+    if overlaps(images, measured):
         raise ValueError(
             f"PCA would be fitted on images that it is measured on: {data.path} has no train split "
             "of its own"
         )
-    path = None if cache is None else cache / f"pca-{_digest(images, floats)}.safetensors"
+    path = None if cache is None else cache / f"pca-{images_digest(images, floats)}.safetensors"
     if path is not None and path.is_file():
         try:
             stored = load_file(path)
@@ -62,9 +61,15 @@ def fit_baseline(
     return pca
 
 
-def _digest(images: CaptionedImages, floats: int) -> str:
-    """A name of everything the components depend on: which files, how they are cut, how many."""
-    digest = hashlib.sha256(repr((images.image_size, floats)).encode())
+def overlaps(images: CaptionedImages, measured: CaptionedImages) -> bool:
+    """Whether the two have a file in common."""
+    places = {(record.file, record.span) for record in measured.records}
+    return any((record.file, record.span) in places for record in images.records)
+
+
+def images_digest(images: CaptionedImages, settings: object) -> str:
+    """A name of everything that is made of images by ``settings``: files, cut and settings."""
+    digest = hashlib.sha256(repr((images.image_size, settings)).encode())
     for record in images.records:
         size = record.file.stat().st_size if record.span is None else record.span
         digest.update(f"{record.file.resolve()} {size} {record.key}\n".encode())

@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from textok import __version__
+from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
 from textok.evaluate.measure import Measurement
 from textok.metrics.frechet import sample_warning
 from textok.metrics.image import PSNR_LIMIT
 
+INTERVALS = "95 % percentile bootstrap over images, 1000 resamples, seed 0"
 METRICS = {
     "psnr": f"mean over images, peak the whole range, at most {PSNR_LIMIT:g} dB an image",
     "ssim": "11 x 11 Gaussian window, sigma 1.5, colour channels averaged",
@@ -28,33 +30,47 @@ METRICS = {
 
 def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
     """The protocol of a measurement on ``count`` images of a split that has ``of``."""
-    data, size = asked.images.config, asked.images.image_size
     protocol: dict[str, Any] = {
-        "data": data.path,
-        "split": data.split,
-        "where": data.where or "everything",
-        "images": count,
-        "selection": "all" if len(asked.images) == of else f"evenly spaced over {of}",
-        "reader": asked.images.report.summary(),
-        "crop": f"shorter side to {size} px (Lanczos), central square",
+        **describe_images(asked.images, count=count, of=of),
         "reference": "the same images after the crop",
         "rounding": "tokens and PCA codes to float16; reconstructions to 8 bits, before any metric",
         "feature network": asked.features.protocol,
         "captions": {mode: MODES[mode] for mode in asked.modes},
         "metrics": {name: METRICS[name] for name in asked.metrics},
-        "intervals": "95 % percentile bootstrap over images, 1000 resamples, seed 0",
+        "intervals": INTERVALS,
+        **describe_machine(asked.reconstructor.device, caller="evaluate_reconstruction"),
+    }
+    if absent:
+        protocol["not measured"] = "; ".join(absent)
+    return protocol
+
+
+def describe_images(images: CaptionedImages, *, count: int, of: int) -> dict[str, Any]:
+    """The images that were measured: ``count`` of a split that has ``of``."""
+    data = images.config
+    return {
+        "data": data.path,
+        "split": data.split,
+        "where": data.where or "everything",
+        "images": count,
+        "selection": "all" if len(images) == of else f"evenly spaced over {of}",
+        "reader": images.report.summary(),
+        "crop": f"shorter side to {images.image_size} px (Lanczos), central square",
+    }
+
+
+def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:
+    """Versions, device and command; ``caller`` is the function where there was no command."""
+    return {
         "versions": {
             "textok": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchmetrics": importlib.metadata.version("torchmetrics"),
         },
-        "device": str(asked.reconstructor.device),
-        "command": _command(sys.argv),
+        "device": str(device),
+        "command": command_line(sys.argv, caller=caller),
     }
-    if absent:
-        protocol["not measured"] = "; ".join(absent)
-    return protocol
 
 
 def warnings(asked: Measurement, *, count: int) -> list[str]:
@@ -68,9 +84,9 @@ def warnings(asked: Measurement, *, count: int) -> list[str]:
     return [line for line in found if line is not None]
 
 
-def _command(argv: Sequence[str]) -> str:
+def command_line(argv: Sequence[str], *, caller: str) -> str:
     """The line that was typed, where the command line made the measurement."""
     program = Path(argv[0])
     if program.stem == "textok" or program.parts[-2:] == ("cli", "__main__.py"):
         return shlex.join(["textok", *argv[1:]])
-    return "none: evaluate_reconstruction was called from Python"
+    return f"none: {caller} was called from Python"

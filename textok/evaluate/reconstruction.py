@@ -15,13 +15,13 @@ from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
 from textok.evaluate.measure import Measurement, measure
 from textok.evaluate.pictures import evaluation_sheet
-from textok.evaluate.processes import join_processes, own_device
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
 from textok.metrics.features import load_feature_network
 from textok.metrics.image import load_image_metrics
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor
+from textok.runtime.processes import join_processes, own_device
 from textok.runtime.sheet import save_picture
 
 
@@ -69,7 +69,7 @@ def evaluate_reconstruction(
     config = reconstructor.config
     budgets = _budgets(num_tokens, config)
     split = open_captioned_images(data, image_size=config.image_size)
-    images = _evenly(split, limit)
+    images = evenly(split, limit)
     metrics, absent = load_image_metrics(load_efficientnet_lite0().to(device), device)
     baseline = None
     if pca:
@@ -117,7 +117,7 @@ def _budgets(num_tokens: Sequence[int] | None, config: TokenizerConfig) -> list[
     return budgets
 
 
-def _evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
+def evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
     """``limit`` images spread over all of them, since neighbours are often alike."""
     count = len(images) if limit is None else min(limit, len(images))
     if count < 2:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textok.evaluate.markdown import markdown_table
+from textok.evaluate.markdown import markdown_bullets, markdown_table
 from textok.metrics.interval import Interval
 from textok.runtime.files import write_text
 
@@ -110,7 +109,7 @@ class Report:
                 f"(PSNR {gate.psnr_gain:+.2f} dB, {self.metric} x {gate.frechet_ratio:.3f})"
             )
         lines += [f"- Warning: {warning}" for warning in self.warnings]
-        lines += ["", "## Protocol", "", *_bullets(self.protocol)]
+        lines += ["", "## Protocol", "", *markdown_bullets(self.protocol)]
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path) -> None:
@@ -150,13 +149,3 @@ def report_table(report: Report) -> list[str]:
         counts = [str(row.floats), str(row.bits)]
         table.append([tokens, captions, f"{row.frechet:.3f}", *values, *counts])
     return markdown_table([*heads, "floats", "bits"], table)
-
-
-def _bullets(values: Mapping[str, Any], indent: str = "") -> list[str]:
-    lines = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            lines += [f"{indent}- {name}:", *_bullets(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}- {name}: {value}")
-    return lines

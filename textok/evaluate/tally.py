@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from textok.evaluate.processes import gather
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, merge_all
 from textok.metrics.image import ImageMetric, from_8bit, to_8bit
 from textok.metrics.interval import Interval, mean_interval
+from textok.runtime.processes import gather
 
 
 class Tally:

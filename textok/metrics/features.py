@@ -36,6 +36,8 @@ class FeatureNetwork:
     """How images reach the network, for the report."""
     extract: Callable[[Tensor], Tensor]
     """Images (B, 3, H, W) in [-1, 1] to features (B, F)."""
+    logits: Callable[[Tensor], Tensor] | None = None
+    """Features (B, F) to the class logits of an Inception Score, where they are Inception's."""
 
 
 def load_feature_network(
@@ -99,6 +101,11 @@ def _inception(weights: Path | None, device: torch.device | str) -> FeatureNetwo
         features: Tensor = network(to_8bit(images_B3HW))
         return features
 
+    def logits(features_BF: Tensor) -> Tensor:
+        """Without the bias, as every Inception Score since 2016 has them."""
+        weight: Tensor = network.fc.weight
+        return features_BF @ weight.to(features_BF).T
+
     return FeatureNetwork(
         name="inception",
         metric="FID",
@@ -108,4 +115,5 @@ def _inception(weights: Path | None, device: torch.device | str) -> FeatureNetwo
             "to 299 px (bilinear, TensorFlow 1 style)"
         ),
         extract=extract,
+        logits=logits,
     )

@@ -35,11 +35,11 @@ class SelfAttention(nn.Module):
         """Attend over the positions where ``keys_BS`` (bool) is True; over all without it."""
         q, k, v = rearrange(self.qkv(x_BSD), "B S (n H E) -> n B H S E", n=3, H=self.heads)
         mask = None if keys_BS is None else rearrange(keys_BS, "B S -> B 1 1 S")
-        out_BHSE = _attend(self.q_norm(q), self.k_norm(k), v, mask)
+        out_BHSE = attend(self.q_norm(q), self.k_norm(k), v, mask)
         return self.out(rearrange(out_BHSE, "B H S E -> B S (H E)"))
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention over (B, H, S, E)."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -47,6 +47,13 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
     return out.to(v.dtype)
+
+
+def mlp(width: int) -> nn.Sequential:
+    """The feed-forward layers of a block, four times as wide inside."""
+    return nn.Sequential(
+        nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+    )
 
 
 class Block(nn.Module):
@@ -57,9 +64,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-        )
+        self.mlp = mlp(width)
 
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
         x_BSD = x_BSD + self.attention(self.norm1(x_BSD), keys_BS)

@@ -20,7 +20,9 @@ from rich.text import Text
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+        digits = 0 if (task.speed or 0) >= 10 else 1
+        shown = f"{task.speed:,.{digits}f}/s" if task.speed else ""
+        return Text(shown, style="progress.data.speed")
 
 
 @contextmanager

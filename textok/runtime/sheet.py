@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from textok.runtime.png import png_note
+
 INK, QUIET, PAPER = (24, 24, 24), (96, 96, 96), (255, 255, 255)
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -60,10 +62,12 @@ def picture_sheet(
     return sheet
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG under a temporary name and move it to ``path``."""
+def save_picture(
+    picture: Image.Image, path: Path, note: Mapping[str, object] | None = None
+) -> None:
+    """Write a PNG, with ``note`` inside, under a temporary name and move it to ``path``."""
     temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG")
+    picture.save(temporary, format="PNG", pnginfo=png_note(note) if note else None)
     os.replace(temporary, path)
 
 

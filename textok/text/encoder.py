@@ -22,7 +22,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 _VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json")
 
-Tokenizer = Callable[..., Mapping[str, list[list[int]]]]
+Tokenizer = Callable[..., Mapping[str, Any]]
 
 
 class TextEncoder(Protocol):
@@ -65,7 +65,7 @@ class FrozenTextEncoder:
         self._model = model.requires_grad_(False).train(False)
         self._device = next(model.parameters()).device
         self._tokenizer = tokenizer
-        self._limit = min(config.max_tokens, folder.positions or config.max_tokens)
+        self.limit = min(config.max_tokens, folder.positions or config.max_tokens)
         self._config = config
 
     @torch.no_grad()
@@ -80,6 +80,15 @@ class FrozenTextEncoder:
             mask_BT[rows, : mask.shape[1]] = mask
         return TextFeatures(states=states_BTD, mask=mask_BT)
 
+    def kept(self, caption: str) -> str:
+        """The part of ``caption`` that is read: all, or its beginning up to ``limit`` tokens."""
+        if len(self._tokenizer([caption], verbose=False)["input_ids"][0]) <= self.limit:
+            return caption
+        places = self._tokenizer(
+            [caption], truncation=True, max_length=self.limit, return_offsets_mapping=True
+        )["offset_mapping"][0]
+        return caption[: max(end for _, end in places)]
+
     def _encode(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """States (B, t, D), zero at padding, and mask (B, t) of captions that are not blank."""
         ids_BT, mask_BT = self._tokenize(captions)
@@ -91,7 +100,7 @@ class FrozenTextEncoder:
     def _tokenize(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Token ids (B, t) and mask (B, t), t the longest of these captions."""
         whole = self._tokenizer(captions, verbose=False)["input_ids"]
-        kept = self._tokenizer(captions, truncation=True, max_length=self._limit)["input_ids"]
+        kept = self._tokenizer(captions, truncation=True, max_length=self.limit)["input_ids"]
         self.cut += sum(len(a) > len(b) for a, b in zip(whole, kept, strict=True))
         ids = [torch.tensor(row, device=self._device) for row in kept]
         # Whatever stands at the padding is masked: no pad token is asked of the tokenizer.

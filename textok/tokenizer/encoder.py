@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from textok.config import TokenizerConfig
 from textok.nn.positions import sincos_grid
+from textok.nn.text import TextProjection
 from textok.tokenizer.bottleneck import ContinuousBottleneck
-from textok.tokenizer.transformer import TextProjection, Trunk, join
+from textok.tokenizer.transformer import Trunk, join
 from textok.types import Latents, TextFeatures
 
 

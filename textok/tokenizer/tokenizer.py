@@ -13,15 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import TextConfig, TokenizerConfig
+from textok.runtime.pretrained import check_state, push_folder
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.encoder import Encoder
-from textok.tokenizer.pretrained import (
-    Saved,
-    check_state,
-    push_folder,
-    read_folder,
-    write_folder,
-)
+from textok.tokenizer.pretrained import Saved, read_folder, write_folder
 from textok.types import Latents, TextFeatures
 
 
@@ -109,11 +104,8 @@ class Tokenizer(nn.Module):
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json, model.safetensors (in ``precision``) and a model card."""
-        state = self.state_dict()
-        if precision is not None:
-            state = {key: value.to(precision) for key, value in state.items()}
-        saved = Saved(config=self.config, text=self.text_config, state=state)
-        return write_folder(folder, saved)
+        saved = Saved(config=self.config, text=self.text_config, state=self.state_dict())
+        return write_folder(folder, saved, precision=precision)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, image_size: int | None = None) -> Tokenizer:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textok.config import TrainTokenizerConfig
+from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """Draws for some images, on the CPU."""
+    """Draws for some images in the training of a tokenizer, on the CPU."""
 
     drop: Tensor
     """(B,) bool: the caption is left out."""
@@ -45,6 +45,49 @@ def draw(config: TrainTokenizerConfig, tokenizer: Tokenizer, step: int) -> Chanc
     if shape.bottleneck == "kl":
         noise = torch.randn(size, shape.num_tokens, shape.channels, generator=generator)
     return Chance(drop=drop, noise=noise, keep=keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionChance:
+    """Draws for some latents in the training of a generator; normal ones are standard normal."""
+
+    drop: Tensor
+    """(B,) bool: the condition is left out."""
+    spread: Tensor
+    """(B, K, C) normal: where in its distribution a latent is."""
+    noise: Tensor
+    """(B, K, C) normal: what is added to the latents."""
+    time: Tensor
+    """(B,) normal: what the objective makes a time of."""
+
+    def rows(self, rows: slice) -> DiffusionChance:
+        return DiffusionChance(
+            drop=self.drop[rows],
+            spread=self.spread[rows],
+            noise=self.noise[rows],
+            time=self.time[rows],
+        )
+
+    def to(self, device: torch.device) -> DiffusionChance:
+        return DiffusionChance(
+            drop=self.drop.to(device),
+            spread=self.spread.to(device),
+            noise=self.noise.to(device),
+            time=self.time.to(device),
+        )
+
+
+def draw_diffusion(config: TrainGeneratorConfig, step: int) -> DiffusionChance:
+    """The draws of ``step`` for all G latents."""
+    size, shape = config.run.batch_size, config.generator
+    generator = step_generator(config.run.seed, step)
+    latent = (size, shape.num_tokens, shape.channels)
+    return DiffusionChance(
+        drop=torch.rand(size, generator=generator) < config.text.drop,
+        spread=torch.randn(latent, generator=generator),
+        noise=torch.randn(latent, generator=generator),
+        time=torch.randn(size, generator=generator),
+    )
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -20,17 +20,23 @@ from textok.runtime.files import replace_folder
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.stop import StopRequest
 from textok.train.recorder import Recorder
-from textok.types import Batch
+
+Micro = TypeVar("Micro")
+"""What a micro-batch is made of."""
+Given = TypeVar("Given", contravariant=True)
 
 
-class Task(Protocol):
+class Task(Protocol[Given]):
     """One thing that can be trained."""
 
-    def step(self, micro_batches: Sequence[Batch], step: int) -> dict[str, Tensor]:
+    def step(self, micro_batches: Sequence[Given], step: int) -> dict[str, Tensor]:
         """Change the weights once; returns scalars, ``loss`` among them."""
 
     def sheet(self) -> Image.Image:
         """A picture of where the training stands."""
+
+    def measure(self) -> dict[str, float]:
+        """Scalars that are worth measuring as often as a sheet is drawn."""
 
     def save(self, folder: Path) -> None:
         """Write what is to be used afterwards."""
@@ -42,8 +48,8 @@ class Task(Protocol):
 
 
 def train(
-    task: Task,
-    batches_from: Callable[[int], Iterator[Sequence[Batch]]],
+    task: Task[Micro],
+    batches_from: Callable[[int], Iterator[Sequence[Micro]]],
     *,
     config: RunConfig,
     folder: RunFolder,
@@ -64,13 +70,14 @@ def train(
         for done, micro_batches in enumerate(batches_from(first), start=first + 1):
             logs = task.step(micro_batches, done - 1)
             last = done == config.steps
-            if done % config.log_every == 0 or last:
+            show = done % config.sheet_every == 0 or last
+            if done % config.log_every == 0 or show:
                 values = mean_over_processes(logs, accelerator)
                 if desk:
-                    desk.write(done, values)
+                    desk.write(done, {**values, **(task.measure() if show else {})})
             if desk:
                 desk.advance()
-                if done % config.sheet_every == 0 or last:
+                if show:
                     desk.show(done, task.sheet())
             overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
             due, signum = agree(overdue, stop.signum, accelerator)
@@ -85,7 +92,7 @@ def train(
                 raise SystemExit(128 + signum)
 
 
-def resume(task: Task, folder: RunFolder, accelerator: Accelerator) -> int:
+def resume(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> int:
     """Load the newest good checkpoint; returns the number of steps done. Refuses to disagree."""
     main = accelerator.is_main_process
     found = load_newest(folder.checkpoints, say=print if main else lambda message: None)
@@ -105,7 +112,9 @@ def resume(task: Task, folder: RunFolder, accelerator: Accelerator) -> int:
     return step
 
 
-def save(task: Task, done: int, folder: RunFolder, accelerator: Accelerator, *, keep: int) -> None:
+def save(
+    task: Task[Any], done: int, folder: RunFolder, accelerator: Accelerator, *, keep: int
+) -> None:
     """Write a checkpoint after ``done`` steps, which is the data's position too, and publish."""
     rng = gather_object([rng_state()])
     if accelerator.is_main_process:
@@ -115,7 +124,7 @@ def save(task: Task, done: int, folder: RunFolder, accelerator: Accelerator, *, 
     publish(task, folder, accelerator)
 
 
-def publish(task: Task, folder: RunFolder, accelerator: Accelerator) -> None:
+def publish(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> None:
     """Put what the task would leave behind by now into the run folder."""
     if accelerator.is_main_process:
         writing = folder.root / ".writing-model"

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import OptimConfig
-from textok.nn.block import Block
 
 
 def lr_share(step: int, *, warmup: int, steps: int, final: float) -> float:
@@ -104,6 +103,6 @@ def muon(matrices: list[nn.Parameter], config: OptimConfig) -> torch.optim.Optim
 
 
 def block_matrices(module: nn.Module) -> list[nn.Parameter]:
-    """The 2-D weights inside the transformer blocks of ``module``."""
-    blocks = [block for block in module.modules() if isinstance(block, Block)]
-    return [p for block in blocks for p in block.parameters() if p.ndim == 2]
+    """The 2-D weights inside the lists of transformer blocks (``blocks``) of ``module``."""
+    named = module.named_parameters()
+    return [p for name, p in named if p.ndim == 2 and "blocks" in name.split(".")]

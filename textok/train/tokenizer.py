@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 
 from textok.config import TrainTokenizerConfig
@@ -18,37 +16,13 @@ from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, train_batches
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
 from textok.losses.perceptual import perceptual_loss
-from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
-from textok.runtime.device import best_device
-from textok.runtime.run_folder import RunFolder
+from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache
 from textok.tokenizer import Tokenizer
-from textok.tokenizer.pretrained import check_state
-from textok.train.loop import train
-from textok.train.report import list_bad_files, write_report
+from textok.train.report import list_bad_files
+from textok.train.session import Session, open_session
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
-
-FREE = frozenset(
-    {
-        "data.max_bad_share",
-        "data.workers",
-        "run.accumulate",
-        "run.compile",
-        "run.grad_checkpointing",
-        "run.keep",
-        "run.log_every",
-        "run.max_bad_steps",
-        "run.out",
-        "run.save_every",
-        "run.save_minutes",
-        "run.sheet_every",
-        "run.steps",
-        "run.wandb",
-        "text.cache",
-    }
-)
-"""Settings that may change when a run is continued."""
 
 PREVIEWS = 8
 
@@ -61,17 +35,10 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
 
     Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
     """
-    if not config.run.out:
-        raise ValueError("run.out is empty: name the folder of the run")
-    folder = RunFolder(Path(config.run.out))
-    folder.check(config, free=FREE)
-    accelerator = open_accelerator(config)
-    done = [checkpoint_step(path) for path in list_checkpoints(folder.checkpoints)]
-    if folder.report.exists() and max(done, default=0) >= config.run.steps:
-        accelerator.print(f"{folder.root} is finished: {folder.report}")
-        accelerator.end_training()
-        return folder.root
-
+    session = open_session(config)
+    if session is None:
+        return Path(config.run.out)
+    accelerator = session.accelerator
     with accelerator.main_process_first():
         images = open_captioned_images(config.data, image_size=config.tokenizer.image_size)
     preview = open_preview(config)
@@ -79,51 +46,21 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     tokenizer = build_tokenizer(config)
     perceptual, discriminator = build_perceptual(config), build_discriminator(config)
     # Opened late, so that settings that cannot be leave no folder behind.
-    if accelerator.is_main_process:
-        folder.open(config)
-    accelerator.wait_for_everyone()
+    session.open_folder()
     task = TokenizerTask(
         config,
         tokenizer=tokenizer,
         perceptual=perceptual,
         discriminator=discriminator,
-        text=open_text(config, folder, images, preview, accelerator),
+        text=open_tokenizer_text(config, session, images, preview),
         preview=preview,
         accelerator=accelerator,
     )
     try:
-        train(
-            task,
-            partial(batches_from, config, images, accelerator),
-            config=config.run,
-            folder=folder,
-            accelerator=accelerator,
-        )
+        session.train(task, partial(batches_from, config, images, accelerator))
     finally:
-        list_bad_files(folder.bad_files(accelerator.process_index), images.report)
-    if accelerator.is_main_process:
-        write_report(folder, config, images.report.summary())
-        accelerator.print(f"done: {folder.report}, model in {folder.model}")
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return folder.root
-
-
-def open_accelerator(config: TrainTokenizerConfig) -> Accelerator:
-    """Device and processes; ``run.batch_size`` must divide by processes x accumulation."""
-    accelerator = Accelerator(
-        cpu=best_device().type == "cpu",
-        mixed_precision="no",
-        # The first process may take long over the text features while the others wait.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],
-    )
-    parts = accelerator.num_processes * config.run.accumulate
-    if config.run.batch_size % parts:
-        raise ValueError(
-            f"run.batch_size {config.run.batch_size} is not a multiple of processes x "
-            f"run.accumulate = {accelerator.num_processes} x {config.run.accumulate}"
-        )
-    return accelerator
+        list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
+    return session.close(images.report.summary())
 
 
 def batches_from(
@@ -183,29 +120,17 @@ def open_preview(config: TrainTokenizerConfig) -> Batch:
     return next(eval_batches(replace(images, records=spread), batch_size=count))
 
 
-def open_text(
-    config: TrainTokenizerConfig,
-    folder: RunFolder,
-    images: CaptionedImages,
-    preview: Batch,
-    accelerator: Accelerator,
+def open_tokenizer_text(
+    config: TrainTokenizerConfig, session: Session, images: CaptionedImages, preview: Batch
 ) -> FeatureCache | None:
-    """The features of all captions, computed before training by one process, once."""
+    """The features of all captions; None for a tokenizer that reads none."""
     if config.tokenizer.text == "none":
         return None
-    place = Path(config.text.cache) if config.text.cache else folder.text_cache
     captions = [caption for record in images.records for caption in record.captions]
-    captions += preview.captions
-    cache = FeatureCache(config.text, place, device=accelerator.device)
+    cache = session.open_text(config.text, [*captions, *preview.captions])
     if cache.width != config.tokenizer.text_width:
         raise ValueError(
             f"tokenizer.text_width is {config.tokenizer.text_width} but {config.text.encoder} "
             f"gives {cache.width}: set tokenizer.text_width={cache.width}"
         )
-    if accelerator.is_main_process:
-        cache.warm(captions)
-    accelerator.wait_for_everyone()
-    cache = FeatureCache(config.text, place)
-    if cache.cut:
-        accelerator.print(f"text.max_tokens = {config.text.max_tokens} cut {cache.cut} captions")
     return cache

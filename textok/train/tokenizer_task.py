@@ -5,11 +5,9 @@ Legend: B micro-batch, G = B x accumulation x processes, the images of one optim
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,19 +22,10 @@ from textok.tokenizer import Reconstruction, Tokenizer, kl_divergence
 from textok.train.chance import Chance, draw
 from textok.train.ema import Ema
 from textok.train.guard import Guard
+from textok.train.micro import Logs, Stateful, add_terms, empty_logs, global_rows, synced
 from textok.train.optim import Optimizer
 from textok.train.preview import preview_sheet
 from textok.types import Batch, TextFeatures
-
-Logs = defaultdict[str, Tensor]
-
-
-class Stateful(Protocol):
-    """Whatever goes into a checkpoint."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
 
 
 class Adversary:
@@ -103,23 +92,23 @@ class TokenizerTask:
         adversary = self.adversary if step >= self.config.loss.gan.start else None
         chance = draw(self.config, self.tokenizer, step)
         count = len(micro_batches)
-        logs: Logs = defaultdict(lambda: torch.zeros((), device=self.accelerator.device))
+        logs = empty_logs(self.accelerator)
 
         pairs: list[tuple[Tensor, Tensor]] = []
         for index, batch in enumerate(micro_batches):
-            rows = chance.rows(self._global_rows(index, count))
-            with self._synced(self.parallel, index == count - 1):
+            rows = chance.rows(global_rows(self.config.run, self.accelerator, index, count))
+            with synced(self.accelerator, self.parallel, index == count - 1):
                 terms, pair = self._reconstruct(batch.to(self.accelerator.device), rows, step)
                 self.accelerator.backward(terms["loss"] / count)
             if adversary is not None:
                 pairs.append(pair)
-            _add(logs, terms, 1 / count)
+            add_terms(logs, terms, 1 / count)
         if adversary is not None:
             for index, (real, fake) in enumerate(pairs):
-                with self._synced(adversary.parallel, index == count - 1):
+                with synced(self.accelerator, adversary.parallel, index == count - 1):
                     terms = self._discriminate(adversary, real, fake)
                     self.accelerator.backward(terms["loss_discriminator"] / count)
-                _add(logs, terms, 1 / count)
+                add_terms(logs, terms, 1 / count)
 
         self._apply(logs, adversary, step)
         return dict(logs)
@@ -186,23 +175,14 @@ class TokenizerTask:
         logs["grad_norm"] = norms[0]
         logs["skipped"] = torch.as_tensor(float(self.guard.skipped))
 
-    def _global_rows(self, index: int, count: int) -> slice:
-        """Where this process's micro-batch ``index`` of ``count`` lies among the G images."""
-        size = self.config.run.batch_size // (count * self.accelerator.num_processes)
-        start = (index * self.accelerator.num_processes + self.accelerator.process_index) * size
-        return slice(start, start + size)
-
-    def _synced(self, module: nn.Module, sync: bool) -> AbstractContextManager[object]:
-        """Average the gradients over the processes in this backward pass, or leave it for later."""
-        if sync:
-            return nullcontext()
-        context: AbstractContextManager[object] = self.accelerator.no_sync(module)
-        return context
-
     def sheet(self) -> Image.Image:
         """The preview pictures by the averaged tokenizer."""
         text = None if self.text is None else self.text(self.preview.captions)
         return preview_sheet(self.averaged, self.preview, text)
+
+    def measure(self) -> dict[str, float]:
+        """Nothing beside the losses: `textok evaluate` measures."""
+        return {}
 
     @property
     def averaged(self) -> Tokenizer:
@@ -232,8 +212,3 @@ class TokenizerTask:
             parts["discriminator_optimizer"] = self.adversary.optimizer
             parts["lecam"] = self.adversary.lecam
         return parts
-
-
-def _add(logs: Logs, terms: dict[str, Tensor], share: float) -> None:
-    for name, value in terms.items():
-        logs[name] = logs[name] + share * value.detach()

@@ -1,14 +1,18 @@
-"""Several processes that measure one data set together."""
+"""Several processes that go through one data set together."""
 
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, whose shares may take longer."""
 
 
 def join_processes() -> tuple[int, int]:
@@ -19,7 +23,7 @@ def join_processes() -> tuple[int, int]:
     if not dist.is_initialized():
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return 0, 1
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=PATIENCE)
     return dist.get_rank(), dist.get_world_size()
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from textok.config import TokenizerConfig, ViTConfig
+from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
+from textok.evaluate.painter import load_painter
+from textok.generator import DiT
+from textok.latents import LatentScale
+from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
+from textok.tokenizer import Tokenizer
+
+CLASSES = ("cat", "dog")
+VIT = ViTConfig(width=32, depth=1, heads=2)
+
+
+def save(folder: Path) -> Path:
+    """A pipeline of random weights that draws two classes at 16 px, by 3 steps of flow."""
+    torch.manual_seed(0)
+    tokenizer = TokenizerConfig(
+        image_size=16, patch_size=8, num_tokens=4, channels=2, text="none", encoder=VIT, decoder=VIT
+    )
+    shape = DiTShape(width=32, depth=2, heads=2)
+    config = GeneratorConfig(
+        num_tokens=4, channels=2, network=shape, condition="class", classes=len(CLASSES)
+    )
+    generator = DiT(config)
+    for parameter in generator.parameters():  # a new DiT ignores its condition
+        nn.init.normal_(parameter, std=0.2)
+    parts = PipelineParts(
+        tokenizer=Tokenizer(tokenizer),
+        generator=generator,
+        scale=LatentScale(torch.zeros(2), torch.ones(2)),
+        sampling=SamplingConfig(steps=3, guidance=GuidanceConfig(scale=2.0)),
+        classes=CLASSES,
+    )
+    return save_pipeline(folder, parts)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("painter") / "model")
+
+
+def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
+    painter = load_painter(folder)
+    drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
+    pipeline = TextToImage.from_pretrained(folder)
+    expected = pipeline.draw_tensor([Wanted(asked="dog", seed=5)])
+
+    assert (painter.name, painter.image_size, painter.classes) == (str(folder), 16, ["cat", "dog"])
+    torch.testing.assert_close(drawn[:1], expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(drawn[0], drawn[1])  # another class
+    assert not torch.allclose(drawn[0], drawn[2])  # another seed
+
+
+def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
+    own, other = load_painter(folder), load_painter(folder, steps=5, guidance=1.5, sampler="heun")
+
+    assert own.settings["sampling"]["steps"] == 3
+    assert own.settings["sampling"]["guidance"]["scale"] == 2.0
+    assert other.settings["sampling"]["steps"] == 5
+    assert other.settings["sampling"]["guidance"]["scale"] == 1.5
+    assert other.settings["sampling"]["sampler"] == "heun"
+    assert not torch.allclose(own.draw(["cat"], [0]), other.draw(["cat"], [0]))
+
+
+def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"sampling\.sampler 'ddpm' does not fit"):
+        load_painter(folder, sampler="ddpm")
+
+
+def test_other_weights_are_another_painter(folder: Path, tmp_path: Path) -> None:
+    assert load_painter(folder).identity == load_painter(folder).identity
+    assert load_painter(save(tmp_path / "model")).identity != load_painter(folder).identity

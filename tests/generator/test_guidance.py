@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.generator.fake import FakeNetwork
+from textok.config.generator import GeneratorConfig, GuidanceConfig, ObjectiveConfig
+from textok.generator.guidance import guidance_scale, guided
+from textok.types import Condition, TextFeatures
+
+TIMES = torch.tensor([1.0, 0.75, 0.5, 0.25], dtype=torch.float64)
+ASKED = Condition(labels=torch.tensor([0, 1, 2]))
+OTHER = Condition(labels=torch.tensor([-1, -1, 3]))
+
+
+def network(name: str = "flow") -> FakeNetwork:
+    objective = ObjectiveConfig(name="flow" if name == "flow" else "ddpm")
+    return FakeNetwork(GeneratorConfig(num_tokens=2, channels=4, objective=objective))
+
+
+def tokens() -> Tensor:
+    return torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+
+
+def scales(guidance: GuidanceConfig) -> list[float]:
+    return [guidance_scale(guidance, t) for t in (1.0, 0.75, 0.5, 0.0)]
+
+
+def test_schedules_rise_from_one_at_the_noise_to_the_scale_at_the_data() -> None:
+    assert scales(GuidanceConfig(scale=5)) == [5, 5, 5, 5]
+    assert scales(GuidanceConfig(scale=5, schedule="linear")) == [1, 2, 3, 5]
+    cosine = GuidanceConfig(scale=5, schedule="power_cosine", power=2)
+    middle = [1 + 2 * (1 - math.cos(math.pi / 16)), 1 + 2 * (1 - math.cos(math.pi / 4))]
+    assert scales(cosine) == pytest.approx([1, *middle, 5])
+    assert scales(GuidanceConfig(scale=0, schedule="linear")) == [1, 0.75, 0.5, 0]
+
+
+def test_there_is_no_guidance_outside_the_interval() -> None:
+    assert scales(GuidanceConfig(scale=5, low=0.5, high=0.8)) == [1, 5, 5, 1]
+    linear = GuidanceConfig(scale=5, schedule="linear", low=0.5, high=0.75)
+    assert scales(linear) == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5, 4.0])
+def test_the_output_is_led_away_from_the_other_on_all_channels(scale: float) -> None:
+    fake, x = network(), tokens()
+    output = guided(fake, ASKED, OTHER, GuidanceConfig(scale=scale), TIMES)(x, 2)
+    asked, other = (
+        fake.step(x, 2, fake.prepare(condition, TIMES.float())) for condition in (ASKED, OTHER)
+    )
+    torch.testing.assert_close(output, other + scale * (asked - other))
+    assert output.shape == x.shape
+
+
+def test_a_learned_variance_is_that_of_the_condition() -> None:
+    fake, x = network("ddpm"), tokens()
+    output = guided(fake, ASKED, OTHER, GuidanceConfig(scale=3), TIMES)(x, 1)
+    asked, other = (
+        fake.step(x, 1, fake.prepare(condition, TIMES.float())) for condition in (ASKED, OTHER)
+    )
+    assert output.shape == (3, 2, 8)
+    torch.testing.assert_close(output[..., :4], (3 * asked - 2 * other)[..., :4])
+    torch.testing.assert_close(output[..., 4:], asked[..., 4:], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "rows", "prepared"),
+    [
+        (GuidanceConfig(scale=1), [3, 3, 3, 3], [3]),
+        (GuidanceConfig(scale=2), [6, 6, 6, 6], [6]),
+        (GuidanceConfig(scale=2, high=0.5), [3, 3, 6, 6], [3, 6]),
+        (GuidanceConfig(scale=2, low=0.4, high=0.8), [3, 6, 6, 3], [3, 6]),
+        (GuidanceConfig(scale=2, low=0.8, high=0.9), [3, 3, 3, 3], [3]),
+        (GuidanceConfig(scale=2, schedule="linear"), [3, 6, 6, 6], [3, 6]),
+    ],
+)
+def test_only_guided_times_pay_for_guidance(
+    guidance: GuidanceConfig, rows: list[int], prepared: list[int]
+) -> None:
+    fake, x = network(), tokens()
+    output = guided(fake, ASKED, OTHER, guidance, TIMES)
+    for index in range(4):
+        assert output(x, index).shape == x.shape
+    assert fake.asked.rows == rows
+    assert sorted(fake.asked.prepared) == prepared
+
+
+def test_conditions_of_captions_are_joined_at_the_longest() -> None:
+    short = TextFeatures(states=torch.ones(2, 1, 3), mask=torch.tensor([[True], [False]]))
+    long = TextFeatures(states=torch.full((1, 3, 3), 2.0), mask=torch.tensor([[True, True, False]]))
+    joined = Condition.cat([Condition(text=short), Condition(text=long)])
+    assert len(joined) == 3 and joined.text is not None
+    assert joined.text.mask.int().tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
+    assert joined.text.states[:, :, 0].tolist() == [[1, 0, 0], [1, 0, 0], [2, 2, 2]]
+    labels = Condition.cat([ASKED, OTHER]).labels
+    assert labels is not None and labels.tolist() == [0, 1, 2, -1, -1, 3]

@@ -1,0 +1,150 @@
+"""Splits of latents as a generator's training reads them, and what is said of damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from textok.latents import LatentIndex, LatentSet, open_latents
+from textok.latents.index import write_index
+from textok.latents.shard import Row, shard_path, write_shard
+from textok.types import Latents
+
+ROWS = (3, 0, 4)
+CLASSES = ["dog", "cat", "emu"]
+MEAN = torch.randn(7, 2, 5, generator=torch.Generator().manual_seed(0))
+LABELS = ["cat", "dog", None, "cat", "cat", "dog", "cat"]
+CAPTIONS = ["b", "c", "d", "a", "", "line\u2028break", "b"]
+
+
+def write_split(root: Path, *, spread: bool = True, classes: bool = True) -> Path:
+    """Seven rows in shards of 3, 0 and 4 below ``root/train``."""
+    folder = root / "train"
+    folder.mkdir()
+    start = 0
+    for number, count in enumerate(ROWS):
+        part = slice(start, start + count)
+        start += count
+        rows = [
+            Row(key=f"k{row}", caption=CAPTIONS[row], label=LABELS[row] if classes else None)
+            for row in range(start - count, start)
+        ]
+        latents = Latents(mean=MEAN[part], logvar=-MEAN[part] if spread else None)
+        write_shard(shard_path(folder, number), latents, rows, settings={}, unreadable={})
+    index = LatentIndex(
+        num_tokens=2,
+        channels=5,
+        image_size=16,
+        tokenizer="tiny",
+        tokenizer_sha256="0",
+        data="pictures",
+        where="",
+        flip=False,
+        classes=CLASSES if classes else [],
+        images=7,
+        unreadable=0,
+        rows=7,
+        shards=list(ROWS),
+        mean=[0.0] * 5,
+        std=[1.0, 2.0, 3.0, 4.0, 5.0],
+    )
+    write_index(folder, index)
+    return root
+
+
+@pytest.fixture
+def latents(tmp_path: Path) -> LatentSet:
+    return open_latents(write_split(tmp_path))
+
+
+def test_rows_come_in_the_order_asked_for(latents: LatentSet) -> None:
+    asked = [6, 0, 3, 2, 3]
+    batch = latents.batch(asked)
+
+    assert len(latents) == 7
+    assert batch.latents.mean.dtype == torch.float32
+    assert torch.equal(batch.latents.mean, MEAN[asked].half().float())
+    assert batch.latents.logvar is not None
+    assert torch.equal(batch.latents.logvar, -MEAN[asked].half().float())
+    assert batch.keys == ["k6", "k0", "k3", "k2", "k3"]
+    assert batch.captions == ["b", "b", "a", "d", "a"]
+    assert batch.labels is not None and batch.labels.tolist() == [1, 1, 1, -1, 1]
+
+
+def test_what_is_known_of_the_split(latents: LatentSet) -> None:
+    assert latents.captions() == CAPTIONS
+    assert latents.class_captions() == {"dog": ["c", "line\u2028break"], "cat": ["a", "b"]}
+    assert list(latents.class_captions()) == ["dog", "cat"]  # by number; emu has none
+    assert latents.scale.std.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_without_spread_and_classes(tmp_path: Path) -> None:
+    batch = open_latents(write_split(tmp_path, spread=False, classes=False)).batch([5])
+
+    assert batch.latents.logvar is None
+    assert batch.labels is None
+
+
+def test_numbers_beyond_float16_are_refused(tmp_path: Path) -> None:
+    latents = Latents(mean=torch.full((1, 1, 1), 7e4))
+    row = Row(key="k", caption="", label=None)
+    with pytest.raises(ValueError, match="mean is not finite in float16"):
+        write_shard(shard_path(tmp_path, 0), latents, [row], settings={}, unreadable={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no latents there; `textok extract TOKENIZER DATA "):
+        open_latents(tmp_path / "nowhere")
+    write_split(tmp_path)
+    with pytest.raises(ValueError, match=r"has no split 'val'; it has train$"):
+        open_latents(tmp_path, "val")
+    (tmp_path / "train" / "index.json").unlink()
+    with pytest.raises(ValueError, match=r"train is incomplete: run the same `textok extract`"):
+        open_latents(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("shard-00000.safetensors", b"half", r"shard-00000\.safetensors: no whole shard"),
+        ("shard-00002.safetensors", None, r"shard-00002\.safetensors: no whole shard"),
+        ("shard-00001.jsonl", None, r"shard-00001\.jsonl: no such file: delete"),
+        ("shard-00002.jsonl", b"{}\n", r"shard-00002\.jsonl: 1 lines for 4 rows"),
+        ("shard-00000.jsonl", b"{}\n{\n{}\n", r"shard-00000\.jsonl line 1: damaged"),
+        ("shard-00000.jsonl", b"\xff\n" * 3, r"shard-00000\.jsonl line 1: damaged"),
+        ("index.json", b"{", r"index\.json: not JSON .*; delete it and run the same"),
+        ("index.json", b"[]", r"index\.json: not an index of latents"),
+        ("index.json", b'{"rowz": 1}', r"index\.json\.rowz: no such field; did you mean 'rows'"),
+    ],
+)
+def test_damage_is_one_line_naming_the_file(
+    name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = write_split(tmp_path) / "train" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        open_latents(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_shard_of_other_rows_is_named(tmp_path: Path) -> None:
+    folder = write_split(tmp_path) / "train"
+    for suffix in (".safetensors", ".jsonl"):
+        (folder / f"shard-00000{suffix}").replace(folder / f"shard-00002{suffix}")
+    message = r"shard-00000.safetensors: no whole shard.*: delete that shard and run the same"
+    with pytest.raises(ValueError, match=message):
+        open_latents(tmp_path)
+    write_shard(
+        shard_path(folder, 0),
+        Latents(mean=MEAN[:3]),
+        [Row(key="", caption="", label=None)] * 3,
+        settings={},
+        unreadable={},
+    )
+    with pytest.raises(ValueError, match=r"00002.safetensors: is \(3, 2, 5\), .* \(4, 2, 5\)"):
+        open_latents(tmp_path)

@@ -1,0 +1,98 @@
+"""``textok evaluate generation MODEL DATA --out DIR``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from textok.cli.commands import Model
+from textok.cli.device import pick_device
+from textok.config.generator import Sampler
+
+
+def evaluate_generation(
+    model: Positional[Model],
+    data: Annotated[Positional[Path], arg(metavar="DATA")],
+    *,
+    out: Path,
+    split: str = "test",
+    where: str = "",
+    num_images: int | None = None,
+    captions: Literal["true", "plain"] = "true",
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
+    feature_weights: Path | None = None,
+    clip: str | None = None,
+    npz: bool = False,
+    limit: int | None = None,
+    probe_images: int = 8000,
+    batch_size: int = 32,
+    workers: int = 2,
+    max_bad_share: float = 0.01,
+    text_cache: Path | None = None,
+    feature_cache: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Draw pictures for the captions or classes of a split and judge them against its images.
+
+    Example: textok evaluate generation pictograms DATA --out report --feature-cache features
+
+    Args:
+        model: A pipeline: the bundled 'pictograms', a folder or a hub name.
+        data: Folder or tar shards of captioned images; its train split is compared with too.
+        out: Folder for report.json, report.md, sheet.png, memorisation.png and distances.png.
+        split: Sub-folder of the data to draw for, where there are splits.
+        where: Only records whose metadata match, as in 'style!=openmoji,core=true'.
+        num_images: Pictures to draw; as many as images without it, 50,000 with --npz.
+        captions: Draw by the first caption of each image, or by the second, plain one.
+        sampler: Instead of the model's own.
+        steps: Of the sampler, instead of the model's own.
+        guidance: Scale of classifier-free guidance, instead of the model's own.
+        seed: Of the first picture; the next has the next.
+        feature_network: Of every distance: offline FD-EffLite0, or FID's Inception.
+        feature_weights: File with the feature network's weights; FID needs one.
+        clip: Folder or hub name of a CLIP model, for the CLIP score.
+        npz: Also write samples.npz for the evaluation script of ADM.
+        limit: Measure against this many images, evenly spread.
+        probe_images: At most this many training images for the probe of text alignment.
+        batch_size: Pictures at once.
+        workers: Loader processes.
+        max_bad_share: Stop when more than this share of the files cannot be read.
+        text_cache: Folder of caption features, kept between evaluations.
+        feature_cache: Folder of real images' features, kept between evaluations.
+        device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
+    """
+    from textok.config import DataConfig
+    from textok.evaluate import evaluate_generation
+
+    report = evaluate_generation(
+        model,
+        DataConfig(
+            path=str(data), split=split, where=where, workers=workers, max_bad_share=max_bad_share
+        ),
+        out,
+        num_images=num_images,
+        captions=captions,
+        sampler=sampler,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+        feature_network=feature_network,
+        feature_weights=feature_weights,
+        clip=clip,
+        npz=npz,
+        limit=limit,
+        probe_images=probe_images,
+        text_cache=text_cache,
+        feature_cache=feature_cache,
+        device=pick_device(device),
+        batch_size=batch_size,
+    )
+    if os.environ.get("RANK", "0") == "0":  # the first of several processes
+        print(report.to_markdown())

@@ -1,0 +1,129 @@
+"""What a generator over latent tokens is made of, and how pictures are drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textok.config.check import require, require_range
+from textok.config.tokenizer import ViTConfig
+
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiTShape(ViTConfig):
+    """Shape of a DiT; in YAML a name of ``DIT_SIZES`` may stand for it."""
+
+    @classmethod
+    def named(cls, name: str) -> DiTShape:
+        """The published size ``name``. Raises ValueError for one that is not in ``DIT_SIZES``."""
+        require(name in DIT_SIZES, f"DiT size '{name}' is unknown: use one of {sorted(DIT_SIZES)}")
+        return DIT_SIZES[name]
+
+
+DIT_SIZES: dict[str, DiTShape] = {
+    "S": DiTShape(width=384, depth=12, heads=6),
+    "B": DiTShape(width=768, depth=12, heads=12),
+    "L": DiTShape(width=1024, depth=24, heads=16),
+    "XL": DiTShape(width=1152, depth=28, heads=16),
+}
+"""Sizes of DiT (Peebles & Xie 2023, arXiv 2212.09748, Table 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """What the network is trained to predict. Time is 0 at the data and 1 at the noise."""
+
+    name: Literal["flow", "ddpm"] = "flow"
+    """``flow``: velocity of the straight path; ``ddpm``: noise over 1,000 linear steps, as DiT."""
+    time_mean: float = 0.0
+    """Mean of the logit-normal times of ``flow``; negative looks more at the data."""
+    time_std: float = 1.0
+    """Spread of the logit-normal times; 0 draws them uniformly."""
+    time_shift: float = 1.0
+    """s in t' = s t / (1 + (s - 1) t), in training and sampling of ``flow``; above 1: noisier."""
+    learn_sigma: bool = True
+    """``ddpm``: also predict the variance (Nichol & Dhariwal 2021)."""
+
+    def __post_init__(self) -> None:
+        require_range("generator.objective.time_std", self.time_std, 0)
+        require_range("generator.objective.time_shift", self.time_shift, 0, open_low=True)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers the network gives for each number of a token."""
+        return 2 if self.name == "ddpm" and self.learn_sigma else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """A DiT over K tokens of C numbers. A 0 is filled in from the latents that it is trained on."""
+
+    num_tokens: int = 0
+    """K latent tokens an image."""
+    channels: int = 0
+    """C numbers a token."""
+    network: DiTShape = field(default_factory=lambda: DIT_SIZES["B"])
+    condition: Literal["text", "class"] = "text"
+    """What a picture is asked for by."""
+    classes: int = 0
+    """Number of classes; the null class has this number."""
+    text_width: int = 0
+    """Width of the text encoder's states."""
+    text_tokens: int = 0
+    """T, the most text tokens a caption can have."""
+    pooled_text: bool = False
+    """Also add the mean text state to the time embedding; cheap, and strong on small budgets."""
+    qk_norm: bool = False
+    """RMS-normalise queries and keys; steadies bf16 training."""
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("num_tokens", "channels", "classes", "text_width", "text_tokens"):
+            require_range(f"generator.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceConfig:
+    """Classifier-free guidance: unconditional + scale x (conditional - unconditional)."""
+
+    scale: float = 3.0
+    """1 follows the condition alone and costs half."""
+    schedule: Literal["constant", "linear", "power_cosine"] = "constant"
+    """How the scale rises from 1, at pure noise, to ``scale``, at the data."""
+    power: float = 2.0
+    """Exponent of ``power_cosine``."""
+    low: float = 0.0
+    """Guide only at times t in [low, high]; 0 is the data, 1 the noise."""
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range("guidance.scale", self.scale, 0)
+        require_range("guidance.power", self.power, 0, open_low=True)
+        require(
+            0 <= self.low <= self.high <= 1,
+            f"guidance.low {self.low} and guidance.high {self.high}: 0 <= low <= high <= 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How latents are drawn from a generator."""
+
+    sampler: Sampler = "euler"
+    """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both."""
+    steps: int = 32
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+
+    def __post_init__(self) -> None:
+        require_range("sampling.steps", self.steps, 1, 1000)
+
+    def check(self, objective: ObjectiveConfig) -> None:
+        """Raise ValueError for a sampler that does not fit the objective."""
+        fits = {"flow": ("euler", "heun", "ddim", "dpmpp"), "ddpm": ("ddpm", "ddim", "dpmpp")}
+        require(
+            self.sampler in fits[objective.name],
+            f"sampling.sampler '{self.sampler}' does not fit a generator trained by "
+            f"'{objective.name}': use one of {', '.join(fits[objective.name])}",
+        )

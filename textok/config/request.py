@@ -1,0 +1,76 @@
+"""What pictures were asked for: written into each, so that it can be drawn again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from textok.config.check import require, require_range
+from textok.config.generator import SamplingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Pictures for prompts, or for classes."""
+
+    model: str = "pictograms"
+    """The bundled model, a pipeline folder or a hub name."""
+    prompts: tuple[str, ...] = ()
+    """What to draw; an empty prompt draws anything."""
+    classes: tuple[str, ...] = ()
+    """Names of classes, for a generator that draws classes."""
+    num_images: int = 4
+    """Pictures of each."""
+    seed: int = 0
+    """Of the first picture of each; the next has the next."""
+    negative: str = ""
+    """Prompt or class that guidance leads away from."""
+    captions: tuple[str, ...] = ()
+    """Read by the tokenizer's decoder instead of the prompt: one for all, one for each, or none."""
+    sampling: SamplingConfig | None = None
+    """None: the model's own."""
+    batch_size: int = 16
+    """Pictures at once; other batches may differ in rounding."""
+
+    def __post_init__(self) -> None:
+        count = len(self.prompts + self.classes)
+        require(count > 0, "nothing to draw: give a prompt, --prompts FILE or --class NAME")
+        require(not (self.prompts and self.classes), "prompts and --class: give one of them")
+        require_range("num_images", self.num_images, 1)
+        require_range("seed", self.seed, 0, 2**63 - self.num_images)
+        require_range("batch_size", self.batch_size, 1)
+        require(
+            len(self.captions) in (0, 1, count),
+            f"{len(self.captions)} captions for {count} prompts or classes: give one, or one each",
+        )
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The prompts, or the classes."""
+        return self.prompts or self.classes
+
+    def part(self, first: int, last: int) -> Request:
+        """The same for the prompts or classes from ``first`` to before ``last``."""
+        rows = slice(first, last)
+        captions = self.captions if len(self.captions) < 2 else self.captions[rows]
+        return replace(
+            self, prompts=self.prompts[rows], classes=self.classes[rows], captions=captions
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What a file was drawn from: the note inside it."""
+
+    textok: str
+    """Version of textok."""
+    request: Request
+    picture: int | None = None
+    """Number of the file's picture; None for a sheet of all."""
+    start: int = 0
+    """Number of the first picture of its batch."""
+
+    def __post_init__(self) -> None:
+        if self.picture is not None:
+            count = len(self.request.asked) * self.request.num_images
+            require_range("start", self.start, 0, self.picture)
+            require_range("picture", self.picture, 0, count - 1)

@@ -1,0 +1,65 @@
+"""How drawn pictures were judged, in words and numbers, for the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textok.evaluate.asked import GenerationAsked
+from textok.evaluate.captions import MODES
+from textok.evaluate.generation_report import Scores
+from textok.evaluate.generation_scores import Reference
+from textok.evaluate.protocol import INTERVALS, describe_images, describe_machine
+from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
+from textok.metrics.frechet import sample_warning
+from textok.metrics.inception_score import SPLITS
+from textok.metrics.precision_recall import NEIGHBOURS
+
+
+def describe_generation(
+    asked: GenerationAsked, reference: Reference, scores: Scores
+) -> dict[str, Any]:
+    """The protocol of an evaluation that found ``scores``."""
+    samples, real = asked.samples, len(reference.real.images)
+    by = MODES[asked.mode]
+    if samples.labels is not None:
+        by = f"{len(asked.painter.classes)} classes in turn, numbers of pictures equal within one"
+    protocol = {
+        "pictures": len(samples),
+        "drawn by": by,
+        "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
+        **describe_images(asked.images, count=real, of=asked.of),
+        "rounding": "pictures to 8 bits, before any metric",
+        "feature network": asked.network.protocol,
+        "precision and recall": (
+            f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
+            "real, in the same features"
+        ),
+        "intervals": INTERVALS,
+        **describe_machine(asked.device, caller="evaluate_generation"),
+    }
+    if scores.inception is not None:
+        protocol["Inception Score"] = f"{SPLITS} interleaved splits, logits without bias"
+    if asked.clip is not None:
+        protocol["CLIP score"] = f"{asked.clip.name}: {CLIP_PROTOCOL}"
+    if scores.alignment is not None:
+        protocol["text alignment"] = (
+            "ridge regression from standardised features to the mean all-MiniLM-L6-v2 state of "
+            f"the caption, penalty {scores.alignment.strength:g} by every fifth pair; each caption "
+            f"among {scores.alignment.candidates} wordings (seed 0), nearest by cosine about the "
+            "mean, ties count against"
+        )
+    if reference.training is not None:
+        config = reference.training.images.config
+        protocol["training images"] = f"{len(reference.training.images)} of {config.split}"
+    if asked.absent:
+        protocol["not measured"] = "; ".join(asked.absent)
+    return protocol
+
+
+def generation_warnings(asked: GenerationAsked, reference: Reference) -> list[str]:
+    """What a reader of the numbers has to know."""
+    real = len(reference.real.images)
+    found = [sample_warning(min(len(asked.samples), real), asked.network.width)]
+    if real < len(asked.images):
+        found.append(f"{len(asked.images) - real} images could not be read and are left out")
+    return [line for line in found if line is not None]

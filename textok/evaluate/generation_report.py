@@ -1,0 +1,140 @@
+"""What an evaluation of drawn pictures found, as JSON and as tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from textok.config.read import build
+from textok.evaluate.markdown import markdown_bullets, markdown_table
+from textok.evaluate.memorisation import Memorisation
+from textok.evaluate.text_alignment import Alignment, Retrieval
+from textok.metrics.inception_score import InceptionScore
+from textok.metrics.interval import Interval
+from textok.metrics.precision_recall import PrecisionRecall
+from textok.runtime.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipScores:
+    """CLIP score of the drawn pictures, and of the real images with their captions."""
+
+    drawn: Interval
+    real: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Every number; None for what was not measured, with the reason in the protocol."""
+
+    pictures: int
+    """Drawn ones."""
+    frechet: float
+    manifold: PrecisionRecall
+    inception: InceptionScore | None = None
+    clip: ClipScores | None = None
+    alignment: Alignment | None = None
+    memorisation: Memorisation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationReport:
+    """An evaluation of drawn pictures with everything needed to repeat it."""
+
+    model: str
+    settings: dict[str, Any]
+    """Of the sampler and the generator."""
+    metric: str
+    """Name of the Frechet distance."""
+    protocol: dict[str, Any]
+    scores: Scores
+    warnings: list[str]
+
+    def to_markdown(self) -> str:
+        """Tables, warnings and protocol."""
+        scores = self.scores
+        lines = [f"# Pictures drawn by `{self.model}`", "", *_quality(self.metric, scores), ""]
+        if scores.alignment is not None:
+            lines += ["## Text alignment", "", *_alignment(scores.alignment), ""]
+        if scores.memorisation is not None:
+            lines += ["## Nearest training images", "", *_memorisation(scores.memorisation), ""]
+        lines += [f"- Warning: {warning}" for warning in self.warnings]
+        lines += ["", "## Protocol", "", *markdown_bullets(self.protocol)]
+        lines += ["", "## Settings", "", *markdown_bullets(self.settings)]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write ``report.json`` and ``report.md`` into ``folder``."""
+        content = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        write_text(folder / "report.json", content + "\n")
+        write_text(folder / "report.md", self.to_markdown())
+
+
+def read_generation_report(path: Path) -> GenerationReport:
+    """The report in a ``report.json``. Raises ValueError where the file is something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return GenerationReport(**content | {"scores": build(Scores, content["scores"])})
+    # A ValueError is text that is no UTF-8, no JSON, or a number that is missing.
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not a report of `textok evaluate generation` ({error!r})"
+        ) from error
+
+
+def _quality(metric: str, scores: Scores) -> list[str]:
+    manifold = scores.manifold
+    cells = {
+        "pictures": str(scores.pictures),
+        f"{metric} ↓": f"{scores.frechet:.3f}",
+        "precision ↑": f"{manifold.precision:.4f}",
+        "recall ↑": f"{manifold.recall:.4f}",
+    }
+    if scores.inception is not None:
+        cells["IS ↑"] = f"{scores.inception.mean:.2f} ± {scores.inception.std:.2f}"
+    if scores.clip is not None:
+        cells["CLIP score ↑"] = _interval(scores.clip.drawn, 2)
+        cells["of real images"] = _interval(scores.clip.real, 2)
+    return markdown_table(list(cells), [list(cells.values())])
+
+
+def _alignment(found: Alignment) -> list[str]:
+    def row(name: str, retrieval: Retrieval) -> list[str]:
+        return [name, _interval(retrieval.at_1, 3), _interval(retrieval.at_5, 3)]
+
+    return [
+        f"The caption among {found.candidates}, by a linear probe of {found.training_pairs} pairs.",
+        "",
+        *markdown_table(
+            ["pictures", "retrieval@1 ↑", "retrieval@5 ↑"],
+            [
+                row("drawn", found.drawn),
+                row("real images (ceiling)", found.real),
+                row("drawn, another's caption (floor)", found.shuffled),
+                ["position of drawn", _position(found.position_1), _position(found.position_5)],
+            ],
+        ),
+    ]
+
+
+def _memorisation(found: Memorisation) -> list[str]:
+    values = {"drawn": found.drawn, "real held-out images": found.real}
+    rows = [[name, *(f"{value:.4f}" for value in row.values())] for name, row in values.items()]
+    return [
+        f"Cosine distance to the nearest of {found.training_images} training images, quantiles.",
+        "",
+        *markdown_table(["pictures", *found.drawn], rows),
+        "",
+        f"{100 * found.closer:.1f} % of the drawn pictures are nearer than all but 1 % of the real "
+        "ones.",
+    ]
+
+
+def _interval(value: Interval, digits: int) -> str:
+    return f"{value.mean:.{digits}f} ({value.low:.{digits}f}–{value.high:.{digits}f})"
+
+
+def _position(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,146 @@
+"""Every number of an evaluation of drawn pictures, from features that are computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from textok.data import CaptionedImages
+from textok.evaluate.asked import GenerationAsked
+from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.drawn import Drawn
+from textok.evaluate.generation_report import ClipScores, Scores
+from textok.evaluate.image_features import ImageFeatures, image_features, over_images
+from textok.evaluate.memorisation import memorisation
+from textok.evaluate.text_alignment import Alignment, Captioned, text_alignment
+from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
+from textok.metrics.inception_score import inception_score
+from textok.metrics.interval import mean_interval
+from textok.metrics.neighbours import Neighbours, nearest
+from textok.metrics.precision_recall import precision_recall
+from textok.types import Batch
+
+SHOWN = 3
+"""Nearest training images shown beside each picture."""
+CHUNK = 4096
+"""Features turned to float64 at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What is measured of real images."""
+
+    real: ImageFeatures
+    """Of the split."""
+    training: ImageFeatures | None
+    """Of the train split, where it is another."""
+    clip: list[float] | None
+    """One score for each captioned image of the split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearness:
+    """The nearest training images of drawn pictures and of real held-out ones."""
+
+    drawn: Neighbours
+    real: Neighbours
+    training: CaptionedImages
+
+
+def measure_reference(asked: GenerationAsked, cache: Path | None) -> Reference:
+    """Measure the real images, each once over all processes; ``cache`` keeps their features."""
+    features = [
+        None
+        if images is None
+        else image_features(
+            images, asked.network, device=asked.device, batch_size=asked.batch_size, cache=cache
+        )
+        for images in (asked.images, asked.training)
+    ]
+    real, training = features
+    assert real is not None
+    return Reference(real=real, training=training, clip=_real_clip(asked))
+
+
+def score_pictures(
+    asked: GenerationAsked, drawn: Drawn, reference: Reference
+) -> tuple[Scores, Nearness | None]:
+    """Every number that can be had, and the nearest training images where there is training."""
+    features, real = drawn.features, reference.real.features
+    logits = asked.network.logits
+    clip = None
+    if reference.clip is not None:
+        clip = ClipScores(drawn=mean_interval(drawn.clip), real=mean_interval(reference.clip))
+    near, copies = None, None
+    if reference.training is not None:
+        near = Nearness(
+            drawn=nearest(features, reference.training.features, k=SHOWN),
+            real=nearest(real, reference.training.features, k=SHOWN),
+            training=reference.training.images,
+        )
+        copies = memorisation(
+            near.drawn.distances[:, 0],
+            near.real.distances[:, 0],
+            training_images=len(near.training),
+        )
+    scores = Scores(
+        pictures=len(features),
+        frechet=frechet_distance(_statistics(features), _statistics(real)),
+        manifold=precision_recall(real, features),
+        inception=None if logits is None else inception_score(logits(features)),
+        clip=clip,
+        alignment=_alignment(asked, features, reference),
+        memorisation=copies,
+    )
+    return scores, near
+
+
+def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
+    if asked.embed is None or reference.training is None:
+        return None
+    try:
+        return text_alignment(
+            drawn=Captioned(features=features, captions=asked.samples.wanted),
+            real=_captioned(reference.real, asked.mode),
+            training=_captioned(reference.training, asked.mode, limit=asked.probe_images),
+            embed=asked.embed,
+        )
+    except ValueError as error:
+        asked.absent.append(f"text alignment ({error})")
+        return None
+
+
+def _captioned(images: ImageFeatures, mode: CaptionMode, limit: int | None = None) -> Captioned:
+    """The images that have a caption, at most ``limit`` of them, evenly spaced."""
+    captions = list(captions_by_key(mode, images.images.records).values())
+    rows = [row for row, caption in enumerate(captions) if caption]
+    count = len(rows) if limit is None else min(limit, len(rows))
+    rows = [rows[i * len(rows) // count] for i in range(count)]
+    return Captioned(features=images.features[rows], captions=[captions[row] for row in rows])
+
+
+def _real_clip(asked: GenerationAsked) -> list[float] | None:
+    """The CLIP score of each real image that has a caption."""
+    if asked.clip is None:
+        return None
+    clip = asked.clip
+    captions = captions_by_key(asked.mode, asked.images.records)
+
+    def compare(batch: Batch) -> Tensor:
+        return clip.score(batch.images, [captions[key] for key in batch.keys])
+
+    rows, scores = over_images(
+        asked.images,
+        compare,
+        device=asked.device,
+        batch_size=asked.batch_size,
+        what="CLIP score of real images",
+    )
+    keys = [asked.images.records[row].key for row in rows]
+    return [float(score) for key, score in zip(keys, scores, strict=True) if captions[key]]
+
+
+def _statistics(features_nF: Tensor) -> FeatureStatistics:
+    return merge_all(FeatureStatistics.of(part) for part in features_nF.split(CHUNK))

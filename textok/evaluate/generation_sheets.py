@@ -1,0 +1,81 @@
+"""Drawn pictures to be looked at: beside real images, and beside their nearest in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from textok.data import CaptionedImages
+from textok.data.pixels import BadImageError, to_pil, to_tensor
+from textok.evaluate.asked import GenerationAsked
+from textok.evaluate.drawn import Drawn
+from textok.evaluate.generation_scores import Nearness
+from textok.runtime.sheet import PAPER, picture_sheet
+
+ROWS = 16
+"""Rows of a block; several blocks stand side by side."""
+CELL = 96
+
+
+def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Image.Image:
+    """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
+    samples = asked.samples
+    # The first pass over the prompts: later ones repeat them.
+    first = min(len(samples), max(pictures, len(set(samples.wanted))))
+    count = min(pictures, first)
+    places = [i * first // count for i in range(count)]
+    made = [to_pil(image) for image in drawn.images(places)]
+    real = [_real(asked.images, samples.twins[place]) for place in places]
+    captions = [samples.wanted[place] for place in places]
+    blocks = []
+    for start in range(0, count, ROWS):
+        rows = slice(start, start + ROWS)
+        columns = {"real": real[rows], "drawn": made[rows]}
+        blocks.append(picture_sheet(columns, captions[rows], cell=CELL))
+    return _side_by_side(blocks)
+
+
+def memorisation_sheet(asked: GenerationAsked, drawn: Drawn, near: Nearness) -> Image.Image:
+    """The drawn pictures nearest to training, then some evenly spaced, with their neighbours."""
+    samples, (distances, rows) = asked.samples, (near.drawn.distances, near.drawn.rows)
+    count = min(ROWS, len(samples))
+    groups = {
+        "nearest to training of all": distances[:, 0].argsort(stable=True)[:count].tolist(),
+        "evenly chosen": [i * len(samples) // count for i in range(count)],
+    }
+    blocks = []
+    for title, places in groups.items():
+        columns = {"drawn": [to_pil(image) for image in drawn.images(places)]}
+        for k, several in enumerate(rows[places].T.tolist(), start=1):
+            columns[f"nearest {k}"] = [_real(near.training, row) for row in several]
+        texts = [
+            f"{samples.wanted[place]}\n\n{_listed(distances[place].tolist())}" for place in places
+        ]
+        blocks.append(picture_sheet(columns, texts, cell=CELL, title=title))
+    return _side_by_side(blocks)
+
+
+def _side_by_side(sheets: Sequence[Image.Image]) -> Image.Image:
+    size = (sum(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets))
+    whole = Image.new("RGB", size, PAPER)
+    left = 0
+    for sheet in sheets:
+        whole.paste(sheet, (left, 0))
+        left += sheet.width
+    return whole
+
+
+def _real(images: CaptionedImages, place: int | None) -> Image.Image:
+    """A real image; an empty one where there is none, or none that can be read."""
+    empty = Image.new("RGB", (images.image_size, images.image_size), PAPER)
+    if place is None:
+        return empty
+    try:
+        return to_pil(to_tensor(images.read(place)))
+    except (BadImageError, OSError):
+        return empty  # counted and named by the report already
+
+
+def _listed(distances: Sequence[float]) -> str:
+    return ", ".join(f"{distance:.3f}" for distance in distances)

@@ -1,0 +1,74 @@
+"""What an evaluation asks of a generator: pictures for captions or classes, each from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textok.config.generator import Sampler
+from textok.pipeline import TextToImage, Wanted
+from textok.pipeline.wanted import adjusted
+from textok.runtime.pretrained import find_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """A generator, whatever is behind it."""
+
+    name: str
+    """As reports call it."""
+    image_size: int
+    classes: Sequence[str] = ()
+    """What it draws, by number; empty where it draws by caption."""
+    settings: Mapping[str, Any]
+    """What it is and how it samples, for the report."""
+    identity: str = ""
+    """Tells its weights from others: pictures of other weights are not taken for its own."""
+    draw: Callable[[Sequence[str], Sequence[int]], Tensor]
+    """(B captions or classes, B seeds) to pictures (B, 3, H, W) of nominal range [-1, 1]."""
+
+
+def load_painter(
+    model: str | Path,
+    *,
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    device: torch.device | str = "cpu",
+) -> Painter:
+    """A pipeline as a painter, its own sampling with what is given in place.
+
+    Raises ValueError for a model or sampling that cannot be.
+    """
+    pipeline = TextToImage.from_pretrained(model, device=device)
+    config = pipeline.generator.config
+    sampling = adjusted(pipeline.sampling, sampler=sampler, steps=steps, guidance=guidance)
+    sampling.check(config.objective)
+
+    def draw(wanted: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        pictures = [
+            Wanted(asked=asked, seed=seed) for asked, seed in zip(wanted, seeds, strict=True)
+        ]
+        return pipeline.draw_tensor(pictures, sampling=sampling)
+
+    return Painter(
+        name=str(model),
+        image_size=pipeline.tokenizer.config.image_size,
+        classes=pipeline.classes,
+        settings={"sampling": asdict(sampling), "generator": asdict(config)},
+        identity=_weights(find_folder(model)),
+        draw=draw,
+    )
+
+
+def _weights(folder: Path) -> str:
+    """The files of weights, their sizes and times."""
+    files = [(path, path.stat()) for path in sorted(folder.rglob("*.safetensors"))]
+    return "; ".join(
+        f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files
+    )

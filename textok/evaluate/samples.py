@@ -1,0 +1,71 @@
+"""Which pictures an evaluation draws: their captions or classes, their seeds, their real twins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textok.data import CaptionedImages
+from textok.evaluate.captions import CaptionMode, captions_by_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """N pictures to draw, in order."""
+
+    wanted: list[str]
+    """The caption or class of each."""
+    seeds: list[int]
+    """Picture i has the first seed + i, whichever process draws it."""
+    labels: list[int] | None
+    """The number of each class; None where captions are drawn."""
+    twins: list[int | None]
+    """The place of a real image of the same caption or class, where there is one."""
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+
+def samples_by_caption(
+    images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
+) -> Samples:
+    """``count`` pictures for the captions of the images, again with new seeds where they run out.
+
+    Fewer pictures than captions are spread evenly over them. Raises ValueError without captions.
+    """
+    captions = list(captions_by_key(mode, images.records).values())
+    places = [place for place, caption in enumerate(captions) if caption]
+    if not places:
+        raise ValueError(
+            f"{images.config.path} has no captions, and this generator draws by caption: "
+            "add them as docs/data.md says"
+        )
+    size = len(places)
+    twins = [places[i * size // count if count < size else i % size] for i in range(count)]
+    return Samples(
+        wanted=[captions[twin] for twin in twins],
+        seeds=list(range(seed, seed + count)),
+        labels=None,
+        twins=list(twins),
+    )
+
+
+def samples_by_class(
+    images: CaptionedImages, *, count: int, classes: Sequence[str], seed: int
+) -> Samples:
+    """``count`` pictures, class by class in turn: no class has two more than another."""
+    members = defaultdict(list)
+    for place, record in enumerate(images.records):
+        members[record.label].append(place)
+    labels = [i % len(classes) for i in range(count)]
+    twins: list[int | None] = []
+    for i, label in enumerate(labels):
+        own = members[classes[label]]
+        twins.append(own[i // len(classes) % len(own)] if own else None)
+    return Samples(
+        wanted=[classes[label] for label in labels],
+        seeds=list(range(seed, seed + count)),
+        labels=labels,
+        twins=twins,
+    )

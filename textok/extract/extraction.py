@@ -1,0 +1,127 @@
+"""Latents of every (image, caption) of a data set, shard by shard, in one process or many."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from textok.config import DataConfig
+from textok.config.check import require
+from textok.data import CaptionedImages, open_captioned_images
+from textok.data.images import sorted_labels
+from textok.extract.split import check_same, plan_split
+from textok.latents.index import LatentIndex, read_index
+from textok.pipeline import Reconstructor
+from textok.runtime.files import discard_leftovers, replace_folder
+from textok.runtime.processes import gather, join_processes, own_device
+from textok.tokenizer import Tokenizer
+
+TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
+
+
+def extract(
+    tokenizer: str | Path,
+    data: DataConfig,
+    out: Path,
+    *,
+    splits: Sequence[str] = ("train", "val"),
+    flip: bool = False,
+    shard_rows: int = 8192,
+    batch_size: int = 64,
+    text_cache: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> dict[str, LatentIndex]:
+    """Write the latents of ``splits`` of ``data`` below ``out``; returns the index of each.
+
+    The same call continues what was interrupted and makes again what is gone or cut short. Under
+    ``torchrun`` or ``accelerate launch`` every process calls it and makes its share.
+
+    Args:
+        tokenizer: ``pictograms``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
+        data: its split and flip are not looked at.
+        flip: add a mirrored copy of every row.
+        shard_rows: rows a file.
+        text_cache: folder of caption features; ``out/text-cache`` without it.
+
+    Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
+    """
+    rank, world_size = join_processes()
+    network = Tokenizer.from_pretrained(tokenizer)
+    sha256 = weights_sha256(network)
+    images = _open_splits(data, splits, network.config.image_size)
+    parts = [
+        plan_split(
+            images[name],
+            out / name,
+            sha256=sha256,
+            flip=flip,
+            shard_rows=shard_rows,
+            batch_size=batch_size,
+        )
+        for name in splits
+    ]
+    reconstructor = Reconstructor(
+        network, text_cache=text_cache or out / TEXT_CACHE, device=own_device(device)
+    )
+    if rank == 0:
+        _keep_tokenizer(network, sha256, out)
+        reconstructor.warm([text for split in parts for text in split.plan.captions()])
+    gather(rank)  # one process encodes the captions, the others find them
+    for split in parts:
+        split.make(reconstructor, rank=rank, world_size=world_size)
+        gather(rank)
+        if rank == 0:
+            split.complete(str(tokenizer), reconstructor)
+    gather(rank)
+    return {name: read_index(out / name) for name in splits}
+
+
+def weights_sha256(tokenizer: Tokenizer) -> str:
+    """SHA-256 over the names and values of the weights, in whatever file they came."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tokenizer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _open_splits(
+    data: DataConfig, names: Sequence[str], image_size: int
+) -> dict[str, CaptionedImages]:
+    """The images of each split, their classes numbered over all of them.
+
+    Raises ValueError for a name that cannot be a folder's, or splits that share images.
+    """
+    require(bool(names), "splits: name at least one")
+    splits: dict[str, CaptionedImages] = {}
+    places: dict[object, str] = {}
+    for name in names:
+        free = name not in (TOKENIZER, TEXT_CACHE, "", ".", "..") and "/" not in name
+        require(free, f"splits: '{name}' cannot be the folder of a split; choose another name")
+        split = open_captioned_images(replace(data, split=name), image_size=image_size)
+        for record in split.records:
+            first = places.setdefault((record.file, record.span), name)
+            require(
+                first == name,
+                f"data.path {data.path}: {first} and {name} are the same images, where there are "
+                f"no splits; take all as one with --splits {first}",
+            )
+        splits[name] = split
+    classes = sorted_labels({label for split in splits.values() for label in split.classes})
+    return {name: replace(split, classes=classes) for name, split in splits.items()}
+
+
+def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:
+    """Save the tokenizer beside its latents. Raises ValueError where another one is."""
+    out.mkdir(parents=True, exist_ok=True)
+    discard_leftovers(out)
+    kept = out / TOKENIZER
+    if kept.is_dir():
+        there = weights_sha256(Tokenizer.from_pretrained(kept))
+        check_same(out, there={"tokenizer": there}, asked={"tokenizer": sha256})
+    else:
+        replace_folder(tokenizer.save_pretrained(out / f".writing-{TOKENIZER}"), kept)

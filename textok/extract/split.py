@@ -1,0 +1,186 @@
+"""One split on its way to the disk: which shards are there, the making of the others, the index.
+
+A shard depends on the settings stored in it and on nothing else, so that any process may make it
+in any run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from textok.config.check import require_range
+from textok.data import CaptionedImages
+from textok.data.pixels import to_tensor
+from textok.extract.rows import Pictures, RowPlan, read_pictures
+from textok.latents.index import INDEX, LatentIndex, write_index
+from textok.latents.scale import LatentScale
+from textok.latents.shard import Settings, Shard, open_shard, shard_path, write_shard
+from textok.pipeline import Reconstructor
+from textok.runtime.counter import counter
+from textok.types import Latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Rows, the folder of their latents, and what these depend on."""
+
+    plan: RowPlan
+    folder: Path
+    settings: Settings
+    """Everything that another shard would come of, by the names of the command's options."""
+    shard_rows: int
+    batch_size: int
+
+    @cached_property
+    def shards(self) -> list[tuple[Path, range]]:
+        """File and rows of every shard."""
+        parts = cut(range(len(self.plan)), self.shard_rows)
+        return [(shard_path(self.folder, number), part) for number, part in enumerate(parts)]
+
+    def there(self) -> dict[Path, Shard]:
+        """The shards that can be opened. Raises ValueError for one of other settings."""
+        there = {}
+        for path, _ in self.shards:
+            try:
+                there[path] = open_shard(path)
+            except ValueError:
+                continue
+            check_same(self.folder, there=there[path].settings, asked=self.settings)
+        return there
+
+    def make(self, reconstructor: Reconstructor, *, rank: int, world_size: int) -> None:
+        """Make every shard i = rank (mod world_size) that is not there or not whole."""
+        images, there = self.plan.images, self.there()
+        own = self.shards[rank::world_size]
+        todo = [each for each in own if each[0] not in there or not there[each[0]].whole]
+        if not todo:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / INDEX).unlink(missing_ok=True)
+        batches = [batch for _, rows in todo for batch in cut(rows, self.batch_size)]
+        read = read_pictures(self.plan, batches, workers=images.config.workers)
+        left, total = sum(len(rows) for _, rows in todo), sum(len(rows) for _, rows in own)
+        what = f"latents of {self.folder.name}"
+        with counter(what, total=total, done=total - left, shown=rank == 0) as count:
+            for path, rows in todo:
+                pictures, latents = [], []
+                for batch in cut(rows, self.batch_size):
+                    pictures.append(next(read))
+                    images.note_bad(pictures[-1].bad)
+                    latents.append(encode(reconstructor, pictures[-1]))
+                    count(len(batch))
+                self._write(path, pictures, latents)
+
+    def complete(self, tokenizer: str, reconstructor: Reconstructor) -> None:
+        """Write the index, once every shard is there; ``tokenizer`` is the name it was given by.
+
+        Raises ValueError where too many images could not be read by all processes together.
+        """
+        images, config = self.plan.images, reconstructor.config
+        shards = [open_shard(path) for path, _ in self.shards]
+        unreadable = {key: why for shard in shards for key, why in shard.unreadable.items()}
+        images.note_bad(unreadable)
+        rows = sum(map(len, shards))
+        if not rows:
+            raise ValueError(f"data.path {images.config.path}: no image that can be read")
+        scale = LatentScale.measured(shard.latents for shard in shards)
+        index = LatentIndex(
+            num_tokens=config.num_tokens,
+            channels=config.channels,
+            image_size=config.image_size,
+            tokenizer=tokenizer,
+            tokenizer_sha256=str(self.settings["tokenizer"]),
+            data=images.config.path,
+            where=images.config.where,
+            flip=bool(self.settings["flip"]),
+            classes=images.classes,
+            images=len(images) - len(unreadable),
+            unreadable=len(unreadable),
+            rows=rows,
+            shards=[len(shard) for shard in shards],
+            mean=scale.mean.tolist(),
+            std=scale.std.tolist(),
+        )
+        write_index(self.folder, index)
+
+    def _write(self, path: Path, pictures: Sequence[Pictures], latents: Sequence[Latents]) -> None:
+        logvars = [part.logvar for part in latents if part.logvar is not None]
+        write_shard(
+            path,
+            Latents(
+                mean=torch.cat([part.mean for part in latents]),
+                logvar=torch.cat(logvars) if logvars else None,
+            ),
+            [row for part in pictures for row in part.rows],
+            settings=self.settings,
+            unreadable={key: why for part in pictures for key, why in part.bad.items()},
+        )
+
+
+def plan_split(
+    images: CaptionedImages,
+    folder: Path,
+    *,
+    sha256: str,
+    flip: bool,
+    shard_rows: int,
+    batch_size: int,
+) -> Split:
+    """The split of ``images`` in ``folder``, with the tokenizer whose weights have ``sha256``.
+
+    Raises ValueError where the folder holds latents of other settings, before anything is written.
+    """
+    require_range("shard_rows", shard_rows, 1)
+    require_range("batch_size", batch_size, 1)
+    plan = RowPlan(images, flip=flip)
+    settings: Settings = {
+        "tokenizer": sha256,
+        "data": images.config.path,
+        "where": images.config.where,
+        "flip": flip,
+        "shard-rows": shard_rows,
+        "list of keys, captions and labels": plan.digest(),
+    }
+    split = Split(
+        plan=plan, folder=folder, settings=settings, shard_rows=shard_rows, batch_size=batch_size
+    )
+    split.there()
+    return split
+
+
+def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
+    """Latents of each row, in float16 on the CPU; where no text is read, each picture once."""
+    images = to_tensor(pictures.pixels.to(reconstructor.device))
+    places = pictures.places.to(reconstructor.device)
+    if reconstructor.config.encoder_reads_text:
+        latents = reconstructor.encode(images[places], [row.caption for row in pictures.rows])
+    else:
+        latents = reconstructor.encode(images)[places]
+    logvar = None if latents.logvar is None else latents.logvar.half().cpu()
+    return Latents(mean=latents.mean.half().cpu(), logvar=logvar)
+
+
+def check_same(folder: Path, *, there: Settings, asked: Settings) -> None:
+    """Raise ValueError naming the first setting that the latents ``there`` were not made with."""
+    for name, value in asked.items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"{folder} holds latents of another {name}: {_short(there.get(name))}, not "
+                f"{_short(value)}; set it back to continue them, or choose another folder"
+            )
+
+
+def cut(rows: range, size: int) -> Iterator[range]:
+    """``rows`` in parts of ``size``."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _short(value: object) -> str:
+    """A value as it is, or the first digits of a checksum."""
+    text = str(value)
+    return f"{text[:8]}..." if len(text) == 64 else repr(value)

@@ -1,0 +1,182 @@
+"""DiT over 1-D tokens: noisy tokens, time and condition to what the objective asks for.
+
+Legend: B batch, S sampling steps, K latent tokens, C channels, D width, X = C * outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from textok.config.check import require
+from textok.config.generator import GeneratorConfig
+from textok.generator.block import DiTBlock, FinalLayer, TextKeys
+from textok.generator.condition import condition_reader
+from textok.generator.pretrained import read_folder, write_folder
+from textok.nn.time import EmbeddingMLP, TimeEmbedding, sinusoids
+from textok.runtime.pretrained import check_state
+from textok.types import Condition
+
+TABLE_LIMIT = 2**28
+"""Most numbers that ``prepare`` keeps as modulations: 1 GB in float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What does not change from step to step, for S times and B rows."""
+
+    vectors: Tensor
+    """(S, B, D) condition vectors; (S, 1, D) where all rows have the same."""
+    modulations: tuple[Tensor, ...] | None
+    """Of each block and the final layer, (S, B or 1, 6 D or 2 D); None above TABLE_LIMIT."""
+    keys: tuple[TextKeys | None, ...]
+    """Keys and values of the text for each block."""
+
+
+class DiT(nn.Module):
+    """Diffusion transformer with adaLN-Zero (Peebles & Xie 2023, arXiv 2212.09748, section 3.2).
+
+    Each latent token is one position. Positions start as sines and cosines, so that they differ
+    from the first step on, and are learned: the tokens of a 1-D tokenizer have no distances that a
+    fixed table could know.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        _check_config(config)
+        self.config = config
+        shape = config.network
+        self.embed = nn.Linear(config.channels, shape.width)
+        self.positions = nn.Parameter(sinusoids(torch.arange(config.num_tokens), shape.width))
+        self.time = TimeEmbedding(shape.width)
+        self.reader = condition_reader(config)
+        self.blocks = nn.ModuleList(
+            DiTBlock(
+                shape.width,
+                shape.heads,
+                reads_text=config.condition == "text",
+                qk_norm=config.qk_norm,
+            )
+            for _ in range(shape.depth)
+        )
+        self.final = FinalLayer(shape.width, config.channels * config.objective.outputs)
+        self.grad_checkpointing = False
+        self._start()
+
+    def forward(self, x_BKC: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+        """Output (B, K, X) in float32 at times ``t_B`` in [0, 1], one a row.
+
+        Raises ValueError for shapes, labels or a kind of condition that this network does not take.
+        """
+        self._check_tokens(x_BKC, len(condition))
+        require(
+            t_B.shape == x_BKC.shape[:1],
+            f"times have shape {tuple(t_B.shape)} for {len(x_BKC)} rows of tokens",
+        )
+        row_BD, text = self.reader(condition)
+        vector_BD = _join(self.time(t_B), row_BD)
+        x_BKD = self._embed(x_BKC)
+        for block in self.blocks:
+            if self.grad_checkpointing and torch.is_grad_enabled():
+                x_BKD = checkpoint(block, x_BKD, vector_BD, text, use_reentrant=False)
+            else:
+                x_BKD = block(x_BKD, vector_BD, text)
+        return self.final(x_BKD, self.final.modulation(vector_BD)).float()
+
+    def prepare(self, condition: Condition, times_S: Tensor) -> Prepared:
+        """Compute once what ``step`` needs at each of ``times_S`` in [0, 1].
+
+        Raises ValueError for labels or a kind of condition that this network does not take.
+        """
+        row_BD, text = self.reader(condition)
+        times_S = times_S.to(self.positions.device)
+        vectors = _join(self.time(times_S)[:, None], row_BD)
+        numbers = vectors.numel() * (6 * len(self.blocks) + 2)
+        layers = self._modulation_layers() if numbers <= TABLE_LIMIT else None
+        return Prepared(
+            vectors=vectors,
+            modulations=None if layers is None else tuple(layer(vectors) for layer in layers),
+            keys=tuple(block.text_keys(text) for block in self._blocks()),
+        )
+
+    def step(self, x_BKC: Tensor, index: int, prepared: Prepared) -> Tensor:
+        """``forward`` at ``times_S[index]`` of ``prepared``, for all rows."""
+        self._check_tokens(x_BKC, len(x_BKC))
+        vector = prepared.vectors[index]
+        if prepared.modulations is None:
+            *each, last = (layer(vector) for layer in self._modulation_layers())
+        else:
+            *each, last = (table[index] for table in prepared.modulations)
+        x_BKD = self._embed(x_BKC)
+        for block, modulation, keys in zip(self._blocks(), each, prepared.keys, strict=True):
+            x_BKD = block.apply_prepared(x_BKD, modulation, keys)
+        return self.final(x_BKD, last).float()
+
+    def set_grad_checkpointing(self, on: bool) -> None:
+        """Recompute the blocks' activations in the backward pass: less memory, more time."""
+        self.grad_checkpointing = on
+
+    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
+        """Write config.json and model.safetensors (in ``precision``)."""
+        return write_folder(folder, self.config, self.state_dict(), precision=precision)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> DiT:
+        """Load a folder or a hub repository, in float32 and eval mode.
+
+        Raises ValueError naming the file, key or setting that does not fit.
+        """
+        config, state = read_folder(source)
+        network = cls(config)
+        check_state(network.state_dict(), state, where=str(source))
+        network.load_state_dict(state)
+        return network.eval()
+
+    def _embed(self, x_BKC: Tensor) -> Tensor:
+        return self.embed(x_BKC.to(self.embed.weight.dtype)) + self.positions
+
+    def _blocks(self) -> list[DiTBlock]:
+        return cast("list[DiTBlock]", self.blocks)
+
+    def _modulation_layers(self) -> list[nn.Linear]:
+        return [*(block.modulation for block in self._blocks()), self.final.modulation]
+
+    def _check_tokens(self, x_BKC: Tensor, rows: int) -> None:
+        expected = (rows, self.config.num_tokens, self.config.channels)
+        require(
+            x_BKC.shape == expected,
+            f"tokens have shape {tuple(x_BKC.shape)}, this generator takes {expected} for a "
+            f"condition of {rows} rows",
+        )
+
+    def _start(self) -> None:
+        """Xavier for linear layers, normal 0.02 for embeddings, zero where adaLN-Zero asks."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, DiTBlock | FinalLayer | EmbeddingMLP):
+                module.start()
+
+
+def _join(time: Tensor, row_BD: Tensor | None) -> Tensor:
+    """The condition vector, through the SiLU that precedes each modulation."""
+    return F.silu(time if row_BD is None else time + row_BD)
+
+
+def _check_config(config: GeneratorConfig) -> None:
+    """Raise ValueError for a setting that is still 0."""
+    needed = ["num_tokens", "channels"]
+    needed += ["classes"] if config.condition == "class" else ["text_width", "text_tokens"]
+    for name in needed:
+        require(
+            getattr(config, name) > 0,
+            f"generator.{name} is 0: set it to what the latents have, or train, which fills it in",
+        )

@@ -1,0 +1,46 @@
+"""Flow matching on straight paths (Lipman et al. 2022, arXiv 2210.02747; 2209.03003)."""
+
+from __future__ import annotations
+
+import torch
+from einops import reduce
+from torch import Tensor
+
+from textok.config.generator import ObjectiveConfig
+from textok.generator.broadcast import over_tokens
+
+
+class Flow:
+    """x_t = (1 - t) x_0 + t noise; the network gives the velocity dx/dt = noise - x_0."""
+
+    def __init__(self, config: ObjectiveConfig) -> None:
+        self.config = config
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return 1 - t, t
+
+    def draw_times(self, noise_B: Tensor) -> Tensor:
+        """Logit-normal times (arXiv 2403.03206, section 3.1), or uniform ones; then shifted."""
+        mean, std = self.config.time_mean, self.config.time_std
+        # The normal distribution function of normal noise is uniform.
+        t = torch.sigmoid(mean + std * noise_B) if std else torch.special.ndtr(noise_B)
+        return self._shift(t)
+
+    def times(self, steps: int) -> Tensor:
+        return self._shift(torch.linspace(1, 0, steps + 1, dtype=torch.float64))
+
+    def _shift(self, t: Tensor) -> Tensor:
+        """t' = s t / (1 + (s - 1) t) (arXiv 2403.03206, eq. 23): both ends stay."""
+        shift = self.config.time_shift
+        return shift * t / (1 + (shift - 1) * t)
+
+    def add_noise(self, x0_BKC: Tensor, noise_BKC: Tensor, t: Tensor) -> Tensor:
+        t = over_tokens(t)
+        return (1 - t) * x0_BKC + t * noise_BKC
+
+    def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
+        return x_BKC - over_tokens(t) * output_BKX
+
+    def loss(self, output_BKX: Tensor, x0_BKC: Tensor, noise_BKC: Tensor, t_B: Tensor) -> Tensor:
+        velocity_BKC = noise_BKC.float() - x0_BKC.float()
+        return reduce((output_BKX.float() - velocity_BKC).square(), "B K C -> B", "mean")

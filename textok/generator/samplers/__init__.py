@@ -1,0 +1,11 @@
+"""Samplers: from noise to data along a falling grid of times.
+
+Each is a function of a callable, which is given x (B, K, C) and the index of a time of the grid,
+and of the x to start from; it gives x after each step, and the last is the sample.
+"""
+
+from textok.generator.samplers.ancestral import ancestral
+from textok.generator.samplers.dpm import ddim, dpmpp
+from textok.generator.samplers.ode import euler, heun
+
+__all__ = ["ancestral", "ddim", "dpmpp", "euler", "heun"]

@@ -1,0 +1,85 @@
+"""The index of a split of latents: what they are, what they were made of, how they are spread."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from textok.config.read import build
+from textok.latents.scale import LatentScale
+from textok.runtime.files import write_text
+
+INDEX = "index.json"
+AGAIN = "run the same `textok extract` command again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentIndex:
+    """``index.json`` of a split. Written last: where it is, the split is complete."""
+
+    num_tokens: int
+    """K latent tokens an image."""
+    channels: int
+    """C numbers a token."""
+    image_size: int
+    """Pixels a side that the tokenizer reads and writes."""
+    tokenizer: str
+    """The name that the tokenizer was given by; a copy is beside the splits."""
+    tokenizer_sha256: str
+    """Of its weights."""
+    data: str
+    where: str
+    flip: bool
+    """Whether each row is there a second time, of the mirrored image."""
+    classes: list[str]
+    """Names of the classes; the number of a class is its place here. Empty without classes."""
+    images: int
+    """Images that have rows."""
+    unreadable: int
+    """Images left out, because they could not be read."""
+    rows: int
+    shards: list[int]
+    """Rows of each shard."""
+    mean: list[float]
+    """Of each channel, over rows and tokens."""
+    std: list[float]
+    """Of each channel, over rows and tokens, with the spread of a ``kl`` bottleneck."""
+
+    @property
+    def scale(self) -> LatentScale:
+        return LatentScale(torch.tensor(self.mean), torch.tensor(self.std))
+
+
+def write_index(folder: Path, index: LatentIndex) -> None:
+    """Declare the split in ``folder`` complete."""
+    write_text(folder / INDEX, json.dumps(asdict(index), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_index(folder: Path) -> LatentIndex:
+    """The index of the split in ``folder``.
+
+    Raises ValueError where the split is missing, incomplete, or its index is damaged.
+    """
+    path = folder / INDEX
+    if not folder.is_dir():
+        raise ValueError(_no_split(folder))
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} is incomplete: {AGAIN}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); delete it and {AGAIN}") from None
+    if not isinstance(read, dict):
+        raise ValueError(f"{path}: not an index of latents; delete it and {AGAIN}")
+    return build(LatentIndex, read, where=str(path))
+
+
+def _no_split(folder: Path) -> str:
+    root = folder.parent
+    splits = sorted(path.parent.name for path in root.glob(f"*/{INDEX}"))
+    if splits:
+        return f"{root} has no split '{folder.name}'; it has {', '.join(splits)}"
+    return f"{root}: no latents there; `textok extract TOKENIZER DATA {root}` writes them"

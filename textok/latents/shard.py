@@ -1,0 +1,122 @@
+"""One shard of latents: numbers as safetensors, and beside them a JSON line a row.
+
+Everything that tells one extraction from another is in the shard itself, so that a folder can be
+judged before its index is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from textok.runtime.files import sync, write_text
+from textok.types import Latents
+
+Settings = Mapping[str, str | int | bool]
+"""What the rows of a shard depend on, by the names that users know."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What one row of latents was made of."""
+
+    key: str
+    caption: str
+    label: str | None
+    """Name of the class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A shard as it lies on the disk; its numbers are mapped into memory, not read."""
+
+    lines: Path
+    latents: Latents
+    """float16."""
+    settings: Settings
+    unreadable: dict[str, str]
+    """Key and reason of each image that is missing from the shard."""
+
+    def __len__(self) -> int:
+        return len(self.latents.mean)
+
+    @property
+    def whole(self) -> bool:
+        """Whether there are as many lines as rows."""
+        return self.lines.is_file() and self.lines.read_bytes().count(b"\n") == len(self)
+
+    def rows(self) -> list[Row]:
+        """The lines, read. Raises ValueError for a damaged one, or for more or fewer than rows."""
+        if not self.lines.is_file():
+            raise ValueError(f"{self.lines}: no such file")
+        lines = self.lines.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        if len(lines) != len(self):
+            raise ValueError(f"{self.lines}: {len(lines)} lines for {len(self)} rows of latents")
+        rows = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                rows.append(Row(**json.loads(line)))
+            except (json.JSONDecodeError, TypeError) as error:
+                raise ValueError(f"{self.lines} line {number}: damaged ({error})") from None
+        return rows
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The numbers of a shard; its lines lie beside them, as ``.jsonl``."""
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def write_shard(
+    path: Path,
+    latents: Latents,
+    rows: Sequence[Row],
+    *,
+    settings: Settings,
+    unreadable: Mapping[str, str],
+) -> None:
+    """Write the lines, then the numbers in float16: where these are, the shard is whole.
+
+    Raises ValueError for numbers that float16 does not hold.
+    """
+    tensors = {"mean": latents.mean.half().contiguous()}
+    if latents.logvar is not None:
+        tensors["logvar"] = latents.logvar.half().contiguous()
+    assert len(rows) == len(latents.mean)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path}: {name} is not finite in float16; is the tokenizer trained?")
+    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    write_text(path.with_suffix(".jsonl"), "".join(lines))
+    # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
+    about = json.dumps({"settings": settings, "unreadable": unreadable}, ensure_ascii=False)
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, {"shard": about})
+    sync(temporary)
+    os.replace(temporary, path)
+
+
+def open_shard(path: Path) -> Shard:
+    """Map a shard into memory. Raises ValueError for another or a damaged file, or none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = json.loads(file.metadata()["shard"])
+        latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"))
+        kinds = {(tensor.shape, tensor.dtype) for tensor in tensors.values()}
+        if kinds != {(latents.mean.shape, torch.float16)} or latents.mean.ndim != 3:
+            raise ValueError("its tensors are not (rows, K, C) float16")
+        return Shard(
+            lines=path.with_suffix(".jsonl"),
+            latents=latents,
+            settings=about["settings"],
+            unreadable=about["unreadable"],
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: no whole shard of latents ({error})") from None

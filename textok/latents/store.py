@@ -1,0 +1,102 @@
+"""A split of latents at random access, as a generator's training reads it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from textok.latents.index import AGAIN, LatentIndex, read_index
+from textok.latents.scale import LatentScale
+from textok.latents.shard import Row, Shard, open_shard, shard_path
+from textok.types import LatentBatch, Latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSet:
+    """Every (image, caption) of a split, in a fixed order; the numbers stay on the disk."""
+
+    index: LatentIndex
+    shards: list[Shard]
+    rows: list[Row]
+    """What each row was made of."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def scale(self) -> LatentScale:
+        return self.index.scale
+
+    def batch(self, rows: Sequence[int]) -> LatentBatch:
+        """Rows by their numbers, in the order given, as float32."""
+        asked_B = torch.as_tensor(rows, dtype=torch.int64)
+        assert int(asked_B.min()) >= 0 and int(asked_B.max()) < len(self)
+        found = [self.rows[row] for row in asked_B.tolist()]
+        labels = [self._numbers.get(row.label, -1) for row in found]
+        return LatentBatch(
+            latents=self._read(asked_B),
+            captions=[row.caption for row in found],
+            keys=[row.key for row in found],
+            labels=torch.tensor(labels) if self.index.classes else None,
+        )
+
+    def captions(self) -> list[str]:
+        """The caption of each row; empty where there was none."""
+        return [row.caption for row in self.rows]
+
+    def class_captions(self) -> dict[str, list[str]]:
+        """The distinct captions of each class that has any, sorted."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in self.rows:
+            if row.label is not None and row.caption:
+                found[row.label].add(row.caption)
+        return {name: sorted(found[name]) for name in self.index.classes if name in found}
+
+    def _read(self, rows_B: Tensor) -> Latents:
+        shards_B = torch.bucketize(rows_B, self._ends, right=True)
+        first = self.shards[0].latents
+        shape = (len(rows_B), *first.mean.shape[1:])
+        mean = torch.empty(shape)
+        logvar = None if first.logvar is None else torch.empty(shape)
+        for number in shards_B.unique().tolist():
+            of_B = shards_B == number
+            start = int(self._ends[number]) - len(self.shards[number])
+            part = self.shards[number].latents[rows_B[of_B] - start]
+            mean[of_B] = part.mean.float()
+            if logvar is not None and part.logvar is not None:
+                logvar[of_B] = part.logvar.float()
+        return Latents(mean=mean, logvar=logvar)
+
+    @cached_property
+    def _ends(self) -> Tensor:
+        """(number of shards,): the row after the last one of each."""
+        return torch.tensor(self.index.shards).cumsum(0)
+
+    @cached_property
+    def _numbers(self) -> dict[str | None, int]:
+        return {name: place for place, name in enumerate(self.index.classes)}
+
+
+def open_latents(folder: Path, split: str = "train") -> LatentSet:
+    """The latents that ``textok extract`` wrote to ``folder``.
+
+    Raises ValueError, one line, for a split that is missing, incomplete or damaged.
+    """
+    index = read_index(folder / split)
+    paths = [shard_path(folder / split, number) for number in range(len(index.shards))]
+    try:
+        shards = [open_shard(path) for path in paths]
+        for path, shard, count in zip(paths, shards, index.shards, strict=True):
+            expected, found = (count, index.num_tokens, index.channels), shard.latents.mean.shape
+            if tuple(found) != expected:
+                raise ValueError(f"{path}: is {tuple(found)}, the index says {expected}")
+        rows = [row for shard in shards for row in shard.rows()]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{error}: delete that shard and {AGAIN}") from None
+    return LatentSet(index=index, shards=shards, rows=rows)

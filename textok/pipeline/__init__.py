@@ -1,0 +1,19 @@
+"""Pictures and captions in, pictures out."""
+
+from textok.pipeline.class_captions import ClassCaptions
+from textok.pipeline.files import generate_files
+from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
+from textok.pipeline.reconstructor import Reconstructor
+from textok.pipeline.text_to_image import TextToImage
+from textok.pipeline.wanted import Wanted
+
+__all__ = [
+    "ClassCaptions",
+    "PipelineParts",
+    "Reconstructor",
+    "TextToImage",
+    "Wanted",
+    "generate_files",
+    "load_pipeline",
+    "save_pipeline",
+]

@@ -1,0 +1,176 @@
+"""A pipeline as one folder or hub repository: a tokenizer, a generator and what joins them.
+
+pipeline.json    scale of the latents, text encoder of the generator, sampling, names of classes
+captions.json    captions of each class, where there are classes
+tokenizer/       as ``Tokenizer.save_pretrained`` writes it
+generator/       as ``DiT.save_pretrained`` writes it
+README.md        the model card
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from textok.config import TextConfig
+from textok.config.check import require
+from textok.config.generator import SamplingConfig
+from textok.config.read import build
+from textok.generator.dit import DiT
+from textok.latents import LatentScale
+from textok.pipeline.card import pipeline_card
+from textok.pipeline.class_captions import (
+    ClassCaptions,
+    read_class_captions,
+    write_class_captions,
+)
+from textok.runtime.files import replace_folder
+from textok.runtime.pretrained import CARD, CONFIG, find_folder, read_json
+from textok.tokenizer import Tokenizer
+
+SETTINGS, CAPTIONS = "pipeline.json", "captions.json"
+TOKENIZER, GENERATOR = "tokenizer", "generator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineParts:
+    """What a pipeline folder holds."""
+
+    tokenizer: Tokenizer
+    generator: DiT
+    scale: LatentScale
+    """Between the tokenizer's latents and those that the generator was trained on."""
+    text: TextConfig | None = None
+    """Whose states the generator reads; None where it reads classes."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How pictures are drawn unless asked otherwise."""
+    classes: Sequence[str] = ()
+    class_captions: Mapping[str, ClassCaptions] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ours, theirs = self.generator.config, self.tokenizer.config
+        require(
+            ours.num_tokens <= theirs.num_tokens and ours.channels == theirs.channels,
+            f"the generator makes {ours.num_tokens} tokens x {ours.channels}, the tokenizer reads "
+            f"{theirs.num_tokens} x {theirs.channels}: they do not belong together",
+        )
+        require(
+            len(self.scale.mean) == ours.channels,
+            f"scale has {len(self.scale.mean)} channels, the generator has {ours.channels}",
+        )
+        require(
+            ours.condition != "text" or self.text is not None,
+            "text is missing: the generator reads captions",
+        )
+        require(
+            ours.condition != "class" or len(self.classes) == ours.classes,
+            f"classes has {len(self.classes)} names, the generator has {ours.classes} classes",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    mean: list[float]
+    std: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """``pipeline.json``."""
+
+    scale: _Scale
+    text: TextConfig | None
+    sampling: SamplingConfig
+    classes: tuple[str, ...]
+
+
+def save_pipeline(
+    folder: str | Path, parts: PipelineParts, *, precision: torch.dtype | None = None
+) -> Path:
+    """Write a pipeline folder, weights in ``precision``; it appears whole or not at all.
+
+    An older pipeline in ``folder`` is replaced. Raises ValueError where ``folder`` holds anything
+    else.
+    """
+    folder = Path(folder).absolute()
+    _check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as part:
+        whole = Path(part) / "pipeline"  # made here, so that it has the usual rights
+        parts.tokenizer.save_pretrained(whole / TOKENIZER, precision=precision)
+        parts.generator.save_pretrained(whole / GENERATOR, precision=precision)
+        _write_settings(whole, parts)
+        replace_folder(whole, folder)
+    return folder
+
+
+def load_pipeline(source: str | Path) -> PipelineParts:
+    """Read the bundled name, a folder or a hub repository; weights come as float32.
+
+    Raises ValueError naming the file, key or setting that does not fit.
+    """
+    folder = find_folder(source)
+    path = folder / SETTINGS
+    if not path.is_file():
+        half = (folder / TOKENIZER).is_dir() or (folder / CONFIG).is_file()
+        holds = "holds a tokenizer but no generator" if half else f"holds no {SETTINGS}"
+        raise ValueError(f"{source}: {holds}; a run of `textok train generator` has a model/")
+    settings = build(_Settings, read_json(path), where=str(path))
+    scale, known = settings.scale, folder / CAPTIONS
+    require(
+        len(scale.mean) == len(scale.std),
+        f"{path}: scale.mean has {len(scale.mean)} numbers, scale.std {len(scale.std)}",
+    )
+    for name in (TOKENIZER, GENERATOR):
+        require((folder / name).is_dir(), f"{folder}: has no {name}/; copy the folder again")
+    tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER)
+    generator = DiT.from_pretrained(folder / GENERATOR)
+    captions = read_class_captions(known) if known.is_file() else {}
+    try:
+        return PipelineParts(
+            tokenizer=tokenizer,
+            generator=generator,
+            scale=LatentScale(torch.tensor(scale.mean), torch.tensor(scale.std)),
+            text=settings.text,
+            sampling=settings.sampling,
+            classes=settings.classes,
+            class_captions=captions,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _write_settings(folder: Path, parts: PipelineParts) -> None:
+    settings = _Settings(
+        scale=_Scale(mean=parts.scale.mean.tolist(), std=parts.scale.std.tolist()),
+        text=parts.text,
+        sampling=parts.sampling,
+        classes=tuple(parts.classes),
+    )
+    text = json.dumps(asdict(settings), indent=2, ensure_ascii=False) + "\n"
+    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    if parts.class_captions:
+        write_class_captions(folder / CAPTIONS, parts.class_captions)
+    card = pipeline_card(
+        parts.tokenizer.config,
+        parts.generator.config,
+        text=parts.text,
+        sampling=parts.sampling,
+        example=next(iter(parts.classes), "a red apple"),
+    )
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but a pipeline."""
+    ours = {SETTINGS, CAPTIONS, CARD, TOKENIZER, GENERATOR}
+    foreign = sorted(path.name for path in folder.glob("*") if path.name not in ours)
+    require(
+        not foreign and not folder.is_file(),
+        f"{folder}: not a pipeline folder ({', '.join(foreign[:3]) or 'a file'}): name another",
+    )

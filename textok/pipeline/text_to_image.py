@@ -1,0 +1,255 @@
+"""Captions or classes in, pictures out: text encoder, generator, scale and tokenizer joined."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from textok.config.check import require, require_range
+from textok.config.generator import SamplingConfig
+from textok.data.pixels import to_pil
+from textok.generator.sample import sample
+from textok.pipeline.class_captions import ClassCaptions
+from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
+from textok.pipeline.reader import CaptionReader
+from textok.pipeline.wanted import Wanted, adjusted, wanted
+from textok.runtime.pretrained import push_folder
+from textok.types import Condition, TextFeatures
+
+BATCH_SIZE = 16
+OnStep = Callable[[int], None]
+
+
+class TextToImage:
+    """A generator and its tokenizer that take prompts, or names of classes.
+
+    Picture j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
+    is the same, to one level of 255, whatever else is drawn. Text encoders are loaded at the first
+    caption, one only where the generator and the tokenizer read the same.
+    """
+
+    def __init__(
+        self,
+        parts: PipelineParts,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.parts = parts
+        self.sampling = parts.sampling
+        self.classes = list(parts.classes)
+        self.device = torch.device(device)
+        self.tokenizer = parts.tokenizer.to(device, dtype)
+        self.generator = parts.generator.to(device, dtype)
+        self._scale = parts.scale.to(device)
+        self._prompts = None
+        if self.generator.config.condition == "text":
+            assert parts.text is not None
+            self._prompts = CaptionReader(parts.text, device=device)
+        self._captions = self._decoder_reader()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path = "pictograms",
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> TextToImage:
+        """Load ``pictograms`` (the bundled model), a folder or a hub name.
+
+        Raises ValueError naming the file or setting that does not fit.
+        """
+        return cls(load_pipeline(name), device=device, dtype=dtype)
+
+    def __call__(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampling: SamplingConfig | None = None,
+        negative: str = "",
+        caption: str | None = None,
+        batch_size: int = BATCH_SIZE,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """``num_images`` pictures of each prompt, those of the first prompt first.
+
+        Args:
+            prompts: What to draw; an empty prompt draws anything.
+            num_images: Pictures a prompt.
+            seed: Of each prompt's first picture; the next has the next.
+            steps: Of the sampler, instead of the model's own number.
+            guidance: Scale of classifier-free guidance, instead of the model's own.
+            sampling: All of the sampler's settings, instead of the model's own.
+            negative: What guidance leads away from.
+            caption: What the tokenizer's decoder reads instead of the prompt.
+            batch_size: Pictures at once.
+            on_step: Told the number of steps done in a batch, after each.
+
+        Raises ValueError for a generator that draws classes, and for settings that cannot be.
+        """
+        pictures = wanted(prompts, num_images=num_images, seed=seed, caption=caption)
+        self.expect("text", pictures, negative=negative)
+        return self.draw(
+            pictures,
+            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            negative=negative,
+            batch_size=batch_size,
+            on_step=on_step,
+        )
+
+    def of_class(
+        self,
+        names: str | Sequence[str],
+        *,
+        num_images: int = 1,
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampling: SamplingConfig | None = None,
+        negative: str = "",
+        caption: str | None = None,
+        batch_size: int = BATCH_SIZE,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """``num_images`` pictures of each class, with the settings of ``__call__``.
+
+        The decoder reads ``caption``, or one that the picture's seed draws from those known of the
+        class: held out from training if there are such. ``negative`` is the name of a class.
+
+        Raises ValueError for a class that there is not, and for a generator that draws prompts.
+        """
+        pictures = wanted(names, num_images=num_images, seed=seed, caption=caption)
+        self.expect("class", pictures, negative=negative)
+        return self.draw(
+            pictures,
+            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            negative=negative,
+            batch_size=batch_size,
+            on_step=on_step,
+        )
+
+    def expect(
+        self,
+        condition: Literal["text", "class"],
+        pictures: Sequence[Wanted],
+        *,
+        negative: str = "",
+    ) -> None:
+        """Raise ValueError unless ``pictures`` can be drawn when they are asked for so."""
+        found = self.generator.config.condition
+        ask = {
+            "text": "prompts, not classes: ask with a prompt",
+            "class": "classes, not prompts: ask with `of_class`, on the command line --class",
+        }
+        require(found == condition, f"this generator draws {ask[found]}")
+        if found == "class":
+            for name in (negative, *(one.asked for one in pictures)):
+                self._label(name)
+
+    def draw(
+        self,
+        pictures: Sequence[Wanted],
+        *,
+        sampling: SamplingConfig | None = None,
+        negative: str = "",
+        batch_size: int = BATCH_SIZE,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """Each picture that is wanted, ``batch_size`` at once."""
+        require_range("batch_size", batch_size, 1)
+        drawn: list[Image.Image] = []
+        for at in range(0, len(pictures), batch_size):
+            images = self.draw_tensor(
+                pictures[at : at + batch_size],
+                sampling=sampling,
+                negative=negative,
+                on_step=on_step,
+            )
+            drawn += map(to_pil, images)
+        return drawn
+
+    @torch.inference_mode()
+    def draw_tensor(
+        self,
+        pictures: Sequence[Wanted],
+        *,
+        sampling: SamplingConfig | None = None,
+        negative: str = "",
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """One batch as images (B, 3, H, W), not clamped."""
+        tokens_BKC = sample(
+            self.generator,
+            self._condition([one.asked for one in pictures]),
+            sampling=sampling or self.sampling,
+            seeds=[one.seed for one in pictures],
+            negative=self._condition([negative] * len(pictures)) if negative.strip() else None,
+            on_step=on_step,
+        )
+        captions = [self._caption(one) for one in pictures]
+        return self.tokenizer.decode(self._scale.denormalise(tokens_BKC), self._features(captions))
+
+    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
+        """Write a pipeline folder, weights in ``precision``, whole or not at all."""
+        return save_pipeline(folder, self.parts, precision=precision)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Upload to the hub repository ``repo_id``; returns its address."""
+        with tempfile.TemporaryDirectory() as folder:
+            return push_folder(
+                self.save_pretrained(Path(folder) / "model"), repo_id, private=private
+            )
+
+    def _condition(self, asked: Sequence[str]) -> Condition:
+        if self._prompts is not None:
+            return Condition(text=self._prompts(asked))
+        labels = [self._label(name) for name in asked]
+        return Condition(labels=torch.tensor(labels, device=self.device))
+
+    def _label(self, name: str) -> int:
+        if not name.strip():
+            return -1
+        near = get_close_matches(name, self.classes, n=3) or self.classes[:5]
+        require(
+            name in self.classes,
+            f"class '{name}' is unknown to this generator of {len(self.classes)} classes; there is "
+            f"{', '.join(near)}",
+        )
+        return self.classes.index(name)
+
+    def _caption(self, one: Wanted) -> str:
+        """What the decoder reads of a picture."""
+        if one.caption is not None:
+            return one.caption
+        if self._prompts is not None or not one.asked.strip():
+            return one.asked
+        known = self.parts.class_captions.get(one.asked, ClassCaptions())
+        return known.draw(one.asked, seed=one.seed)
+
+    def _decoder_reader(self) -> CaptionReader | None:
+        """The reader of the prompts too where both read the same; None where no text is read."""
+        config = self.tokenizer.text_config
+        if not self.tokenizer.config.decoder_reads_text:
+            return None
+        if config is None:
+            raise ValueError("the tokenizer reads captions but names no text encoder")
+        if self._prompts is not None and self._prompts.reads_as(config):
+            return self._prompts
+        return CaptionReader(config, device=self.device)
+
+    def _features(self, captions: Sequence[str]) -> TextFeatures | None:
+        if self._captions is None or not any(caption.strip() for caption in captions):
+            return None
+        return self._captions(captions)

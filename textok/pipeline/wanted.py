@@ -1,0 +1,52 @@
+"""Which pictures are to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from textok.config.check import require, require_range
+from textok.config.generator import Sampler, SamplingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One picture to draw."""
+
+    asked: str
+    """A prompt, or the name of a class; blank asks for nothing in particular."""
+    seed: int
+    """All of the picture's chance."""
+    caption: str | None = None
+    """What the tokenizer's decoder reads; None: the prompt, or a caption of the class."""
+
+
+def wanted(
+    asked: str | Sequence[str], *, num_images: int, seed: int, caption: str | None = None
+) -> list[Wanted]:
+    """Picture j of each prompt or class, with ``seed + j``; those of the first prompt first."""
+    require_range("num_images", num_images, 1)
+    several = [asked] if isinstance(asked, str) else asked
+    require(len(several) > 0, "nothing to draw: give a prompt")
+    return [
+        Wanted(asked=one, seed=seed, caption=caption)
+        for one in several
+        for j in range(num_images)
+    ]
+
+
+def adjusted(
+    sampling: SamplingConfig,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    sampler: Sampler | None = None,
+) -> SamplingConfig:
+    """``sampling`` with what is given in place of its own."""
+    if guidance is not None:
+        sampling = replace(sampling, guidance=replace(sampling.guidance, scale=guidance))
+    return replace(
+        sampling,
+        steps=sampling.steps if steps is None else steps,
+        sampler=sampling.sampler if sampler is None else sampler,
+    )

@@ -1,0 +1,40 @@
+"""Notes that travel inside PNG files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import PngImagePlugin
+
+KEY = "textok"
+
+
+def png_note(note: Mapping[str, object]) -> PngImagePlugin.PngInfo:
+    """``note`` as an iTXt chunk of the name ``textok``, in JSON."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(KEY, json.dumps(note, ensure_ascii=False))
+    return info
+
+
+def read_png_note(path: Path) -> dict[str, Any]:
+    """The note in a PNG file. Raises ValueError for another file and for a PNG without one."""
+    data = path.read_bytes()
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError(f"{path}: not a PNG file")
+    try:
+        with PngImagePlugin.PngImageFile(path) as picture:
+            text = picture.text.get(KEY)
+    except Exception as error:  # Pillow's readers raise almost anything on damaged files
+        raise ValueError(f"{path}: damaged ({error})") from error
+    if text is None:
+        raise ValueError(f"{path}: holds no note of textok; it was not drawn by `textok generate`")
+    try:
+        note = json.loads(text)
+    except json.JSONDecodeError:
+        note = None
+    if not isinstance(note, dict):
+        raise ValueError(f"{path}: its note of textok is damaged")
+    return note

@@ -1,0 +1,141 @@
+"""Models as folders or hub repositories: config.json, model.safetensors, perhaps a model card."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+PIPELINE = ("*.json", "*.safetensors", "*.md")
+"""What a pipeline is made of, in its sub-folders too."""
+
+BUNDLED = ("pictograms",)
+"""Names of the models that ship inside the package."""
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+def write_model(
+    folder: str | Path,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    *,
+    card: str | None = None,
+    precision: torch.dtype | None = None,
+) -> Path:
+    """Write a model's folder, weights in ``precision`` or as they are.
+
+    Each file is written under another name and renamed, so that a reader never sees half of one.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: value.detach().to("cpu", precision).contiguous() for key, value in state.items()
+    }
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as part:
+        save_file(tensors, Path(part) / WEIGHTS, metadata={"format": "pt"})
+        if card is not None:
+            (Path(part) / CARD).write_text(card)
+        (Path(part) / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        for name in (WEIGHTS, CARD, CONFIG):
+            if (Path(part) / name).exists():
+                os.replace(Path(part) / name, folder / name)
+    return folder
+
+
+def push_folder(folder: str | Path, repo_id: str, *, private: bool) -> str:
+    """Upload a model's folder to the hub repository ``repo_id``; returns its address."""
+    api = HfApi()
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+
+
+def find_folder(source: str | Path, *, part: str | None = None) -> Path:
+    """The local folder of a bundled name, a path or a hub repository (fetched once).
+
+    Where that is a pipeline, the folder of its ``part`` ("tokenizer", "generator") if one is asked
+    for: a pipeline can be named wherever one of its models can.
+    """
+    if part is None:
+        return _find(source, PIPELINE)
+    folder = _find(source, (CONFIG, WEIGHTS, CARD, f"{part}/*"))
+    return folder / part if (folder / part / CONFIG).is_file() else folder
+
+
+def _find(source: str | Path, patterns: Sequence[str]) -> Path:
+    if str(source) in BUNDLED:
+        return ASSETS / str(source)
+    path = Path(source)
+    if path.is_dir():
+        return path
+    missing = (
+        f"{source}: no such folder, bundled model ({', '.join(BUNDLED)}) or reachable hub "
+        "repository; give a folder that textok wrote a model to"
+    )
+    if path.is_absolute() or str(source).startswith(".") or str(source).count("/") != 1:
+        raise ValueError(missing)
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(f"{missing} ({type(error).__name__})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file as a mapping. Raises ValueError for one that is missing or damaged."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not JSON but some binary file; copy it again") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path}: not a mapping; copy it again")
+    return data
+
+
+def read_config(path: Path, kind: str) -> dict[str, Any]:
+    """The parts of the ``config.json`` of a ``kind`` of model, which has a part of that name."""
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; is {path.parent} a {kind} folder?")
+    data = read_json(path)
+    if kind not in data:
+        raise ValueError(f"{path}: has no '{kind}' part; this is not a textok {kind}")
+    return data
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A safetensors file as float32. Raises ValueError for one that is missing or damaged."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; the model's folder has no weights")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
+    return {key: value.float() for key, value in state.items()}
+
+
+def check_state(expected: dict[str, Tensor], found: dict[str, Tensor], *, where: str) -> None:
+    """Raise ValueError naming the first keys that are missing, unknown or of another shape."""
+    problems = [f"missing {key}" for key in expected if key not in found]
+    problems += [f"unknown {key}" for key in found if key not in expected]
+    problems += [
+        f"{key} is {tuple(found[key].shape)}, the config asks for {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in found and found[key].shape != value.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(f"{where} does not fit its config: {'; '.join(problems[:3])}{more}")

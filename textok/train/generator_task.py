@@ -1,0 +1,125 @@
+"""One training step of a generator, from stored latents to new weights.
+
+Legend: B micro-batch, K latent tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor
+
+from textok.config import TrainGeneratorConfig
+from textok.generator import DiT, objective
+from textok.pipeline.folder import PipelineParts, save_pipeline
+from textok.runtime.device import autocast
+from textok.train.chance import DiffusionChance, draw_diffusion
+from textok.train.ema import Ema
+from textok.train.guard import Guard
+from textok.train.held_out import HeldOut, TextReader, condition_of
+from textok.train.micro import Stateful, add_terms, empty_logs, global_rows, synced
+from textok.train.optim import Optimizer
+from textok.types import LatentBatch
+
+
+class GeneratorTask:
+    """A DiT against the velocity or the noise of normalised latents.
+
+    ``text`` gives the features of captions; without it the condition is the class. ``parts`` are
+    the pipeline that is published, with the averaged weights; ``held_out`` judges these.
+    """
+
+    def __init__(
+        self,
+        config: TrainGeneratorConfig,
+        *,
+        generator: DiT,
+        parts: PipelineParts,
+        text: TextReader | None,
+        held_out: HeldOut,
+        accelerator: Accelerator,
+    ) -> None:
+        self.config, self.text, self.accelerator = config, text, accelerator
+        self.objective = objective(config.generator.objective)
+        self.scale = parts.scale.to(accelerator.device)
+        self.parts, self.held_out = parts, held_out
+        self.generator = generator.to(accelerator.device)
+        self.ema = Ema(self.generator, config.run.ema)
+        self.optimizer = Optimizer(
+            self.generator, config.optim, lr=config.optim.lr, first=0, steps=config.run.steps
+        )
+        self.guard = Guard(accelerator, limit=config.run.max_bad_steps)
+        self.generator.set_grad_checkpointing(config.run.grad_checkpointing)
+        if config.run.compile:
+            self.generator.compile()
+        self.parallel = accelerator.prepare_model(self.generator)
+
+    def step(self, micro_batches: Sequence[LatentBatch], step: int) -> dict[str, Tensor]:
+        """One optimiser step along the mean gradient over the global batch, or none.
+
+        Raises ValueError after ``run.max_bad_steps`` non-finite steps in a row.
+        """
+        chance, count = draw_diffusion(self.config, step), len(micro_batches)
+        logs = empty_logs(self.accelerator)
+        for index, batch in enumerate(micro_batches):
+            rows = chance.rows(global_rows(self.config.run, self.accelerator, index, count))
+            with synced(self.accelerator, self.parallel, index == count - 1):
+                loss = self._loss(batch, rows.to(self.accelerator.device))
+                self.accelerator.backward(loss / count)
+            add_terms(logs, {"loss": loss}, 1 / count)
+        norm = self.optimizer.clip()
+        if self.guard.passes(step, [logs["loss"], norm]):
+            logs["lr"] = norm.new_tensor(self.optimizer.step(step))
+            self.ema.update(self.generator)
+        self.optimizer.zero_grad()
+        logs["grad_norm"] = norm
+        logs["skipped"] = norm.new_tensor(float(self.guard.skipped))
+        return dict(logs)
+
+    def _loss(self, batch: LatentBatch, chance: DiffusionChance) -> Tensor:
+        """The objective's mean loss over B latents, in float32."""
+        device = self.accelerator.device
+        tokens = self.scale.normalise(batch.latents.to(device).sample(chance.spread))
+        condition = condition_of(batch, self.text).to(device).drop(chance.drop)
+        times = self.objective.draw_times(chance.time)
+        noisy = self.objective.add_noise(tokens, chance.noise, times)
+        with autocast(device, self.config.run.precision):
+            output = self.parallel(noisy, times, condition)
+        return self.objective.loss(output, tokens, chance.noise, times).mean()
+
+    def sheet(self) -> Image.Image:
+        """Pictures of the fixed prompts by the averaged generator."""
+        return self.held_out.sheet(self.averaged)
+
+    def measure(self) -> dict[str, float]:
+        """Losses of the averaged generator on held-out latents, by noise level."""
+        return self.held_out.measure(self.averaged)
+
+    @property
+    def averaged(self) -> DiT:
+        """The generator with averaged weights: the one to keep."""
+        return self.ema.module
+
+    def save(self, folder: Path) -> None:
+        save_pipeline(folder, replace(self.parts, generator=self.averaged))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, averages, optimiser and counters."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Stateful]:
+        return {
+            "generator": self.generator,
+            "ema": self.ema,
+            "optimizer": self.optimizer,
+            "guard": self.guard,
+        }
