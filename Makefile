@@ -1,8 +1,8 @@
 # make demo     pictures through a handful of tokens and back, by the bundled model
 # make test     the tests
 # make lint     ruff, mypy, import-linter
-# make weights  the tokenizer that ships, from the data on; run again to go on
-# make study    the tables of docs/results/text-gain; run again to go on
+# make weights  the tokenizer and the generator that ship, from the data on; run again to go on
+# make study    the tables of docs/results, on the models of make weights; run again to go on
 #
 # PYTHON chooses the interpreter, VENV the folder, PIP_FLAGS what pip needs on your machine.
 
@@ -44,6 +44,9 @@ weights: $(DATA)/summary.json
 
 study: $(DATA)/summary.json
 	$(BIN)/python -m studies.text_gain --data $(DATA)
+	$(BIN)/python -m studies.generation_gain --data $(DATA)
+	$(BIN)/python -m studies.by_class --data $(DATA)
+	$(BIN)/python -m studies.sampling --data $(DATA)
 
 clean:
 	rm -rf $(VENV) demo-out build dist

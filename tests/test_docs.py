@@ -14,6 +14,7 @@ from PIL import Image
 
 import textok.data.pictograms.build
 import textok.evaluate
+import textok.extract
 import textok.pipeline
 import textok.train
 from textok.cli.main import main
@@ -52,6 +53,7 @@ def test_a_shown_command_is_taken(
         (textok.evaluate, "compare_reports", ""),
         (textok.evaluate, "reconstruct_files", []),
         (textok.pipeline, "generate_files", []),
+        (textok.extract, "extract", {}),
         (textok.data.pictograms.build, "build_pictograms", report),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)

@@ -25,7 +25,7 @@ def test_words_become_settings_and_the_first_process_prints(
     monkeypatch.setenv("RANK", rank)
     words = (
         "evaluate generation m images --out o --split val --where core=true --captions plain "
-        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --seed 3 --clip c --npz "
+        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --decoder-captions none --seed 3 --clip c --npz "
         "--feature-cache f --device cpu"
     )
     assert main(words.split()) == 0
@@ -39,6 +39,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "sampler": "heun",
         "steps": 8,
         "guidance": 2.5,
+        "decoder_captions": "none",
         "seed": 3,
         "feature_network": "efficientnet_lite0",
         "feature_weights": None,

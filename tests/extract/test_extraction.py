@@ -419,9 +419,10 @@ def test_bad_images_are_left_out_and_counted(
     assert "a/00.png" not in open_latents(out).batch(range(index.rows)).keys
 
     strict = DataConfig(path=str(tmp_path / "bad"), workers=0, max_bad_share=0.1)
-    for _ in ("kept shards", "no shards"):  # are judged alike
+    for shards in (3, 0):  # kept ones count, and new ones stop before they are written
         with pytest.raises(BadFilesError, match=r"1 of 9 images cannot be read"):
             extract(model("both"), out=out, **{**given, "data": strict})
+        assert len(list(out.glob("train/*.safetensors"))) == shards
         shutil.rmtree(out)
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from textok.cli.main import main
+from textok.config.generator import GuidanceConfig, SamplingConfig
 from textok.pipeline import TextToImage
 from textok.pipeline.files import slug
 from textok.runtime.png import read_png_note
@@ -77,8 +78,12 @@ def test_the_settings_given_are_those_used(by_text: Path) -> None:
         "captions": ["green"],
         "batch_size": 16,
     }
-    plain = TextToImage.from_pretrained(by_text)("a dog")[0]
-    assert not np.array_equal(pixels("generated/000-a-dog-0.png"), np.asarray(plain))
+    pipe = TextToImage.from_pretrained(by_text)
+    asked = SamplingConfig(sampler="heun", steps=5, guidance=GuidanceConfig(scale=4.0))
+    drawn = pipe("a dog", sampling=asked, negative="blue", caption="green")[0]
+    assert np.array_equal(pixels("generated/000-a-dog-0.png"), np.asarray(drawn))
+    other = pipe("a dog", sampling=asked, caption="green")[0]
+    assert not np.array_equal(np.asarray(other), np.asarray(drawn))
 
 
 def test_a_sheet_is_drawn_again(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,10 +107,20 @@ def test_each_single_picture_is_drawn_again_in_its_batch() -> None:
     for path in files:
         draw(f"--repeat {path} --out again")
         assert np.array_equal(pixels(Path("again") / path.name), pixels(path))
-    asked = [read_png_note(path)["request"]["prompts"] for path in files]
+    notes = [read_png_note(path) for path in files]
+    asked = [note["request"]["prompts"] for note in notes]
     assert asked[0] == ["a dog", "a cat"]  # only those of the first five pictures
-    assert asked[5] == ["a cat", "a red apple", "a lamp"]
+    assert asked[5] == asked[9] == ["a cat", "a red apple", "a lamp"]
     assert asked[11] == ["a lamp"]
+    places = [(note["start"], note["picture"]) for note in notes]
+    assert [places[at] for at in (0, 4, 5, 9, 10, 11)] == [
+        (0, 0),
+        (0, 4),
+        (2, 2),
+        (2, 6),
+        (1, 1),
+        (1, 2),
+    ]
 
 
 def test_a_model_that_was_moved_can_be_named() -> None:

@@ -10,6 +10,7 @@ from studies import steps
 from studies.steps import Step, run_steps, words
 from studies.text_gain import BUDGETS, members, steps_of
 from textok.cli.train import training_config
+from textok.config import TrainTokenizerConfig
 
 
 def test_pairs_come_before_places() -> None:
@@ -27,7 +28,9 @@ def test_members_differ_in_what_is_compared_alone(name: str) -> None:
     for member in members(budget):
         train = next(steps_of(member, budget, Path("data"), Path("runs")))
         assert train.command[:3] == ("train", "tokenizer", "study-64")
-        configs[member] = training_config(TrainTokenizerConfig, train.command[2:3], train.command[3:])
+        configs[member] = training_config(
+            TrainTokenizerConfig, train.command[2:3], train.command[3:]
+        )
     first, *rest = configs.values()
     for member, config in configs.items():
         shape = config.tokenizer

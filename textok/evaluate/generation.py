@@ -21,7 +21,7 @@ from textok.evaluate.generation_scores import measure_reference, score_pictures
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
 from textok.evaluate.memorisation import plot_distances
-from textok.evaluate.painter import Painter, load_painter
+from textok.evaluate.painter import DecoderCaptions, Painter, load_painter
 from textok.evaluate.reconstruction import evenly
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
@@ -48,6 +48,7 @@ def evaluate_generation(
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    decoder_captions: DecoderCaptions = "held_out",
     seed: int = 0,
     feature_network: str = "efficientnet_lite0",
     feature_weights: Path | None = None,
@@ -72,6 +73,7 @@ def evaluate_generation(
         model: a pipeline's name or folder, or a painter, which samples as it was made to.
         num_images: how many are drawn; without it as many as images, with ``npz`` 50,000.
         captions: ``true`` or ``plain``, for a generator that draws by caption.
+        decoder_captions: what the decoder reads of a class, for a generator that draws classes.
         seed: of the first picture; the next one has the next.
         feature_weights: file of the feature network's weights, where it takes one.
         clip: folder or hub name of a CLIP model, for the CLIP score.
@@ -91,7 +93,12 @@ def evaluate_generation(
     painter = model
     if not isinstance(painter, Painter):
         painter = load_painter(
-            painter, sampler=sampler, steps=steps, guidance=guidance, device=device
+            painter,
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+            decoder_captions=decoder_captions,
+            device=device,
         )
     split = open_captioned_images(data, image_size=painter.image_size)
     images = evenly(split, limit)

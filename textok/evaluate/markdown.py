@@ -21,3 +21,11 @@ def markdown_bullets(values: Mapping[str, Any], indent: str = "") -> list[str]:
         else:
             lines.append(f"{indent}- {name}: {value}")
     return lines
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The mean of seeds, and their range where there are several."""
+    mean = f"{sum(values) / len(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"

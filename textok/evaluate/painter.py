@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from textok.config.check import require
 from textok.config.generator import Sampler
 from textok.pipeline import TextToImage, Wanted
+from textok.pipeline.class_captions import class_sentence
 from textok.pipeline.wanted import adjusted
 from textok.runtime.pretrained import find_folder
+
+DecoderCaptions = Literal["held_out", "class_name", "none"]
+"""What the tokenizer's decoder reads of a class: a caption not seen in training, as TexTok samples
+(arXiv 2412.05796, section 4), a sentence with the class's name, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +45,34 @@ def load_painter(
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
 ) -> Painter:
     """A pipeline as a painter, its own sampling with what is given in place.
 
-    Raises ValueError for a model or sampling that cannot be.
+    Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
+    than ``held_out`` where the generator draws by caption: its decoder reads that caption.
     """
     pipeline = TextToImage.from_pretrained(model, device=device)
     config = pipeline.generator.config
     sampling = adjusted(pipeline.sampling, sampler=sampler, steps=steps, guidance=guidance)
     sampling.check(config.objective)
+    settings: dict[str, Any] = {"sampling": asdict(sampling), "generator": asdict(config)}
+    if pipeline.classes:
+        settings["decoder captions"] = decoder_captions
+    require(
+        bool(pipeline.classes) or decoder_captions == "held_out",
+        f"decoder_captions is {decoder_captions}, but {model} draws by caption and its decoder "
+        "reads the same: leave it out",
+    )
+
+    def caption(asked: str) -> str | None:
+        return {"held_out": None, "class_name": class_sentence(asked), "none": ""}[decoder_captions]
 
     def draw(wanted: Sequence[str], seeds: Sequence[int]) -> Tensor:
         pictures = [
-            Wanted(asked=asked, seed=seed) for asked, seed in zip(wanted, seeds, strict=True)
+            Wanted(asked=asked, seed=seed, caption=caption(asked))
+            for asked, seed in zip(wanted, seeds, strict=True)
         ]
         return pipeline.draw_tensor(pictures, sampling=sampling)
 
@@ -60,7 +80,7 @@ def load_painter(
         name=str(model),
         image_size=pipeline.tokenizer.config.image_size,
         classes=pipeline.classes,
-        settings={"sampling": asdict(sampling), "generator": asdict(config)},
+        settings=settings,
         identity=_weights(find_folder(model)),
         draw=draw,
     )

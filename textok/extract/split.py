@@ -19,7 +19,7 @@ from textok.data.pixels import to_tensor
 from textok.extract.rows import Pictures, RowPlan, read_pictures
 from textok.latents.index import INDEX, LatentIndex, write_index
 from textok.latents.scale import LatentScale
-from textok.latents.shard import Settings, Shard, open_shard, shard_path, write_shard
+from textok.latents.shard import Row, Settings, Shard, open_shard, shard_path, write_shard
 from textok.pipeline import Reconstructor
 from textok.runtime.counter import counter
 from textok.types import Latents
@@ -32,7 +32,7 @@ class Split:
     plan: RowPlan
     folder: Path
     settings: Settings
-    """Everything that another shard would come of, by the names of the command's options."""
+    """What another shard would come of, by the names that the command has for it."""
     shard_rows: int
     batch_size: int
 
@@ -57,7 +57,8 @@ class Split:
         """Make every shard i = rank (mod world_size) that is not there or not whole."""
         images, there = self.plan.images, self.there()
         own = self.shards[rank::world_size]
-        todo = [each for each in own if each[0] not in there or not there[each[0]].whole]
+        whole = {path for path, _ in own if path in there and there[path].whole}
+        todo = [(path, rows) for path, rows in own if path not in whole]
         if not todo:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -68,13 +69,17 @@ class Split:
         what = f"latents of {self.folder.name}"
         with counter(what, total=total, done=total - left, shown=rank == 0) as count:
             for path, rows in todo:
-                pictures, latents = [], []
+                parts: list[Latents] = []
+                about: list[Row] = []
+                bad: dict[str, str] = {}
                 for batch in cut(rows, self.batch_size):
-                    pictures.append(next(read))
-                    images.note_bad(pictures[-1].bad)
-                    latents.append(encode(reconstructor, pictures[-1]))
+                    pictures = next(read)
+                    images.note_bad(pictures.bad)
+                    parts.append(encode(reconstructor, pictures))
+                    about += pictures.rows
+                    bad |= pictures.bad
                     count(len(batch))
-                self._write(path, pictures, latents)
+                write_shard(path, _join(parts), about, settings=self.settings, unreadable=bad)
 
     def complete(self, tokenizer: str, reconstructor: Reconstructor) -> None:
         """Write the index, once every shard is there; ``tokenizer`` is the name it was given by.
@@ -107,19 +112,6 @@ class Split:
             std=scale.std.tolist(),
         )
         write_index(self.folder, index)
-
-    def _write(self, path: Path, pictures: Sequence[Pictures], latents: Sequence[Latents]) -> None:
-        logvars = [part.logvar for part in latents if part.logvar is not None]
-        write_shard(
-            path,
-            Latents(
-                mean=torch.cat([part.mean for part in latents]),
-                logvar=torch.cat(logvars) if logvars else None,
-            ),
-            [row for part in pictures for row in part.rows],
-            settings=self.settings,
-            unreadable={key: why for part in pictures for key, why in part.bad.items()},
-        )
 
 
 def plan_split(
@@ -163,6 +155,14 @@ def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
         latents = reconstructor.encode(images)[places]
     logvar = None if latents.logvar is None else latents.logvar.half().cpu()
     return Latents(mean=latents.mean.half().cpu(), logvar=logvar)
+
+
+def _join(parts: Sequence[Latents]) -> Latents:
+    logvars = [part.logvar for part in parts if part.logvar is not None]
+    return Latents(
+        mean=torch.cat([part.mean for part in parts]),
+        logvar=torch.cat(logvars) if logvars else None,
+    )
 
 
 def check_same(folder: Path, *, there: Settings, asked: Settings) -> None:

@@ -13,15 +13,14 @@ BLOCK = 1024
 
 
 def squared_distances(queries_mF: Tensor, points_nF: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """(rows, squared Euclidean distances (b, n)) of one block of queries after another, float64.
+    """(rows, squared Euclidean distances (b, n)) of one block of queries after another.
 
-    About the points' mean, so that |x|^2 + |y|^2 - 2 x y does not cancel large sums.
+    In float64, so that |x|^2 + |y|^2 - 2 x y does not drown small distances in large sums.
     """
-    mean = points_nF.double().mean(dim=0)
-    points = points_nF.double() - mean
+    points = points_nF.double()
     norms_n = points.square().sum(dim=1)
     for start in range(0, len(queries_mF), BLOCK):
         rows = slice(start, min(start + BLOCK, len(queries_mF)))
-        queries = queries_mF[rows].double() - mean
+        queries = queries_mF[rows].double()
         norms_b1 = queries.square().sum(dim=1, keepdim=True)
         yield rows, (norms_b1 + norms_n - 2 * queries @ points.T).clamp(min=0)

@@ -32,6 +32,6 @@ def nearest(queries_mF: Tensor, points_nF: Tensor, *, k: int) -> Neighbours:
         for block in queries_mF.split(BLOCK)
     ]
     return Neighbours(
-        distances=torch.cat([part.values for part in found]),
+        distances=1 - torch.cat([part.values for part in found]),
         rows=torch.cat([part.indices for part in found]),
     )

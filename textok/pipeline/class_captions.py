@@ -27,8 +27,13 @@ class ClassCaptions:
         One not seen in training, as TexTok samples (arXiv 2412.05796, section 4); else one that
         was; else a sentence with the class's name.
         """
-        sentence = f"a photo of a {' '.join(name.replace('_', ' ').replace('-', ' ').split())}"
-        return random.Random(seed).choice(self.held_out or self.train or (sentence,))
+        known = self.held_out or self.train or (class_sentence(name),)
+        return random.Random(seed).choice(known)
+
+
+def class_sentence(name: str) -> str:
+    """A caption that says no more than the name of a class."""
+    return f"a photo of a {' '.join(name.replace('_', ' ').replace('-', ' ').split())}"
 
 
 def write_class_captions(path: Path, captions: Mapping[str, ClassCaptions]) -> None:

@@ -29,7 +29,7 @@ def wanted(
     several = [asked] if isinstance(asked, str) else asked
     require(len(several) > 0, "nothing to draw: give a prompt")
     return [
-        Wanted(asked=one, seed=seed, caption=caption)
+        Wanted(asked=one, seed=seed + j, caption=caption)
         for one in several
         for j in range(num_images)
     ]

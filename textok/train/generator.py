@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from textok.config import GeneratorConfig, TrainGeneratorConfig
 from textok.config.check import require
-from textok.data.order import Order
 from textok.generator import DiT
 from textok.latents import LatentSet, open_latents
 from textok.pipeline.class_captions import ClassCaptions
@@ -22,10 +19,10 @@ from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
+from textok.train.examples import examples_from
 from textok.train.generator_task import GeneratorTask
 from textok.train.held_out import HeldOut
 from textok.train.session import Session, open_session
-from textok.types import LatentBatch
 
 
 def train_generator(config: TrainGeneratorConfig) -> Path:
@@ -44,7 +41,6 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
         return Path(config.run.out)
     torch.manual_seed(config.run.seed)
     generator = build_generator(config)
-    session.open_folder()
     parts = build_parts(config, latents, generator)
     text = open_prompt_text(config, session, latents)
     held_out = HeldOut(
@@ -55,15 +51,18 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
         decoder_text=open_decoder_text(config, session, latents, parts),
         device=session.accelerator.device,
     )
+    # Opened late, so that settings that cannot be leave no folder behind.
+    session.open_folder()
     task = GeneratorTask(
         config,
         generator=generator,
         parts=parts,
-        text=text,
         held_out=held_out,
         accelerator=session.accelerator,
     )
-    session.train(task, partial(batches_from, config, latents.train, session.accelerator))
+    session.train(
+        task, partial(examples_from, config.run, latents.train, text, session.accelerator)
+    )
     return session.close(f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}")
 
 
@@ -93,13 +92,18 @@ def open_both(config: TrainGeneratorConfig) -> TrainingLatents:
             held_out.index.tokenizer_sha256 == train.index.tokenizer_sha256,
             f"{folder}: {settings.split} and {settings.held_out} come from different tokenizers",
         )
+        require(
+            held_out.index.classes == train.index.classes,
+            f"{folder}: {settings.split} and {settings.held_out} have different classes: extract "
+            "both by one command",
+        )
     return TrainingLatents(folder=folder, train=train, held_out=held_out)
 
 
 def fit_shape(config: TrainGeneratorConfig, latents: LatentSet) -> GeneratorConfig:
     """The generator's settings with what follows from its latents and its text encoder filled in.
 
-    Raises ValueError where a setting says otherwise than the latents do.
+    Raises ValueError where a setting, or a prompt, says otherwise than the latents do.
     """
     shape, index = config.generator, latents.index
     known: dict[str, Any] = {"num_tokens": index.num_tokens, "channels": index.channels}
@@ -109,6 +113,8 @@ def fit_shape(config: TrainGeneratorConfig, latents: LatentSet) -> GeneratorConf
             f"generator.condition is 'class' but {config.latents.path} has no classes: use 'text'",
         )
         known["classes"] = len(index.classes)
+        unknown = [name for name in config.prompts if name not in index.classes]
+        require(not unknown, f"prompts: {', '.join(map(repr, unknown))}: no class of the latents")
     else:
         known["text_tokens"] = config.text.out_tokens
         known["text_width"] = find_text_model(config.text.encoder).width
@@ -183,22 +189,5 @@ def open_decoder_text(
         return None
     drawn = [captions.draw(name, seed=0) for name, captions in parts.class_captions.items()]
     captions = [*latents.captions, *(drawn or config.prompts)]
+    text = replace(text, cache=config.text.cache)
     return session.open_text(text, captions, default=latents.folder / "text-cache")
-
-
-def batches_from(
-    config: TrainGeneratorConfig, latents: LatentSet, accelerator: Accelerator, step: int
-) -> Iterator[Sequence[LatentBatch]]:
-    """This process's micro-batches of ``step`` and all after it."""
-    order = Order(
-        size=len(latents),
-        seed=config.run.seed,
-        global_batch=config.run.batch_size,
-        accumulate=config.run.accumulate,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-    )
-    micro_batches = order.micro_batches(step)
-    while True:
-        parts = [next(micro_batches) for _ in range(order.accumulate)]
-        yield [latents.batch([draw.image for draw in part]) for part in parts]

@@ -20,18 +20,18 @@ from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.runtime.device import autocast
 from textok.train.chance import DiffusionChance, draw_diffusion
 from textok.train.ema import Ema
+from textok.train.examples import Examples
 from textok.train.guard import Guard
-from textok.train.held_out import HeldOut, TextReader, condition_of
+from textok.train.held_out import HeldOut
 from textok.train.micro import Stateful, add_terms, empty_logs, global_rows, synced
 from textok.train.optim import Optimizer
-from textok.types import LatentBatch
 
 
 class GeneratorTask:
     """A DiT against the velocity or the noise of normalised latents.
 
-    ``text`` gives the features of captions; without it the condition is the class. ``parts`` are
-    the pipeline that is published, with the averaged weights; ``held_out`` judges these.
+    ``parts`` are the pipeline that is published, with the averaged weights; ``held_out`` judges
+    these.
     """
 
     def __init__(
@@ -40,11 +40,10 @@ class GeneratorTask:
         *,
         generator: DiT,
         parts: PipelineParts,
-        text: TextReader | None,
         held_out: HeldOut,
         accelerator: Accelerator,
     ) -> None:
-        self.config, self.text, self.accelerator = config, text, accelerator
+        self.config, self.accelerator = config, accelerator
         self.objective = objective(config.generator.objective)
         self.scale = parts.scale.to(accelerator.device)
         self.parts, self.held_out = parts, held_out
@@ -59,17 +58,17 @@ class GeneratorTask:
             self.generator.compile()
         self.parallel = accelerator.prepare_model(self.generator)
 
-    def step(self, micro_batches: Sequence[LatentBatch], step: int) -> dict[str, Tensor]:
+    def step(self, micro_batches: Sequence[Examples], step: int) -> dict[str, Tensor]:
         """One optimiser step along the mean gradient over the global batch, or none.
 
         Raises ValueError after ``run.max_bad_steps`` non-finite steps in a row.
         """
         chance, count = draw_diffusion(self.config, step), len(micro_batches)
         logs = empty_logs(self.accelerator)
-        for index, batch in enumerate(micro_batches):
+        for index, examples in enumerate(micro_batches):
             rows = chance.rows(global_rows(self.config.run, self.accelerator, index, count))
             with synced(self.accelerator, self.parallel, index == count - 1):
-                loss = self._loss(batch, rows.to(self.accelerator.device))
+                loss = self._loss(examples, rows.to(self.accelerator.device))
                 self.accelerator.backward(loss / count)
             add_terms(logs, {"loss": loss}, 1 / count)
         norm = self.optimizer.clip()
@@ -81,11 +80,11 @@ class GeneratorTask:
         logs["skipped"] = norm.new_tensor(float(self.guard.skipped))
         return dict(logs)
 
-    def _loss(self, batch: LatentBatch, chance: DiffusionChance) -> Tensor:
+    def _loss(self, examples: Examples, chance: DiffusionChance) -> Tensor:
         """The objective's mean loss over B latents, in float32."""
         device = self.accelerator.device
-        tokens = self.scale.normalise(batch.latents.to(device).sample(chance.spread))
-        condition = condition_of(batch, self.text).to(device).drop(chance.drop)
+        tokens = self.scale.normalise(examples.latents.to(device).sample(chance.spread))
+        condition = examples.condition.to(device).drop(chance.drop)
         times = self.objective.draw_times(chance.time)
         noisy = self.objective.add_noise(tokens, chance.noise, times)
         with autocast(device, self.config.run.precision):

@@ -29,8 +29,8 @@ class Guard:
         if self.in_a_row >= self._limit:
             raise ValueError(
                 f"stopped at step {step}: {self.in_a_row} steps in a row gave a loss or gradient "
-                f"that is not finite; lower optim.lr, or set tokenizer.qk_norm or "
-                f"run.precision=fp32, and start from an earlier checkpoint"
+                f"that is not finite; lower optim.lr, or set qk_norm or run.precision=fp32, and "
+                f"start from an earlier checkpoint"
             )
         return False
 

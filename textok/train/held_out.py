@@ -5,7 +5,8 @@ Legend: B rows, K latent tokens, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from PIL import Image
@@ -16,13 +17,12 @@ from textok.config.check import require
 from textok.data.pixels import to_pil
 from textok.generator import DiT, objective, sample
 from textok.latents import LatentSet
-from textok.metrics.features import FeatureNetwork, load_feature_network
-from textok.metrics.frechet import FeatureStatistics, frechet_distance
+from textok.metrics.features import load_feature_network
+from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.sheet import picture_sheet
-from textok.types import Condition, LatentBatch, TextFeatures
-
-TextReader = Callable[[Sequence[str]], TextFeatures]
+from textok.train.examples import TextReader, condition_of
+from textok.types import Condition, LatentBatch
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Times at which the loss is measured; 0 is the data, 1 the noise."""
@@ -36,7 +36,7 @@ class HeldOut:
 
     ``prompt_text`` gives the features that the generator reads, ``decoder_text`` those that the
     tokenizer's decoder reads; either is None where there is no reader. Raises ValueError for
-    prompts that are no classes of a class-conditional generator.
+    ``fd_images`` without two latents, or without the weights of the feature network.
     """
 
     def __init__(
@@ -54,67 +54,69 @@ class HeldOut:
         self._objective = objective(config.generator.objective)
         self._scale = parts.scale.to(device)
         self._tokenizer = parts.tokenizer.to(device)
-        self._batch = latents.batch(_spread(len(latents), ROWS))
-        self._shown = self._ask(list(config.prompts)) if config.prompts else self._first_prompts()
-        self._judged = None
+        self._batches = _batches(latents, ROWS)
+        self._prompts = list(config.prompts) or self._some_prompts()
+        self._judged = _batches(latents, config.fd_images)
         if config.fd_images:
-            self._judged = latents.batch(_spread(len(latents), config.fd_images))
-        self._network: FeatureNetwork | None = None
-        self._reference: FeatureStatistics | None = None
+            require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
+            self._network = load_feature_network("efficientnet_lite0", device=device)
 
     @torch.no_grad()
     def measure(self, generator: DiT) -> dict[str, float]:
         """``val_t0.1`` and so on, their mean ``val``, and ``fd`` if ``fd_images`` asks for it."""
-        tokens = self._scale.normalise(self._batch.latents.mean.to(self.device))
-        noise = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(0))
-        noise = noise.to(self.device)
-        condition = self._condition(self._batch)
-        losses = {}
-        for level in LEVELS:
-            times = tokens.new_full((len(tokens),), level)
-            output = generator(self._objective.add_noise(tokens, noise, times), times, condition)
-            loss = self._objective.loss(output, tokens, noise, times).mean()
-            losses[f"val_t{level}"] = float(loss)
-        found = {**losses, "val": sum(losses.values()) / len(losses)}
-        if self._judged is not None:
-            found["fd"] = self._frechet(generator, self._judged)
+        chance = torch.Generator().manual_seed(0)
+        sums = dict.fromkeys(LEVELS, 0.0)
+        for batch in self._batches:
+            tokens = self._scale.normalise(batch.latents.mean.to(self.device))
+            noise = torch.randn(tokens.shape, generator=chance).to(self.device)
+            condition = self._condition(batch)
+            for level in LEVELS:
+                times = tokens.new_full((len(tokens),), level)
+                noisy = self._objective.add_noise(tokens, noise, times)
+                output = generator(noisy, times, condition)
+                sums[level] += float(self._objective.loss(output, tokens, noise, times).sum())
+        rows = sum(len(batch.keys) for batch in self._batches)
+        found = {f"val_t{level}": total / rows for level, total in sums.items()}
+        found["val"] = sum(found.values()) / len(LEVELS)
+        if self._judged:
+            found["fd"] = frechet_distance(self._drawn(generator), self._reference)
         return found
 
     def sheet(self, generator: DiT) -> Image.Image:
         """PICTURES of each prompt, one row a prompt."""
-        prompts, condition, captions = self._shown
-        columns = {
-            f"seed {seed}": self._draw(generator, condition, captions, [seed] * len(prompts))
-            for seed in range(PICTURES)
-        }
-        pictures = {
-            name: [to_pil(image) for image in images.cpu()] for name, images in columns.items()
-        }
-        return picture_sheet(pictures, prompts, cell=max(96, self._tokenizer.config.image_size))
+        condition, captions = self._ask(self._prompts)
+        columns = {}
+        for seed in range(PICTURES):
+            images = self._draw(generator, condition, captions, [seed] * len(captions))
+            columns[f"seed {seed}"] = [to_pil(image) for image in images.cpu()]
+        size = max(96, self._tokenizer.config.image_size)
+        return picture_sheet(columns, self._prompts, cell=size)
 
-    def _frechet(self, generator: DiT, batch: LatentBatch) -> float:
-        """Frechet distance between drawn pictures and reconstructions of the same captions.
+    def _drawn(self, generator: DiT) -> FeatureStatistics:
+        """Features of a picture for each row that is judged."""
+        first, parts = 0, []
+        for batch in self._judged:
+            seeds = range(first, first + len(batch.keys))
+            images = self._draw(generator, self._condition(batch), batch.captions, seeds)
+            parts.append(self._features(images))
+            first = seeds.stop
+        return merge_all(parts)
 
-        Both pass the same decoder, so that it says how well latents are drawn, and no pixel of a
-        data set is needed.
+    @cached_property
+    def _reference(self) -> FeatureStatistics:
+        """Features of the same rows, reconstructed.
+
+        Both pass the same decoder, so that the distance says how well latents are drawn, and no
+        pixel of a data set is needed.
         """
-        if self._network is None:
-            self._network = load_feature_network("efficientnet_lite0", device=self.device)
-        drawn = FeatureStatistics.empty(self._network.width)
-        reference = FeatureStatistics.empty(self._network.width)
-        condition = self._condition(batch)
-        for start in range(0, len(batch.keys), BATCH):
-            rows = slice(start, start + BATCH)
-            captions = batch.captions[rows]
-            seeds = range(start, start + len(captions))
-            images = self._draw(generator, condition[rows], captions, seeds)
-            drawn = drawn.merge(FeatureStatistics.of(self._network.extract(images.clamp(-1, 1))))
-            if self._reference is None:
-                images = self._decode(batch.latents.mean[rows].to(self.device), captions)
-                features = self._network.extract(images.clamp(-1, 1))
-                reference = reference.merge(FeatureStatistics.of(features))
-        self._reference = self._reference or reference
-        return frechet_distance(drawn, self._reference)
+        return merge_all(
+            self._features(self._decode(batch.latents.mean.to(self.device), batch.captions))
+            for batch in self._judged
+        )
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> FeatureStatistics:
+        return FeatureStatistics.of(self._network.extract(images.clamp(-1, 1)))
 
     def _draw(
         self, generator: DiT, condition: Condition, captions: Sequence[str], seeds: Sequence[int]
@@ -133,38 +135,27 @@ class HeldOut:
     def _condition(self, batch: LatentBatch) -> Condition:
         return condition_of(batch, self._prompt_text).to(self.device)
 
-    def _first_prompts(self) -> tuple[list[str], Condition, list[str]]:
-        """What a few of the held-out rows are: caption and class."""
-        rows = _spread(len(self._batch.keys), PROMPTS)
-        condition = self._condition(self._batch)[torch.tensor(rows)]
-        captions = [self._batch.captions[row] for row in rows]
+    def _some_prompts(self) -> list[str]:
+        """Classes, or different captions of the measured rows."""
+        known = list(self.parts.classes)
         if self.config.generator.condition == "text":
-            return captions, condition, captions
-        assert condition.labels is not None
-        names = [self.parts.classes[label] if label >= 0 else "" for label in condition.labels]
-        return names, condition, captions
+            captions = [caption for batch in self._batches for caption in batch.captions]
+            known = list(dict.fromkeys(filter(str.strip, captions))) or [""]
+        return [known[place] for place in _spread(len(known), PROMPTS)]
 
-    def _ask(self, prompts: list[str]) -> tuple[list[str], Condition, list[str]]:
-        """The prompts of the settings, the condition they are and the decoder's captions."""
+    def _ask(self, prompts: list[str]) -> tuple[Condition, list[str]]:
+        """The condition that the prompts are, and the captions that the decoder reads."""
         if self._prompt_text is not None:
-            return prompts, Condition(text=self._prompt_text(prompts).to(self.device)), prompts
-        classes = list(self.parts.classes)
-        unknown = [name for name in prompts if name not in classes]
-        require(not unknown, f"prompts: '{', '.join(unknown)}' is no class of the latents")
-        labels = torch.tensor([classes.index(name) for name in prompts], device=self.device)
+            return Condition(text=self._prompt_text(prompts).to(self.device)), prompts
+        labels = [self.parts.classes.index(name) for name in prompts]
         captions = [self.parts.class_captions[name].draw(name, seed=0) for name in prompts]
-        return prompts, Condition(labels=labels), captions
+        return Condition(labels=torch.tensor(labels, device=self.device)), captions
 
 
-def condition_of(batch: LatentBatch, text: TextReader | None) -> Condition:
-    """What the latents of a batch were made of: their captions, or their classes without ``text``.
-
-    An image without a caption or a class asks for nothing in particular.
-    """
-    if text is not None:
-        return Condition(text=text(batch.captions))
-    assert batch.labels is not None
-    return Condition(labels=batch.labels)
+def _batches(latents: LatentSet, count: int) -> list[LatentBatch]:
+    """``count`` rows spread evenly over all, or all of them, BATCH at once."""
+    rows = _spread(len(latents), count)
+    return [latents.batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
 
 
 def _spread(size: int, count: int) -> list[int]:

@@ -1,0 +1,105 @@
+"""Pictures of a class: what the decoder is told of it.
+
+A DiT that knows classes alone, on the latents of the bundled tokenizer; the tokenizer's decoder
+still reads a caption. Which one is at hand when a class is all that was asked for?
+
+    python -m studies.by_class --data data/pictograms-64 --runs runs/weights
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from studies.drawing import judge_step, quality_table, reports_in, train_step, write_comparison
+from studies.steps import Step, run_steps
+from studies.weights import WHERE, latents_step
+from textok.evaluate import GenerationReport
+
+CAPTIONS = {
+    "held_out": "a caption of the class, not seen in training",
+    "class_name": "a photo of a ... (name of the class)",
+    "none": "nothing",
+}
+"""Choices of --decoder-captions, and what they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much is trained."""
+
+    flags: tuple[str, ...]
+    """What differs from the preset dit-pictograms-64-class."""
+
+
+BUDGETS = {
+    "cpu": Budget(flags=()),
+    "gpu": Budget(flags=("--run.steps", "20000")),  # not run yet
+}
+
+
+def folder_of(captions: str, runs: Path) -> Path:
+    """Where a judgement lies."""
+    return runs / "by-class" / "test" / captions
+
+
+def steps_of(budget: Budget, data: Path, runs: Path) -> list[Step]:
+    """Latents, one generator, and its pictures with each kind of caption: the same tokens."""
+    run = runs / "by-class" / "generator"
+    latents = latents_step(data, runs)
+    train = train_step(
+        "dit-pictograms-64-class", runs / "latents", run, caches=runs, flags=budget.flags
+    )
+    judge = [
+        judge_step(
+            run / "model",
+            data,
+            folder_of(captions, runs),
+            split="test",
+            caches=runs,
+            where=WHERE,
+            flags=("--decoder-captions", captions),
+        )
+        for captions in CAPTIONS
+    ]
+    return [latents, train, *judge]
+
+
+def write_tables(found: Mapping[str, GenerationReport], command: str, out: Path) -> None:
+    """Write ``comparison.md``: a row for each kind of caption."""
+    rows = [([CAPTIONS[captions]], [report]) for captions, report in found.items()]
+    table = quality_table(["the decoder reads"], rows)
+    write_comparison(out, command, list(found.values()), table)
+
+
+def main(
+    *,
+    data: Path = Path("data/pictograms-64"),
+    runs: Path = Path("runs/weights"),
+    out: Path = Path("docs/results/by-class"),
+    budget: str = "",
+    minutes: float = 0,
+) -> None:
+    """Train, judge and compare what is not done yet.
+
+    Args:
+        data: The pictograms at 64 px.
+        runs: Folder of the runs of studies.weights; this one goes into by-class/ there.
+        out: Folder of the table.
+        budget: cpu or gpu; without it whichever there is.
+        minutes: Begin no step after this many minutes; 0 goes on to the end.
+    """
+    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    if not run_steps(steps_of(BUDGETS[name], data, runs), minutes=minutes):
+        print("not complete: the table holds what is done; run the same command to go on")
+    found = reports_in({captions: folder_of(captions, runs) for captions in CAPTIONS})
+    if found:
+        write_tables(found, f"python -m studies.by_class --budget {name}", out)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,84 @@
+"""What a generator reads at each step: latents, and what they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from accelerate import Accelerator
+
+from textok.config import RunConfig
+from textok.data.order import Order
+from textok.latents import LatentSet
+from textok.types import Condition, LatentBatch, Latents, TextFeatures
+
+TextReader = Callable[[Sequence[str]], TextFeatures]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """One micro-batch, on the CPU."""
+
+    latents: Latents
+    """As the tokenizer gave them, not normalised."""
+    condition: Condition
+
+
+def examples_from(
+    run: RunConfig,
+    latents: LatentSet,
+    text: TextReader | None,
+    accelerator: Accelerator,
+    step: int,
+) -> Iterator[Sequence[Examples]]:
+    """This process's micro-batches of ``step`` and all after it, read one step ahead.
+
+    ``text`` gives the features of captions; without it the condition is the class.
+    """
+    order = Order(
+        size=len(latents),
+        seed=run.seed,
+        global_batch=run.batch_size,
+        accumulate=run.accumulate,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+
+    def read() -> Iterator[Sequence[Examples]]:
+        draws = order.micro_batches(step)
+        while True:
+            parts = [next(draws) for _ in range(order.accumulate)]
+            batches = [latents.batch([draw.image for draw in part]) for part in parts]
+            yield [
+                Examples(latents=batch.latents, condition=condition_of(batch, text))
+                for batch in batches
+            ]
+
+    return ahead(read())
+
+
+def condition_of(batch: LatentBatch, text: TextReader | None) -> Condition:
+    """What the latents of a batch were made of: their captions, or their classes without ``text``.
+
+    An image without a caption or a class asks for nothing in particular.
+    """
+    if text is not None:
+        return Condition(text=text(batch.captions))
+    assert batch.labels is not None
+    return Condition(labels=batch.labels)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The endless ``items``, each made by a thread while the one before it is in use.
+
+    What the thread raises is raised here, in its place.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(items.__next__)
+        while True:
+            item = coming.result()
+            coming = thread.submit(items.__next__)
+            yield item
