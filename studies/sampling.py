@@ -105,14 +105,16 @@ def write_tables(found: Found, guidance: float, command: str, out: Path) -> Sett
     ]
     table = quality_table(["sampler", "steps", "guidance", "network calls"], rows)
     write_comparison(out, command, list(found.values()), table)
-    draw_steps({key: found[key] for key in found if key.guidance == guidance}, out / "steps.png")
+    metric = next(iter(found.values())).metric
+    own = {key: report for key, report in found.items() if key.guidance == guidance}
+    draw_steps(own, metric, out / "steps.png")
     at = [key for key in found if key.sampler == "euler" and key.steps == SCALES_AT]
     ordered = sorted(at, key=lambda setting: setting.guidance)
-    draw_guidance({key: found[key] for key in ordered}, out / "guidance.png")
+    draw_guidance({key: found[key] for key in ordered}, metric, out / "guidance.png")
     return min(found, key=lambda setting: found[setting].scores.frechet)
 
 
-def draw_steps(found: Found, target: Path) -> None:
+def draw_steps(found: Found, metric: str, target: Path) -> None:
     """Distance and retrieval over the calls of the network, a line for each sampler."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -122,7 +124,7 @@ def draw_steps(found: Found, target: Path) -> None:
         scores = [found[setting].scores for setting in own]
         left.plot(calls, [one.frechet for one in scores], marker="o", label=sampler)
         right.plot(calls, _numbers([retrieval(one) for one in scores]), marker="o", label=sampler)
-    left.set_ylabel(f"{_metric(found)} (lower is better)")
+    left.set_ylabel(f"{metric} (lower is better)")
     right.set_ylabel("text alignment, retrieval@1")
     for axes in (left, right):
         axes.set_xscale("log", base=2)
@@ -132,14 +134,14 @@ def draw_steps(found: Found, target: Path) -> None:
     figure.savefig(target, dpi=110)
 
 
-def draw_guidance(found: Found, target: Path) -> None:
+def draw_guidance(found: Found, metric: str, target: Path) -> None:
     """Distance, precision and recall, and retrieval over the scale of guidance."""
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     scales = [setting.guidance for setting in found]
     scores = [report.scores for report in found.values()]
     left.plot(scales, [one.frechet for one in scores], marker="o")
-    left.set_ylabel(f"{_metric(found)} (lower is better)")
+    left.set_ylabel(f"{metric} (lower is better)")
     middle.plot(scales, [one.manifold.precision for one in scores], marker="o", label="precision")
     middle.plot(scales, [one.manifold.recall for one in scores], marker="o", label="recall")
     middle.legend(frameon=False)
@@ -149,10 +151,6 @@ def draw_guidance(found: Found, target: Path) -> None:
         axes.set_xlabel(f"guidance, {SCALES_AT} steps of Euler")
         axes.grid(alpha=0.3)
     figure.savefig(target, dpi=110)
-
-
-def _metric(found: Found) -> str:
-    return next(iter(found.values())).metric
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:
@@ -187,11 +185,11 @@ def main(
     if not run_steps(steps, minutes=minutes):
         print("not complete: the table holds what is done; run the same command to go on")
     found = reports_in({setting: folder_of(setting, chosen, runs) for setting in every})
-    command = f"python -m studies.sampling --budget {name}"
+    command = f"python -m studies.sampling --model {model} --budget {name}"
     if found:
         best = write_tables(found, guidance, command, out)
-        distance = found[best].scores.frechet
-        print(f"lowest {_metric(found)}: {distance:.2f}, {best.name} ({best.calls} network calls)")
+        lowest = f"{found[best].metric}: {found[best].scores.frechet:.2f}"
+        print(f"lowest {lowest}, {best.name} ({best.calls} network calls)")
 
 
 if __name__ == "__main__":

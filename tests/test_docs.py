@@ -17,7 +17,7 @@ import textok.evaluate
 import textok.extract
 import textok.pipeline
 import textok.train
-from textok.cli.main import main
+from textok.cli.main import COMMANDS, main
 from textok.config import TextConfig, TokenizerConfig
 from textok.config.generator import DiTShape, GeneratorConfig, SamplingConfig
 from textok.generator import DiT
@@ -36,7 +36,10 @@ def commands() -> list[str]:
     """What follows `textok` where a line starts with it; lines with `...` are not whole."""
     shown = [line for page in PAGES + PRESETS for line in COMMAND.findall(page.read_text())]
     whole = [line for line in shown if "..." not in line]
-    return sorted({line.replace("PRESET", "tiny-64") for line in whole})
+    presets = {"tokenizer PRESET": "tokenizer tiny-64", "generator PRESET": "generator dit-tiny-64"}
+    for word, preset in presets.items():
+        whole = [line.replace(word, preset) for line in whole]
+    return sorted(set(whole))
 
 
 @pytest.mark.parametrize("command", commands())
@@ -48,6 +51,7 @@ def test_a_shown_command_is_taken(
     report = SimpleNamespace(to_markdown=str, pictures={})
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
+        (textok.train, "train_generator", None),
         (textok.evaluate, "evaluate_reconstruction", report),
         (textok.evaluate, "evaluate_generation", report),
         (textok.evaluate, "compare_reports", ""),
@@ -63,7 +67,7 @@ def test_a_shown_command_is_taken(
 
 def test_the_documents_show_every_command() -> None:
     shown = "\n".join(commands())
-    for name in ("reconstruct", "train tokenizer", "evaluate reconstruction", "data pictograms"):
+    for name in COMMANDS:
         assert name in shown
 
 

@@ -4,35 +4,101 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from textok.cli.train import split_arguments, training_config
-from textok.config import TrainTokenizerConfig
+from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.presets import preset_names, preset_path, preset_summary
 from textok.config.read import load_config
+from textok.generator import DiT
 from textok.losses.discriminator import StyleGANDiscriminator
 from textok.tokenizer import Tokenizer
 
 BUDGETS = {"k32": 32, "k64": 64, "k128": 128, "k256": 256}
 
 
+def trainings(name: str) -> list[list[str]]:
+    """The words after `textok` of each command in the preset's comment that trains."""
+    comments = preset_path(name).read_text(encoding="utf-8")
+    commands = re.findall(r"^# +(?:accelerate launch -m )?textok(?:\.cli)? (.*)$", comments, re.M)
+    return [shlex.split(command) for command in commands if command.startswith("train ")]
+
+
+OF_GENERATORS = [name for name in preset_names() if trainings(name)[0][1] == "generator"]
+OF_TOKENIZERS = [name for name in preset_names() if name not in OF_GENERATORS]
+
+
 def load(*names: str) -> TrainTokenizerConfig:
     return load_config(TrainTokenizerConfig, [preset_path(name) for name in names])
+
+
+def dit(*names: str, num_tokens: int = 16, text_width: int = 384) -> DiT:
+    """The generator of merged presets, for latents of 8 channels in as many tokens, without data.
+
+    Of 1,000 classes, or of states as wide as those of the text encoder that the presets name.
+    """
+    config = load_config(TrainGeneratorConfig, [preset_path(name) for name in names])
+    by_class = config.generator.condition == "class"
+    known = {"classes": 1000} if by_class else {"text_width": text_width}
+    shape = replace(
+        config.generator,
+        num_tokens=num_tokens,
+        channels=8,
+        text_tokens=0 if by_class else config.text.out_tokens,
+        **known,
+    )
+    with torch.device("meta"):
+        return DiT(shape)
 
 
 def millions(module: nn.Module) -> float:
     return sum(parameter.numel() for parameter in module.parameters()) / 1e6
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", OF_TOKENIZERS)
 def test_every_preset_builds_its_tokenizer(name: str) -> None:
     config = load(name)
     with torch.device("meta"):
         tokenizer = Tokenizer(config.tokenizer, text=config.text)
     assert tokenizer.config == config.tokenizer
+
+
+@pytest.mark.parametrize("name", OF_GENERATORS)
+def test_every_preset_builds_its_generator(name: str) -> None:
+    stated = re.search(r"([\d.]+) M parameters\.$", preset_summary(name))
+    if stated and "class" not in name:  # the pictograms have other classes than ImageNet
+        assert millions(dit(name)) == pytest.approx(float(stated[1]), abs=0.06)
+    else:
+        assert millions(dit(name)) > 1
+
+
+@pytest.mark.parametrize(
+    ("presets", "size"),
+    # Those of classes as DiT's paper has them (Table 4: 458 M and 675 M). Reading captions takes 4
+    # width^2 a block for cross-attention, and a projection of the states in place of the classes.
+    [
+        (["dit-class"], 458.0),
+        (["dit-class", "dit-xl"], 675.0),
+        (["dit-text"], 560.0),
+        (["dit-text", "dit-xl"], 825.1),
+    ],
+)
+@pytest.mark.parametrize("num_tokens", [32, 256])
+def test_the_papers_generators_build(presets: list[str], size: float, num_tokens: int) -> None:
+    generator = dit(*presets, num_tokens=num_tokens, text_width=2048)
+    assert millions(generator) == pytest.approx(size, abs=0.2)
+
+
+def test_the_class_conditional_generator_is_trained_as_dit_is() -> None:
+    config = load_config(TrainGeneratorConfig, [preset_path("dit-class")])
+    assert (config.generator.objective.outputs, config.sampling.sampler) == (2, "ddpm")
+    assert (config.optim.lr, config.optim.weight_decay, config.optim.final_lr_share) == (1e-4, 0, 1)
+    assert (config.text.drop, config.run.batch_size, config.run.ema) == (0.1, 256, 0.9999)
+    assert config.run.steps * config.run.batch_size / 1_281_167 == pytest.approx(350, rel=0.001)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -76,15 +142,15 @@ def test_the_small_presets_are_under_10_megabytes_in_bf16_and_need_no_download(p
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_says_what_it_is_for_and_how_it_is_run(name: str) -> None:
     assert preset_summary(name).endswith(".")
+    assert trainings(name)
+    for _, kind, *words in trainings(name):
+        presets, flags = split_arguments(words)
+        merged = {"tokenizer": "k32", "generator": "dit-xl"}[kind]
+        assert name in presets or merged in presets
+        settings = {"tokenizer": TrainTokenizerConfig, "generator": TrainGeneratorConfig}[kind]
+        assert training_config(settings, presets, flags).run.out == f"runs/{'-'.join(presets)}"
     comments = preset_path(name).read_text(encoding="utf-8")
-    commands = re.findall(r"^# +(?:accelerate launch -m )?textok(?:\.cli)? (.*)$", comments, re.M)
-    trainings = [command for command in commands if command.startswith("train tokenizer ")]
-    assert trainings
-    for command in trainings:
-        presets, flags = split_arguments(shlex.split(command)[2:])
-        assert name in presets or "k32" in presets
-        assert training_config(TrainTokenizerConfig, presets, flags).run.out == f"runs/{'-'.join(presets)}"
-    for promise in ("# Cost: ", "# Score to expect"):
+    for promise in ("# Cost", "# Score to expect"):
         assert promise in comments
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from textok.config import TokenizerConfig, ViTConfig
 from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.evaluate.painter import load_painter
+from textok.evaluate.painter import DecoderCaptions, load_painter
 from textok.generator import DiT
 from textok.latents import LatentScale
 from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
@@ -67,6 +67,44 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
     assert other.settings["sampling"]["guidance"]["scale"] == 1.5
     assert other.settings["sampling"]["sampler"] == "heun"
     assert not torch.allclose(own.draw(["cat"], [0]), other.draw(["cat"], [0]))
+
+
+@pytest.mark.parametrize(
+    ("choice", "captions"),
+    [
+        ("held_out", [None, None]),  # the pipeline draws one of those that it knows
+        ("class_name", ["a photo of a cat", "a photo of a dog"]),
+        ("none", ["", ""]),
+    ],
+)
+def test_what_the_decoder_reads_of_a_class(
+    choice: DecoderCaptions,
+    captions: list[str | None],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Wanted] = []
+    monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
+    painter = load_painter(folder, decoder_captions=choice)
+    painter.draw(["cat", "dog"], [7, 8])
+
+    assert asked == [
+        Wanted(asked=name, seed=seed, caption=caption)
+        for name, seed, caption in zip(("cat", "dog"), (7, 8), captions, strict=True)
+    ]
+    assert painter.settings["decoder captions"] == choice
+
+
+def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = TextToImage.from_pretrained(folder)
+    pipeline.classes = []
+    monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device: pipeline)
+
+    assert "decoder captions" not in load_painter(folder).settings
+    with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):
+        load_painter(folder, decoder_captions="none")
 
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:

@@ -15,7 +15,8 @@ def test_a_row_is_the_mean_and_range_over_seeds(report) -> None:
         (["2", "both"], [report(150, retrieval=0.5)]),
     ]
     assert quality_table(["tokens", "text"], rows) == [
-        "| tokens | text | FD-EffLite0 ↓ | precision ↑ | recall ↑ | retrieval@1 ↑ | of real images |",
+        "| tokens | text | FD-EffLite0 ↓ | precision ↑ | recall ↑ | retrieval@1 ↑ "
+        "| of real images |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| 2 | none | 205.00 (200.00 to 210.00) | 0.600 (0.500 to 0.700) "
         "| 0.125 (0.125 to 0.125) | 0.250 (0.250 to 0.250) | 0.750 (0.750 to 0.750) |",

@@ -58,6 +58,11 @@ def test_the_table_holds_all_and_the_best_is_of_lowest_distance(report, tmp_path
     assert names == {"comparison.md", "steps.png", "guidance.png"}
 
 
+def test_an_unfinished_study_shows_what_it_has(report, tmp_path: Path) -> None:
+    first = settings(3)[0]
+    assert write_tables({first: report(1)}, 3, "x", tmp_path) == first
+
+
 def test_a_plot_has_a_point_for_every_setting(
     report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ def parts(seed: int, *, tokenizer: int = 0) -> PipelineParts:
     config = TokenizerConfig(
         image_size=16, patch_size=8, num_tokens=4, channels=2, text="none", encoder=VIT, decoder=VIT
     )
-    coder = Tokenizer(config)
+    coder = Tokenizer(config).bfloat16().float()  # as it ships
     torch.manual_seed(seed)
     shape = DiTShape(width=32, depth=1, heads=2)
     generator = DiT(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from textok.config import DiTShape, LatentsConfig, TextConfig, TrainGeneratorConfig
+from textok.config import DiTShape, TextConfig, TrainGeneratorConfig
 from textok.train.chance import draw_diffusion
 from textok.train.examples import Examples
 from textok.train.generator import build_generator, build_parts, fit_shape, open_both

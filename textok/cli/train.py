@@ -113,7 +113,7 @@ def _show_help(
 
 
 TOKENIZER_EXAMPLE = "tiny-64 --data.path my-images --optim.lr 2e-4"
-GENERATOR_EXAMPLE = "dit-tiny --latents.path my-latents --optim.lr 2e-4"
+GENERATOR_EXAMPLE = "dit-tiny-64 --latents.path my-latents --optim.lr 2e-4"
 
 _HELP = """Train a {what}; the same command continues a run that was stopped.
 

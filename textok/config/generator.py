@@ -77,11 +77,16 @@ class GeneratorConfig:
     """Also add the mean text state to the time embedding; cheap, and strong on small budgets."""
     qk_norm: bool = False
     """RMS-normalise queries and keys; steadies bf16 training."""
+    dropout: float = 0.0
+    """Share of the numbers dropped in training after attention, MLP and in the text; small sets."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     def __post_init__(self) -> None:
         for name in ("num_tokens", "channels", "classes", "text_width", "text_tokens"):
             require_range(f"generator.{name}", getattr(self, name), 0)
+        require(
+            0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

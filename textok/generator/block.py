@@ -65,12 +65,15 @@ class DiTBlock(nn.Module):
     3.2). That layer and the output of the cross-attention start at zero: the block at the identity.
     """
 
-    def __init__(self, width: int, heads: int, *, reads_text: bool, qk_norm: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, *, reads_text: bool, qk_norm: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.modulation = nn.Linear(width, 6 * width)
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.text = CrossAttention(width, heads, qk_norm=qk_norm) if reads_text else None
         self.mlp = mlp(width)
+        self.dropout = nn.Dropout(dropout)
 
     def start(self) -> None:
         """Zero the layers that make a new block return its input."""
@@ -90,11 +93,12 @@ class DiTBlock(nn.Module):
     def apply_prepared(self, x_BKD: Tensor, modulation: Tensor, keys: TextKeys | None) -> Tensor:
         """One pass, from ``modulation`` (B or 1, 6 D) and ``text_keys``."""
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
-        x_BKD = x_BKD + gate1[:, None] * self.attention(modulate(x_BKD, shift1, scale1))
+        attended = self.attention(modulate(x_BKD, shift1, scale1))
+        x_BKD = x_BKD + gate1[:, None] * self.dropout(attended)
         if self.text is not None:
             assert keys is not None
-            x_BKD = x_BKD + self.text(x_BKD, keys)
-        return x_BKD + gate2[:, None] * self.mlp(modulate(x_BKD, shift2, scale2))
+            x_BKD = x_BKD + self.dropout(self.text(x_BKD, keys))
+        return x_BKD + gate2[:, None] * self.dropout(self.mlp(modulate(x_BKD, shift2, scale2)))
 
 
 class FinalLayer(nn.Module):

@@ -49,8 +49,11 @@ class TextReader(nn.Module):
     alone, and softmax over no key at all never happens.
     """
 
-    def __init__(self, text_width: int, text_tokens: int, width: int, *, pooled: bool) -> None:
+    def __init__(
+        self, text_width: int, text_tokens: int, width: int, *, pooled: bool, dropout: float
+    ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.projection = TextProjection(text_width, text_tokens, width)
         self.null = nn.Parameter(torch.randn(width) * 0.02)
         self.pooled = PooledText(text_width, width) if pooled else None
@@ -65,6 +68,7 @@ class TextReader(nn.Module):
             f"text states are {text.states.shape[-1]} wide, this generator was built for "
             f"{self.projection.linear.in_features}: use the text encoder that it was trained with",
         )
+        text = TextFeatures(states=self.dropout(text.states), mask=text.mask)
         states_BTD = self.projection(text)
         null = repeat(self.null.to(states_BTD.dtype), "D -> B 1 D", B=len(states_BTD))
         read = TextFeatures(
@@ -94,4 +98,10 @@ def condition_reader(config: GeneratorConfig) -> ClassReader | TextReader:
     width = config.network.width
     if config.condition == "class":
         return ClassReader(config.classes, width)
-    return TextReader(config.text_width, config.text_tokens, width, pooled=config.pooled_text)
+    return TextReader(
+        config.text_width,
+        config.text_tokens,
+        width,
+        pooled=config.pooled_text,
+        dropout=config.dropout,
+    )

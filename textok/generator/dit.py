@@ -62,6 +62,7 @@ class DiT(nn.Module):
                 shape.heads,
                 reads_text=config.condition == "text",
                 qk_norm=config.qk_norm,
+                dropout=config.dropout,
             )
             for _ in range(shape.depth)
         )

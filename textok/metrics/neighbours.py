@@ -32,6 +32,7 @@ def nearest(queries_mF: Tensor, points_nF: Tensor, *, k: int) -> Neighbours:
         for block in queries_mF.split(BLOCK)
     ]
     return Neighbours(
-        distances=1 - torch.cat([part.values for part in found]),
+        # Rounding can leave a copy a hair nearer than zero.
+        distances=(1 - torch.cat([part.values for part in found])).clamp(min=0),
         rows=torch.cat([part.indices for part in found]),
     )

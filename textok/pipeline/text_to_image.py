@@ -46,8 +46,8 @@ class TextToImage:
         self.sampling = parts.sampling
         self.classes = list(parts.classes)
         self.device = torch.device(device)
-        self.tokenizer = parts.tokenizer.to(device, dtype)
-        self.generator = parts.generator.to(device, dtype)
+        self.tokenizer = parts.tokenizer.to(device, dtype).eval()
+        self.generator = parts.generator.to(device, dtype).eval()
         self._scale = parts.scale.to(device)
         self._prompts = None
         if self.generator.config.condition == "text":
