@@ -1,4 +1,4 @@
-# make demo     pictures through a handful of tokens and back, by the bundled model
+# make demo     pictures through a handful of tokens and back, and pictures from text
 # make test     the tests
 # make lint     ruff, mypy, import-linter
 # make weights  the tokenizer and the generator that ship, from the data on; run again to go on
@@ -22,8 +22,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
 	touch $@
 
+PROMPTS := "a glossy 3D Fluent style emoji of a red apple" "a flat Twemoji style emoji of a cat face" \
+	"soft shaded Noto style icon, house, building" "a blue car"
+
 demo: $(READY)
 	$(BIN)/textok reconstruct --out demo-out
+	$(BIN)/textok generate $(PROMPTS) --out demo-out/generated
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -44,6 +48,7 @@ weights: $(DATA)/summary.json
 
 study: $(DATA)/summary.json
 	$(BIN)/python -m studies.text_gain --data $(DATA)
+	$(BIN)/python -m studies.nested --data $(DATA)
 	$(BIN)/python -m studies.generation_gain --data $(DATA)
 	$(BIN)/python -m studies.by_class --data $(DATA)
 	$(BIN)/python -m studies.sampling --data $(DATA)

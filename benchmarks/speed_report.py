@@ -53,24 +53,32 @@ class Row:
 
     @property
     def ratio(self) -> tuple[float, float, float]:
-        """How many times as fast as the peer: median and quartiles of the turns' ratios."""
-        ratios = [p / s for p, s in zip(self.peer_seconds, self.seconds, strict=True)]
-        middle, low, high = np.quantile(ratios, [0.5, 0.25, 0.75])
-        return float(middle), float(low), float(high)
+        return ratio(self.peer_seconds, self.seconds)
 
     def cells(self) -> list[str]:
-        middle, low, high = self.ratio
         return [
             self.task,
             str(self.batch),
             self.variant.name,
             f"{self.images_per_second:.4g}",
-            f"{middle:.2f} ({low:.2f} to {high:.2f})",
+            show_ratio(self.ratio),
             "" if self.peak_mib is None else f"{self.peak_mib:.0f}",
         ]
 
     def line(self) -> str:
         return " | ".join(self.cells())
+
+
+def ratio(peer_seconds: Sequence[float], seconds: Sequence[float]) -> tuple[float, float, float]:
+    """How many times as fast as the peer: median and quartiles of the turns' ratios."""
+    ratios = [peer / own for peer, own in zip(peer_seconds, seconds, strict=True)]
+    middle, low, high = np.quantile(ratios, [0.5, 0.25, 0.75])
+    return float(middle), float(low), float(high)
+
+
+def show_ratio(times: tuple[float, float, float]) -> str:
+    middle, low, high = times
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 HEADS = ["task", "batch", "variant", "images/s", "times the peer (quartiles)", "peak MiB"]

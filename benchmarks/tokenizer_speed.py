@@ -142,12 +142,12 @@ def take_turns(case: Case, variants: list[Variant], repeats: int) -> list[list[f
     calls = [prepare(case, variant) for variant in variants]
     for call in calls:
         call()
-    counts = [math.ceil(SECONDS_A_TURN / _clock(call, 1, case.device)) for call in calls]
+    counts = [math.ceil(SECONDS_A_TURN / clock(call, 1, case.device)) for call in calls]
     seconds: list[list[float]] = [[] for _ in variants]
     for turn in range(repeats):
         # No variant always follows the same other one.
         for index in sorted(range(len(variants)), reverse=turn % 2 == 1):
-            seconds[index].append(_clock(calls[index], counts[index], case.device))
+            seconds[index].append(clock(calls[index], counts[index], case.device))
     return seconds
 
 
@@ -217,7 +217,7 @@ def measure(config: TokenizerConfig, settings: Settings, variants: list[Variant]
     return rows
 
 
-def _clock(call: Callable[[], object], count: int, device: str) -> float:
+def clock(call: Callable[[], object], count: int, device: str) -> float:
     """Mean seconds of ``count`` calls in a row."""
     if device == "cuda":
         torch.cuda.synchronize()

@@ -19,10 +19,16 @@ SAME = ("split", "where", "images", "pictures", "drawn by", "feature network")
 
 
 def extract_step(
-    tokenizer: str | Path, data: Path, latents: Path, *, caches: Path, where: str = ""
+    tokenizer: str | Path,
+    data: Path,
+    latents: Path,
+    *,
+    caches: Path,
+    where: str = "",
+    flip: bool = False,
 ) -> Step:
-    """The latents of the pictures to train on and to validate by."""
-    some = ("--where", where) if where else ()
+    """The latents of the pictures to train on and to validate by; ``flip``: also mirrored."""
+    some = (("--where", where) if where else ()) + (("--flip",) if flip else ())
     place = ("--splits", "train", "val", "--text-cache", caches / "text-cache")
     return Step(
         command=words("extract", tokenizer, data, latents, *some, *place),

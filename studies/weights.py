@@ -74,7 +74,7 @@ def frechet(report: Report) -> float:
 
 def latents_step(data: Path, runs: Path) -> Step:
     """The latents of the tokenizer that ships."""
-    return extract_step("pictograms", data, runs / "latents", caches=runs, where=WHERE)
+    return extract_step("pictograms", data, runs / "latents", caches=runs, where=WHERE, flip=True)
 
 
 def drawn(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
