@@ -145,12 +145,12 @@ class Readers:
         if config is not None and parts.tokenizer.config.decoder_reads_text:
             same = self.prompts.reads_as(config)
             self.captions = self.prompts if same else CaptionReader(config, device=device)
-        self._number = 0
+        self.number = 0
 
     def __call__(self, count: int) -> tuple[TextFeatures, TextFeatures | None]:
         """What the generator and the decoder read of ``count`` new prompts."""
-        prompts = [f"a red apple, number {self._number + index}" for index in range(count)]
-        self._number += count
+        prompts = [f"a red apple, number {self.number + index}" for index in range(count)]
+        self.number += count
         return self.prompts(prompts), self.captions(prompts) if self.captions else None
 
 

@@ -41,16 +41,19 @@ class Budget:
     tokens: tuple[int, ...]
     seeds: tuple[int, ...]
     """Of the tokenizer and of its generator."""
+    splits: tuple[str, ...]
+    """Of the data, to draw for."""
     flags: tuple[str, ...]
     """What differs from the preset dit-study-64."""
 
 
 BUDGETS = {
-    "cpu": Budget(tokens=(2, 4), seeds=(0,), flags=()),
+    "cpu": Budget(tokens=(2, 4), seeds=(0,), splits=("test",), flags=()),
     # Not run yet.
     "gpu": Budget(
         tokens=(2, 4, 8, 16),
         seeds=(0, 1),
+        splits=SPLITS,
         flags=tuple(
             "--generator.network.width 384 --generator.network.depth 12 "
             "--generator.network.heads 6 --run.steps 6000".split()
@@ -73,14 +76,14 @@ def folder_of(member: Member, runs: Path) -> Path:
 
 
 def steps_of(member: Member, name: str, data: Path, runs: Path) -> Iterator[Step]:
-    """The tokenizer, unless it is there; its latents, a generator, and pictures of both splits."""
+    """The tokenizer, unless it is there; its latents, a generator, and its pictures."""
     yield next(text_gain.steps_of(member, text_gain.BUDGETS[name], data, runs))
     place = folder_of(member, runs)
     latents, run = place / "latents", place / "generator"
     yield extract_step(runs / member.name / "model", data, latents, caches=runs)
     flags = (*BUDGETS[name].flags, *words("--run.seed", member.seed))
     yield train_step("dit-study-64", latents, run, caches=runs, flags=flags)
-    for split in SPLITS:
+    for split in BUDGETS[name].splits:
         yield judge_step(run / "model", data, place / split, split=split, caches=runs)
 
 
@@ -146,7 +149,7 @@ def main(
     if not run_steps(steps, minutes=minutes):
         print("not complete: the tables hold what is done; run the same command to go on")
     command = f"python -m studies.generation_gain --budget {name}"
-    for split in SPLITS:
+    for split in BUDGETS[name].splits:
         found = reports_in({member: folder_of(member, runs) / split for member in every})
         if found:
             write_tables(found, command, out / split)
