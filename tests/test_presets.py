@@ -78,8 +78,8 @@ def test_every_preset_builds_its_generator(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("presets", "size"),
-    # By class as published with DiT (458 M and 675 M at patch 2). Captions take 4 width^2 a block for
-    # cross-attention, and a projection of their states in place of the classes.
+    # By class as published with DiT (458 M and 675 M at patch 2). Captions take 4 width^2 a block
+    # for cross-attention, and a projection of their states in place of the classes.
     [
         (["dit-class"], 458.0),
         (["dit-class", "dit-xl"], 675.0),
