@@ -39,7 +39,7 @@ class Budget:
 
 
 BUDGETS = {
-    "cpu": Budget(pictures=160, batch_size=32),  # about a quarter of an hour on one core
+    "cpu": Budget(pictures=128, batch_size=32),  # an estimated quarter of an hour on one core
     "gpu": Budget(pictures=2_000, batch_size=250),  # not run yet
 }
 
