@@ -34,10 +34,12 @@ class Budget:
 
     flags: tuple[str, ...]
     """What differs from the preset dit-pictograms-64-class."""
+    judged: tuple[str, ...] = ()
+    """Of each judgement."""
 
 
 BUDGETS = {
-    "cpu": Budget(flags=()),
+    "cpu": Budget(flags=(), judged=("--limit", "250")),
     "gpu": Budget(flags=("--run.steps", "20000")),  # not run yet
 }
 
@@ -62,7 +64,7 @@ def steps_of(budget: Budget, data: Path, runs: Path) -> list[Step]:
             split="test",
             caches=runs,
             where=WHERE,
-            flags=("--decoder-captions", captions),
+            flags=("--decoder-captions", captions, *budget.judged),
         )
         for captions in CAPTIONS
     ]
