@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from PIL import Image
 
 from studies.drawing import extract_step, judge_step, train_step
 from studies.steps import Step, run_steps, words
@@ -134,7 +135,11 @@ def publish(run: Path, out: Path, report: Sequence[str]) -> None:
     kept += [Path(split) / name for split in SPLITS for name in report]
     for name in kept:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run / name, out / name)
+        if name.suffix == ".png":
+            # A third of the bytes: the repository carries these pictures for ever.
+            Image.open(run / name).convert("RGB").quantize(256).save(out / name, optimize=True)
+        else:
+            shutil.copyfile(run / name, out / name)
 
 
 def make_tokenizer(data: Path, runs: Path, out: Path, flags: Sequence[str]) -> None:
