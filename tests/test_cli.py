@@ -161,14 +161,19 @@ def test_presets_then_flags_make_the_config(tmp_path: Path) -> None:
     assert (config.optim.lr, config.optim.betas) == (2e-4, (0.5, 0.6))
     assert config.optim.final_lr_share == 0
     assert config.run.out == "runs/tiny-64-k32-mine"
-    assert training_config(TrainTokenizerConfig, ["tiny-64"], ["--run.out", "there"]).run.out == "there"
+    assert (
+        training_config(TrainTokenizerConfig, ["tiny-64"], ["--run.out", "there"]).run.out
+        == "there"
+    )
 
 
 def test_training_gets_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[TrainTokenizerConfig] = []
     monkeypatch.setattr(textok.train, "train_tokenizer", trained.append)
     assert cli.main("train tokenizer tiny-64 no-text --data.path here".split()) == 0
-    assert trained == [training_config(TrainTokenizerConfig, ["tiny-64", "no-text"], ["--data.path", "here"])]
+    assert trained == [
+        training_config(TrainTokenizerConfig, ["tiny-64", "no-text"], ["--data.path", "here"])
+    ]
 
 
 def test_training_without_its_packages_names_the_extra(

@@ -84,9 +84,7 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         for name in ("num_tokens", "channels", "classes", "text_width", "text_tokens"):
             require_range(f"generator.{name}", getattr(self, name), 0)
-        require(
-            0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)"
-        )
+        require(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
