@@ -89,10 +89,14 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(
     task = Sum()
     go(task, folder)
     assert task.total == 15
-    assert [(line["step"], line["loss"]) for line in read_log(folder.root)] == [
-        (2, 1.0),
-        (4, 6.0),
-        (6, 15.0),
+    # Every second step, and with each sheet what is measured then.
+    assert [
+        (line["step"], line["loss"], line.get("measured")) for line in read_log(folder.root)
+    ] == [
+        (2, 1.0, None),
+        (3, 3.0, 3.0),
+        (4, 6.0, None),
+        (6, 15.0, 15.0),
     ]
     assert saved(folder) == [4, 6]
     assert sorted(p.name for p in folder.sheets.iterdir()) == [

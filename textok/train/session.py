@@ -63,19 +63,19 @@ class Session:
             self.folder.open(self.config)
         self.accelerator.wait_for_everyone()
 
+    def text_cache(self, text: TextConfig, *, default: Path | None = None) -> FeatureCache:
+        """The features that lie in ``text.cache``, or in ``default``, or in the run folder."""
+        place = Path(text.cache) if text.cache else default or self.folder.text_cache
+        return FeatureCache(text, place, device=self.accelerator.device)
+
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
     ) -> FeatureCache:
-        """The features of ``captions``, computed before training by one process, once.
-
-        They lie in ``text.cache``, or in ``default``, or in the run folder.
-        """
-        place = Path(text.cache) if text.cache else default or self.folder.text_cache
-        cache = FeatureCache(text, place, device=self.accelerator.device)
+        """The features of ``captions``, computed before training by one process, once."""
         if self.accelerator.is_main_process:
-            cache.warm(captions)
+            self.text_cache(text, default=default).warm(captions)
         self.accelerator.wait_for_everyone()
-        cache = FeatureCache(text, place)
+        cache = self.text_cache(text, default=default)
         if cache.cut:
             self.accelerator.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")
         return cache

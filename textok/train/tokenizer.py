@@ -126,11 +126,11 @@ def open_tokenizer_text(
     """The features of all captions; None for a tokenizer that reads none."""
     if config.tokenizer.text == "none":
         return None
-    captions = [caption for record in images.records for caption in record.captions]
-    cache = session.open_text(config.text, [*captions, *preview.captions])
-    if cache.width != config.tokenizer.text_width:
+    width = session.text_cache(config.text).width
+    if width != config.tokenizer.text_width:
         raise ValueError(
             f"tokenizer.text_width is {config.tokenizer.text_width} but {config.text.encoder} "
-            f"gives {cache.width}: set tokenizer.text_width={cache.width}"
+            f"gives {width}: set tokenizer.text_width={width}"
         )
-    return cache
+    captions = [caption for record in images.records for caption in record.captions]
+    return session.open_text(config.text, [*captions, *preview.captions])
