@@ -16,17 +16,21 @@ from PIL import Image
 import textok.train.report
 from textok.config import (
     DiTShape,
+    GuidanceConfig,
     ObjectiveConfig,
     SamplingConfig,
     TextConfig,
     TrainGeneratorConfig,
 )
+from textok.config.read import load_config
 from textok.pipeline import TextToImage, save_pipeline
+from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
 from textok.text.encoder import FrozenTextEncoder
 from textok.train import train_generator
 from textok.train.generator import build_generator, build_parts, fit_shape, open_both
 from textok.train.held_out import HeldOut
+from textok.train.session import FREE
 
 PROMPTS = ("square number 3", "a green circle", "")
 CAPTIONS = {f"square number {number}" for number in range(5)}
@@ -252,3 +256,13 @@ def test_a_class_generator_decodes_with_captions_that_were_held_out(
     assert {text for known in captions.values() for text in known.train} <= CAPTIONS
     assert pipeline.parts.text is None
     assert pipeline.of_class("odd")[0].size == (16, 16)
+
+
+def test_how_pictures_are_drawn_may_change_when_a_run_goes_on(generator_runs) -> None:
+    folder = RunFolder(generator_runs.root / "whole")
+    stored = load_config(TrainGeneratorConfig, [folder.config])
+    drawn = SamplingConfig(sampler="heun", steps=3, guidance=GuidanceConfig(scale=9, low=0.1))
+    folder.check(replace(stored, sampling=drawn, fd_images=4), free=FREE)
+    other = replace(stored.generator, dropout=0.5)
+    with pytest.raises(ValueError, match=r"started with generator\.dropout = 0\.0, not 0\.5"):
+        folder.check(replace(stored, generator=other), free=FREE)

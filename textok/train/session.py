@@ -23,6 +23,7 @@ FREE = frozenset(
     {
         "data.max_bad_share",
         "data.workers",
+        "fd_images",
         "prompts",
         "run.accumulate",
         "run.compile",
@@ -36,6 +37,13 @@ FREE = frozenset(
         "run.sheet_every",
         "run.steps",
         "run.wandb",
+        "sampling.guidance.high",
+        "sampling.guidance.low",
+        "sampling.guidance.power",
+        "sampling.guidance.scale",
+        "sampling.guidance.schedule",
+        "sampling.sampler",
+        "sampling.steps",
         "text.cache",
     }
 )
