@@ -10,8 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import TokenizerConfig, ViTConfig
-from textok.tokenizer import Reconstruction
-from textok.types import Latents, TextFeatures
+from textok.types import Latents, Reconstruction, TextFeatures
 
 
 class PlainViT(nn.Module):

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from textok.cli.train import split_arguments, training_config
-from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config import (
+    TrainGeneratorConfig,
+    TrainMaskGITConfig,
+    TrainTokenizerConfig,
+    TrainVQGANConfig,
+)
 from textok.config.presets import preset_names, preset_path, preset_summary
 from textok.config.read import load_config
-from textok.generator import DiT
+from textok.generator import DiT, MaskGIT
+from textok.generator.guidance import guidance_scale
 from textok.losses.discriminator import StyleGANDiscriminator
 from textok.tokenizer import Tokenizer
+from textok.vqgan import VQGAN
 
 BUDGETS = {"k32": 32, "k64": 64, "k128": 128, "k256": 256}
 
@@ -28,12 +37,26 @@ def trainings(name: str) -> list[list[str]]:
     return [shlex.split(command) for command in commands if command.startswith("train ")]
 
 
-OF_GENERATORS = [name for name in preset_names() if trainings(name)[0][1] == "generator"]
-OF_TOKENIZERS = [name for name in preset_names() if name not in OF_GENERATORS]
+SETTINGS: dict[str, type[Any]] = {
+    "tokenizer": TrainTokenizerConfig,
+    "generator": TrainGeneratorConfig,
+    "vqgan": TrainVQGANConfig,
+    "maskgit": TrainMaskGITConfig,
+}
+OF = {kind: [name for name in preset_names() if trainings(name)[0][1] == kind] for kind in SETTINGS}
+OF_GENERATORS, OF_TOKENIZERS = OF["generator"], OF["tokenizer"]
 
 
 def load(*names: str) -> TrainTokenizerConfig:
     return load_config(TrainTokenizerConfig, [preset_path(name) for name in names])
+
+
+def maskgit(name: str, *, num_tokens: int, codebook_size: int, **known: int) -> MaskGIT:
+    """The generator of a preset, for codes and conditions as they are known of the latents."""
+    config = load_config(TrainMaskGITConfig, [preset_path(name)])
+    shape = replace(config.generator, num_tokens=num_tokens, codebook_size=codebook_size, **known)
+    with torch.device("meta"):
+        return MaskGIT(shape)
 
 
 def dit(*names: str, num_tokens: int = 16, text_width: int = 384) -> DiT:
@@ -101,6 +124,100 @@ def test_the_class_conditional_generator_is_trained_as_dit_is() -> None:
     assert config.run.steps * config.run.batch_size / 1_281_167 == pytest.approx(350, rel=0.001)
 
 
+@pytest.mark.parametrize("name", OF["vqgan"])
+def test_every_preset_builds_its_vqgan(name: str) -> None:
+    config = load_config(TrainVQGANConfig, [preset_path(name)])
+    with torch.device("meta"):
+        vqgan = VQGAN(config.vqgan)
+    stated = re.search(r"([\d.]+) M parameters\.$", preset_summary(name))
+    assert stated and millions(vqgan) == pytest.approx(float(stated[1]), rel=0.02)
+
+
+@pytest.mark.parametrize("name", OF["maskgit"])
+def test_every_preset_builds_its_maskgit(name: str) -> None:
+    config = load_config(TrainMaskGITConfig, [preset_path(name)])
+    by_class = config.generator.condition == "class"
+    known = (
+        {"classes": 10} if by_class else {"text_width": 384, "text_tokens": config.text.out_tokens}
+    )
+    built = maskgit(name, num_tokens=16, codebook_size=1024, **known)
+    stated = re.search(r"([\d.]+) M parameters\.$", preset_summary(name))
+    assert millions(built) == pytest.approx(float(stated[1]), abs=0.06) if stated else True
+    config.generator.check_sampling(config.sampling)
+
+
+@pytest.mark.parametrize(
+    ("presets", "ours", "theirs"),
+    # In millions, all of it, in training: theirs by the official code on the published settings.
+    # Ours holds sums of a mask or class token and a position as one.
+    [
+        (["titok-stage1", "titok-l", "k32", "titok-stage2"], 641.019, 641.055),
+        (["titok-stage1", "titok-b", "k64", "titok-stage2"], 204.763, 204.814),
+        (["titok-stage1", "titok-s", "k128", "titok-stage2"], 83.608, 83.675),
+        (["titok-vq", "titok-bl", "k64"], 389.964, 390.016),
+        (["titok-vq", "titok-bl", "k128"], 390.079, 390.180),
+        (["titok-vq", "titok-sl", "k256"], 330.127, 330.261),
+        (["titok-kl", "titok-l", "k32"], 606.844, 606.880),
+        (["titok-kl", "titok-bl", "k64"], 389.366, 389.418),
+        (["titok-kl", "titok-bl", "k128"], 389.481, 389.582),
+        (["tatitok-vq", "titok-bl", "k32"], 390.773, 390.801),
+        (["tatitok-vq", "titok-bl", "k64"], 390.830, 390.882),
+        (["tatitok-vq", "titok-bl", "k128"], 390.945, 391.046),
+        (["tatitok-kl", "titok-bl", "k32"], 390.175, 390.202),
+        (["tatitok-kl", "titok-bl", "k64"], 390.232, 390.284),
+        (["tatitok-kl", "titok-sl", "k128"], 330.207, 330.275),
+    ],
+)
+def test_titok_s_published_tokenizers_build(presets: list[str], ours: float, theirs: float) -> None:
+    config = load(*presets)
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config.tokenizer, text=config.text)
+    assert millions(tokenizer) == pytest.approx(ours, abs=0.001)
+    assert millions(tokenizer) == pytest.approx(theirs, rel=0.001)
+    assert config.tokenizer.layout == "titok" and not config.tokenizer.legacy_reshape
+    assert config.tokenizer.grid == 16
+    assert config.tokenizer.text == ("decoder" if presets[0].startswith("ta") else "none")
+    assert config.freeze_encoder == (presets[-1] == "titok-stage2")
+
+
+@pytest.mark.parametrize(
+    ("preset", "num_tokens", "ours", "theirs"),
+    # BERT's token types, of which one is used, are part of our positions.
+    [
+        ("maskgit-titok-l32", 32, 177_200_896, 177_202_432),
+        ("maskgit-titok-b64", 64, 177_225_472, 177_227_008),
+        ("maskgit-titok-s128", 128, 294_990_848, 294_990_848),
+    ],
+)
+def test_titok_s_published_generators_build(
+    preset: str, num_tokens: int, ours: int, theirs: int
+) -> None:
+    built = maskgit(preset, num_tokens=num_tokens, codebook_size=4096, classes=1000)
+    count = sum(parameter.numel() for parameter in built.parameters())
+    assert count == ours == theirs - (2 * 768 if "s128" not in preset else 0)
+
+
+@pytest.mark.parametrize(
+    ("preset", "steps", "scales"),
+    # The published scale s is added to 1, from none at the first step on; with power_cosine it is
+    # the scale itself.
+    [
+        ("maskgit-titok-l32", 8, {0: 1.0, 4: 1 + 4.5 * 0.5}),
+        ("maskgit-titok-b64", 8, {0: 1.0, 4: 1 + 3.0 * 0.5}),
+        ("maskgit-titok-s128", 64, {0: 1.0, 32: 1 + 5.9 * (1 - math.cos(math.pi / 8)) / 2}),
+    ],
+)
+def test_titok_s_published_sampling(preset: str, steps: int, scales: dict[int, float]) -> None:
+    sampling = load_config(TrainMaskGITConfig, [preset_path(preset)]).sampling
+    assert (sampling.sampler, sampling.steps, sampling.softmax_annealing) == (
+        "maskgit",
+        steps,
+        True,
+    )
+    for step, scale in scales.items():
+        assert guidance_scale(sampling.guidance, 1 - step / steps) == pytest.approx(scale)
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize(
     ("preset", "text_width", "patch", "with_text", "without"),
@@ -145,10 +262,11 @@ def test_a_preset_says_what_it_is_for_and_how_it_is_run(name: str) -> None:
     assert trainings(name)
     for _, kind, *words in trainings(name):
         presets, flags = split_arguments(words)
-        merged = {"tokenizer": "k32", "generator": "dit-xl"}[kind]
+        merged = {"tokenizer": "k32", "generator": "dit-xl"}.get(kind)
         assert name in presets or merged in presets
-        settings = {"tokenizer": TrainTokenizerConfig, "generator": TrainGeneratorConfig}[kind]
-        assert training_config(settings, presets, flags).run.out == f"runs/{'-'.join(presets)}"
+        assert (
+            training_config(SETTINGS[kind], presets, flags).run.out == f"runs/{'-'.join(presets)}"
+        )
     comments = preset_path(name).read_text(encoding="utf-8")
     for promise in ("# Cost", "# Score to expect"):
         assert promise in comments

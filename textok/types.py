@@ -6,7 +6,7 @@ Diffusion time t is 0 at the data and 1 at the noise, everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -53,12 +53,14 @@ class TextFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class Latents:
-    """A continuous 1-D code of B images."""
+    """A 1-D code of B images."""
 
     mean: Tensor
     """(B, K, C): the code itself, or the mean of its distribution."""
     logvar: Tensor | None = None
-    """(B, K, C) log-variance of a ``kl`` bottleneck; None for ``ae``."""
+    """(B, K, C) log-variance of a ``kl`` bottleneck; None for others."""
+    codes: Tensor | None = None
+    """(B, K) int64 numbers of the codes that ``mean`` holds, of a ``vq`` bottleneck."""
 
     def sample(self, noise_BKC: Tensor) -> Tensor:
         """Tokens (B, K, C) at standard-normal ``noise``: mean + exp(logvar / 2) * noise.
@@ -70,13 +72,39 @@ class Latents:
             return self.mean
         return self.mean + torch.exp(0.5 * self.logvar) * noise_BKC
 
+    def first(self, count: int) -> Latents:
+        """The first ``count`` tokens of each image."""
+        return self._each(lambda tensor: tensor[:, :count])
+
     def to(self, device: torch.device | str) -> Latents:
-        logvar = None if self.logvar is None else self.logvar.to(device, non_blocking=True)
-        return Latents(mean=self.mean.to(device, non_blocking=True), logvar=logvar)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __getitem__(self, rows: Tensor | slice) -> Latents:
-        logvar = None if self.logvar is None else self.logvar[rows]
-        return Latents(mean=self.mean[rows], logvar=logvar)
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Latents:
+        return Latents(
+            mean=change(self.mean),
+            logvar=None if self.logvar is None else change(self.logvar),
+            codes=None if self.codes is None else change(self.codes),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """One pass of an autoencoder, with what its training needs."""
+
+    images: Tensor | None
+    """(B, 3, H, W) float32, not clamped; None where no picture was asked for."""
+    latents: Latents
+    logits: Tensor | None = None
+    """(B, N, V) of the codes of a VQGAN, row by row, of ``output: codes``."""
+    codebook: Tensor | None = None
+    """Mean square that moves the codes of a ``vq`` bottleneck to what the encoder says."""
+    commitment: Tensor | None = None
+    """Mean square that moves what the encoder says to the codes."""
+    continuous: Tensor | None = None
+    """(B, K, C) what the encoder said, of a ``vq`` bottleneck."""
 
 
 @dataclass(frozen=True, kw_only=True)

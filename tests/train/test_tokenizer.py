@@ -14,14 +14,9 @@ from textok.data import Report
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
 from textok.runtime.run_folder import RunFolder
 from textok.tokenizer import Tokenizer
+from textok.train.images import build_discriminator, build_perceptual, open_preview
 from textok.train.report import list_bad_files
-from textok.train.tokenizer import (
-    build_discriminator,
-    build_perceptual,
-    build_tokenizer,
-    open_preview,
-    train_tokenizer,
-)
+from textok.train.tokenizer import build_tokenizer, train_tokenizer
 
 
 def test_a_run_needs_a_folder(config: TrainTokenizerConfig) -> None:
@@ -113,25 +108,25 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 def test_the_discriminator_is_the_one_asked_for(config: TrainTokenizerConfig) -> None:
     def built(**changes: object) -> object:
         gan = replace(config.loss.gan, **changes)
-        return build_discriminator(replace(config, loss=replace(config.loss, gan=gan)))
+        return build_discriminator(gan, image_size=16)
 
     assert isinstance(built(), StyleGANDiscriminator)
     assert isinstance(built(discriminator="patchgan"), PatchGANDiscriminator)
     assert built(weight=0.0) is None
-    assert build_perceptual(config) is None
+    assert build_perceptual(config.loss) is None
 
 
 def test_the_preview_is_spread_over_the_validation_images(
     config: TrainTokenizerConfig, pictures: Path, tmp_path: Path
 ) -> None:
-    assert open_preview(config).keys[:4] == ["00.png", "01.png", "03.png", "04.png"]
+    assert open_preview(config.data, image_size=16).keys[:4] == ["00.png", "01.png", "03.png", "04.png"]
     for split, names in {"train": ["00"], "val": ["03", "04", "05"]}.items():
         (tmp_path / split).mkdir()
         for name in names:
             for suffix in (".png", ".txt"):
                 source = (pictures / name).with_suffix(suffix)
                 (tmp_path / split / source.name).write_bytes(source.read_bytes())
-    preview = open_preview(replace(config, data=replace(config.data, path=str(tmp_path))))
+    preview = open_preview(replace(config.data, path=str(tmp_path)), image_size=16)
     assert preview.keys == ["03.png", "04.png", "05.png"]
     assert preview.captions[0] == "square number 3"
 

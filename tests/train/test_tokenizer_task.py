@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from textok.config import TrainTokenizerConfig
 from textok.tokenizer import Tokenizer
 from textok.train.chance import draw
-from textok.train.tokenizer import build_discriminator, build_tokenizer
+from textok.train.images import build_discriminator
+from textok.train.tokenizer import build_tokenizer
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch, TextFeatures
 
@@ -28,7 +29,7 @@ def make(config: TrainTokenizerConfig) -> TokenizerTask:
         config,
         tokenizer=build_tokenizer(config),
         perceptual=None,
-        discriminator=build_discriminator(config),
+        discriminator=build_discriminator(config.loss.gan, image_size=16),
         text=features,
         preview=batch(2),
         accelerator=Accelerator(cpu=True),
@@ -142,7 +143,7 @@ def test_bf16_and_checkpointing_and_plain_bottleneck_train(config) -> None:
     task = make(settings)
     losses = [task.step([batch(8)], step)["loss"].item() for step in range(6)]
     assert losses[-1] < losses[0]
-    assert {p.dtype for p in task.tokenizer.parameters()} == {torch.float32}
+    assert {p.dtype for p in task.network.parameters()} == {torch.float32}
 
 
 def test_a_compiled_tokenizer_trains_the_same_under_the_same_names(
@@ -161,7 +162,7 @@ def test_a_compiled_tokenizer_trains_the_same_under_the_same_names(
     for task in (plain, compiled):
         task.step([batch(8)], 0)
     assert len(graphs) == 1
-    expected, found = plain.tokenizer.state_dict(), compiled.tokenizer.state_dict()
+    expected, found = plain.network.state_dict(), compiled.network.state_dict()
     assert list(found) == list(expected)
     torch.testing.assert_close(flat(found), flat(expected))
 
@@ -173,4 +174,4 @@ def test_gradient_checkpointing_changes_no_number(config) -> None:
     ]
     for task in tasks:
         task.step([batch(8)], 0)
-    assert torch.equal(flat(tasks[0].tokenizer.state_dict()), flat(tasks[1].tokenizer.state_dict()))
+    assert torch.equal(flat(tasks[0].network.state_dict()), flat(tasks[1].network.state_dict()))

@@ -8,20 +8,26 @@ from textok.config.generator import (
     GuidanceConfig,
     ObjectiveConfig,
     SamplingConfig,
+    TokenGeneratorConfig,
 )
-from textok.config.tokenizer import VIT_SIZES, TokenizerConfig, ViTConfig
+from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
+from textok.config.tokenizer import VIT_SIZES, CodebookConfig, TokenizerConfig, ViTConfig
 from textok.config.training import (
     GanConfig,
     LossConfig,
     OptimConfig,
     RunConfig,
     TrainGeneratorConfig,
+    TrainMaskGITConfig,
     TrainTokenizerConfig,
+    TrainVQGANConfig,
 )
+from textok.config.vqgan import VQGANConfig
 
 __all__ = [
     "DIT_SIZES",
     "VIT_SIZES",
+    "CodebookConfig",
     "DataConfig",
     "DiTShape",
     "GanConfig",
@@ -29,13 +35,19 @@ __all__ = [
     "GuidanceConfig",
     "LatentsConfig",
     "LossConfig",
+    "MaskGITConfig",
+    "MaskedLossConfig",
     "ObjectiveConfig",
     "OptimConfig",
     "RunConfig",
     "SamplingConfig",
     "TextConfig",
+    "TokenGeneratorConfig",
     "TokenizerConfig",
     "TrainGeneratorConfig",
+    "TrainMaskGITConfig",
     "TrainTokenizerConfig",
+    "TrainVQGANConfig",
+    "VQGANConfig",
     "ViTConfig",
 ]

@@ -54,6 +54,8 @@ class TextConfig:
     """T before pooling; longer captions are cut."""
     pool: int = 0
     """Average neighbouring states down to at most this many; 0 keeps one state a token."""
+    padding: bool = False
+    """Also give the states of the padding, unmasked, as TA-TiTok reads CLIP: all ``max_tokens``."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder and numbers of its cache."""
     cache: str = ""
@@ -65,6 +67,11 @@ class TextConfig:
         require_range("text.max_tokens", self.max_tokens, 1)
         require_range("text.pool", self.pool, 0, self.max_tokens)
         require_range("text.drop", self.drop, 0, 1)
+        require(
+            not (self.padding and self.pool),
+            f"text.pool is {self.pool} but text.padding is true: averages would be of padding, set "
+            "text.pool to 0",
+        )
         require(self.encoder != "", "text.encoder is empty: use 'minilm', a folder or a hub name")
 
     @property

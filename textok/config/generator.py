@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
 from textok.config.check import require, require_range
-from textok.config.tokenizer import ViTConfig
+from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
-Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm"]
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm", "maskgit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,11 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
-    """A DiT over K tokens of C numbers. A 0 is filled in from the latents that it is trained on."""
+class TokenGeneratorConfig(ABC):
+    """What all generators have. A 0 is filled in from the latents that one is trained on."""
 
     num_tokens: int = 0
     """K latent tokens an image."""
-    channels: int = 0
-    """C numbers a token."""
-    network: DiTShape = field(default_factory=lambda: DIT_SIZES["B"])
     condition: Literal["text", "class"] = "text"
     """What a picture is asked for by."""
     classes: int = 0
@@ -73,18 +71,85 @@ class GeneratorConfig:
     """Width of the text encoder's states."""
     text_tokens: int = 0
     """T, the most text tokens a caption can have."""
+    dropout: float = 0.0
+    """Share of the numbers dropped in training after attention, MLP and in the text; small sets."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_tokens", "classes", "text_width", "text_tokens"):
+            require_range(f"generator.{name}", getattr(self, name), 0)
+        require(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)")
+
+    @abstractmethod
+    def check_sampling(self, sampling: SamplingConfig) -> None:
+        """Raise ValueError for a sampler that does not fit."""
+
+    @abstractmethod
+    def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
+        """Raise ValueError unless ``tokenizer`` decodes what is made.
+
+        ``scaled`` is the number of channels that are denormalised in between, 0 without a scale.
+        """
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """What a model card says: ``architecture``, with its paper, and rows of its table."""
+
+    def check_filled(self, *names: str) -> None:
+        """Raise ValueError for a setting that is still 0, among ``names`` or what all need."""
+        needed = ["num_tokens", *names]
+        needed += ["classes"] if self.condition == "class" else ["text_width", "text_tokens"]
+        for name in needed:
+            require(
+                getattr(self, name) > 0,
+                f"generator.{name} is 0: set it to what the latents have, or train, which fills "
+                "it in",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig(TokenGeneratorConfig):
+    """A DiT over K tokens of C numbers."""
+
+    channels: int = 0
+    """C numbers a token; 0 is filled in."""
+    network: DiTShape = field(default_factory=lambda: DIT_SIZES["B"])
     pooled_text: bool = False
     """Also add the mean text state to the time embedding; cheap, and strong on small budgets."""
     qk_norm: bool = False
     """RMS-normalise queries and keys; steadies bf16 training."""
-    dropout: float = 0.0
-    """Share of the numbers dropped in training after attention, MLP and in the text; small sets."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     def __post_init__(self) -> None:
-        for name in ("num_tokens", "channels", "classes", "text_width", "text_tokens"):
-            require_range(f"generator.{name}", getattr(self, name), 0)
-        require(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)")
+        super().__post_init__()
+        require_range("generator.channels", self.channels, 0)
+
+    def check_sampling(self, sampling: SamplingConfig) -> None:
+        """Raise ValueError for a sampler that does not fit the objective."""
+        fits = {"flow": ("euler", "heun", "ddim", "dpmpp"), "ddpm": ("ddpm", "ddim", "dpmpp")}
+        sampling.require_one_of(
+            fits[self.objective.name], f"a generator trained by '{self.objective.name}'"
+        )
+
+    def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
+        """Raise ValueError unless ``tokenizer`` and scale have as many channels."""
+        require(
+            self.num_tokens <= tokenizer.num_tokens and self.channels == tokenizer.channels,
+            f"the generator makes {self.num_tokens} tokens x {self.channels}, the tokenizer reads "
+            f"{tokenizer.num_tokens} x {tokenizer.channels}: they do not belong together",
+        )
+        require(
+            scaled == self.channels,
+            f"scale has {scaled} channels, the generator has {self.channels}",
+        )
+
+    def facts(self) -> dict[str, str]:
+        shape = self.network
+        return {
+            "architecture": "DiT (Peebles & Xie, ICCV 2023, arXiv 2212.09748)",
+            "latent": f"{self.num_tokens} tokens x {self.channels}",
+            "network": f"DiT, width {shape.width}, depth {shape.depth}, {shape.heads} heads",
+            "trained by": self.objective.name,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +158,11 @@ class GuidanceConfig:
 
     scale: float = 3.0
     """1 follows the condition alone and costs half."""
+    form: Literal["total", "added"] = "total"
+    """``added``: conditional + scale x (conditional - unconditional), as MUSE and TiTok publish
+    constant and linear scales; 0 then follows the condition alone."""
     schedule: Literal["constant", "linear", "power_cosine"] = "constant"
-    """How the scale rises from 1, at pure noise, to ``scale``, at the data."""
+    """How the scale rises from none, at pure noise, to ``scale``, at the data."""
     power: float = 2.0
     """Exponent of ``power_cosine``."""
     low: float = 0.0
@@ -115,18 +183,23 @@ class SamplingConfig:
     """How latents are drawn from a generator."""
 
     sampler: Sampler = "euler"
-    """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both."""
+    """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both;
+    ``maskgit``: masked tokens."""
     steps: int = 32
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    temperature: float = 4.5
+    """``maskgit``: of the Gumbel noise on codes and on their order, falling to 0."""
+    softmax_annealing: bool = False
+    """``maskgit``: soften the logits at first, by temperatures that fall from 1.3 to 0.5."""
 
     def __post_init__(self) -> None:
         require_range("sampling.steps", self.steps, 1, 1000)
+        require_range("sampling.temperature", self.temperature, 0)
 
-    def check(self, objective: ObjectiveConfig) -> None:
-        """Raise ValueError for a sampler that does not fit the objective."""
-        fits = {"flow": ("euler", "heun", "ddim", "dpmpp"), "ddpm": ("ddpm", "ddim", "dpmpp")}
+    def require_one_of(self, samplers: tuple[str, ...], what: str) -> None:
+        """Raise ValueError where the sampler is none of those that fit ``what``."""
         require(
-            self.sampler in fits[objective.name],
-            f"sampling.sampler '{self.sampler}' does not fit a generator trained by "
-            f"'{objective.name}': use one of {', '.join(fits[objective.name])}",
+            self.sampler in samplers,
+            f"sampling.sampler '{self.sampler}' does not fit {what}: use "
+            + (f"one of {', '.join(samplers)}" if len(samplers) > 1 else samplers[0]),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from textok.config.check import require, require_range
+from textok.config.vqgan import VQGANConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,23 @@ VIT_SIZES: dict[str, ViTConfig] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodebookConfig:
+    """The codes of a ``vq`` bottleneck (van den Oord et al. 2017, arXiv 1711.00937)."""
+
+    size: int = 4096
+    """Number of codes."""
+    l2_norm: bool = True
+    """Compare and decode directions alone (Yu et al. 2022, arXiv 2110.04627)."""
+    revive: bool = False
+    """Move codes that are hardly used to where the data is (CVQ, arXiv 2307.15139)."""
+
+    def __post_init__(self) -> None:
+        require_range("tokenizer.codebook.size", self.size, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """TexTok, its no-text baseline and everything between, as settings of one model."""
+    """TexTok, TiTok, their baselines and everything between, as settings of one model."""
 
     image_size: int = 256
     """Pixels a side."""
@@ -62,14 +78,24 @@ class TokenizerConfig:
     """T, the most text tokens a caption can have."""
     encoder: ViTConfig = field(default_factory=lambda: VIT_SIZES["B"])
     decoder: ViTConfig = field(default_factory=lambda: VIT_SIZES["B"])
-    bottleneck: Literal["kl", "ae"] = "kl"
-    """``kl``: a diagonal Gaussian; ``ae``: plain numbers."""
+    bottleneck: Literal["kl", "ae", "vq"] = "kl"
+    """``kl``: a diagonal Gaussian; ``ae``: plain numbers; ``vq``: the nearest of a codebook."""
+    codebook: CodebookConfig = field(default_factory=CodebookConfig)
+    """Of a ``vq`` bottleneck."""
     initial_logvar: float = 0.0
     """Log-variance the ``kl`` bottleneck starts from; -5 trains faster on small budgets."""
     nested: bool = False
     """Train on the first k of the K tokens, k drawn for each image, so that every k can decode."""
     qk_norm: bool = False
     """RMS-normalise queries and keys; steadies bf16 training."""
+    layout: Literal["textok", "titok"] = "textok"
+    """``titok``: a class token, a norm before the blocks, exact GELU, a convolution at the end."""
+    legacy_reshape: bool = False
+    """Reshape (K, D) encoder outputs to (D, K) unturned, as TiTok's two-stage weights need it."""
+    output: Literal["pixels", "codes"] = "pixels"
+    """``codes``: the decoder names the codes of a VQGAN, whose own decoder draws them."""
+    vqgan: VQGANConfig = field(default_factory=VQGANConfig)
+    """Of ``output: codes``."""
 
     def __post_init__(self) -> None:
         for name in ("image_size", "patch_size", "num_tokens", "channels"):
@@ -82,11 +108,23 @@ class TokenizerConfig:
         if self.text != "none":
             require_range("tokenizer.text_width", self.text_width, 1)
             require_range("tokenizer.text_tokens", self.text_tokens, 1)
+        if self.output == "codes":
+            ours, theirs = (self.image_size, self.grid), (self.vqgan.image_size, self.vqgan.grid)
+            require(
+                ours == theirs,
+                f"tokenizer: images of {ours[0]} in {ours[1]} patches a side, but its vqgan has "
+                f"images of {theirs[0]} in {theirs[1]} codes a side: they must be the same",
+            )
 
     @property
     def grid(self) -> int:
         """Patches a side."""
         return self.image_size // self.patch_size
+
+    @property
+    def codebook_size(self) -> int:
+        """V codes that a token is one of; 0 where tokens are continuous."""
+        return self.codebook.size if self.bottleneck == "vq" else 0
 
     @property
     def encoder_reads_text(self) -> bool:

@@ -8,7 +8,9 @@ from typing import Literal
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig, LatentsConfig, TextConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
+from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import TokenizerConfig
+from textok.config.vqgan import VQGANConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +49,38 @@ class LossConfig:
     """Folder or hub name of the perceptual network's weights, where the network takes one."""
     kl: float = 1e-6
     """Weight of the KL divergence, summed over K x C and averaged over images."""
+    codebook: float = 1.0
+    """``vq``: weight of moving the codes towards what the encoder says."""
+    commitment: float = 0.25
+    """``vq``: weight of moving what the encoder says towards the codes."""
+    codes: float = 0.0
+    """``output: codes``: weight of the cross-entropy to the codes of a frozen VQGAN (stage 1)."""
     gan: GanConfig = field(default_factory=GanConfig)
 
     def __post_init__(self) -> None:
         for name in ("l2", "l1", "perceptual", "perceptual_start", "kl"):
             require_range(f"loss.{name}", getattr(self, name), 0)
+        for name in ("codebook", "commitment", "codes"):
+            require_range(f"loss.{name}", getattr(self, name), 0)
         require(
-            self.l2 + self.l1 + self.perceptual > 0,
-            "loss: l2, l1 and perceptual are all 0: nothing to reconstruct towards",
+            self.l2 + self.l1 + self.perceptual + self.codes > 0,
+            "loss: l2, l1, perceptual and codes are all 0: nothing to reconstruct towards",
         )
         require(
-            self.l2 + self.l1 > 0 or self.perceptual_start == 0,
+            self.pixels or self.gan.weight == 0,
+            "loss.gan.weight is above 0 but l2, l1 and perceptual are 0: no picture is drawn; set "
+            "it to 0",
+        )
+        require(
+            self.l2 + self.l1 + self.codes > 0 or self.perceptual_start == 0,
             f"loss.perceptual_start is {self.perceptual_start} but l2 and l1 are 0: nothing to "
             "reconstruct towards before that step",
         )
+
+    @property
+    def pixels(self) -> bool:
+        """Whether pictures are compared, and so have to be drawn."""
+        return self.l2 + self.l1 + self.perceptual > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +169,26 @@ class TrainTokenizerConfig:
     run: RunConfig = field(default_factory=RunConfig)
     init: str = ""
     """Tokenizer folder or hub name to start from (another image size interpolates positions)."""
+    vqgan: str = ""
+    """VQGAN folder or hub name whose decoder a new ``output: codes`` starts with, and whose codes
+    ``loss.codes`` asks for."""
+    freeze_encoder: bool = False
+    """Leave encoder, bottleneck and latent queries as ``init`` has them (stage 2)."""
 
     def __post_init__(self) -> None:
+        by_codes = self.tokenizer.output == "codes"
+        require(
+            by_codes or self.loss.codes == 0,
+            "loss.codes is above 0 but tokenizer.output is 'pixels': set it to 'codes'",
+        )
+        require(
+            not self.freeze_encoder or self.init != "",
+            "freeze_encoder: name a trained tokenizer in init",
+        )
+        require(
+            not by_codes or self.vqgan != "" or (self.init != "" and self.loss.codes == 0),
+            "vqgan is empty: name the VQGAN whose codes the decoder learns",
+        )
         if self.tokenizer.text != "none":
             require(
                 self.text.out_tokens <= self.tokenizer.text_tokens,
@@ -160,17 +198,31 @@ class TrainTokenizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainGeneratorConfig:
-    """All of ``textok train generator``."""
+class TrainVQGANConfig:
+    """All of ``textok train vqgan``."""
 
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    vqgan: VQGANConfig = field(default_factory=VQGANConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    init: str = ""
+    """VQGAN folder or hub name to start from."""
+
+    def __post_init__(self) -> None:
+        require(self.loss.pixels, "loss: l2, l1 and perceptual are all 0: a VQGAN draws pixels")
+        require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOnLatentsConfig:
+    """What every training of a generator has, beside the generator itself."""
+
     latents: LatentsConfig = field(default_factory=LatentsConfig)
     text: TextConfig = field(default_factory=TextConfig)
     """Encoder of the prompts; ``drop`` is the share of conditions, classes too, left out."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """How sheets are drawn, and the default of the trained pipeline."""
     prompts: tuple[str, ...] = ()
     """Prompts of the sheets; empty: held-out captions, or some of the classes."""
     fd_images: int = 0
@@ -182,4 +234,32 @@ class TrainGeneratorConfig:
     def __post_init__(self) -> None:
         require_range("fd_images", self.fd_images, 0)
         require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
-        self.sampling.check(self.generator.objective)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainGeneratorConfig(TrainOnLatentsConfig):
+    """All of ``textok train generator``."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How sheets are drawn, and the default of the trained pipeline."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.generator.check_sampling(self.sampling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainMaskGITConfig(TrainOnLatentsConfig):
+    """All of ``textok train maskgit``."""
+
+    generator: MaskGITConfig = field(default_factory=MaskGITConfig)
+    loss: MaskedLossConfig = field(default_factory=MaskedLossConfig)
+    sampling: SamplingConfig = field(
+        default_factory=lambda: SamplingConfig(sampler="maskgit", steps=8)
+    )
+    """How sheets are drawn, and the default of the trained pipeline."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.generator.check_sampling(self.sampling)

@@ -49,22 +49,29 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return out.to(v.dtype)
 
 
-def mlp(width: int) -> nn.Sequential:
+def mlp(width: int, *, exact_gelu: bool = False) -> nn.Sequential:
     """The feed-forward layers of a block, four times as wide inside."""
-    return nn.Sequential(
-        nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-    )
+    gelu = nn.GELU(approximate="none" if exact_gelu else "tanh")
+    return nn.Sequential(nn.Linear(width, 4 * width), gelu, nn.Linear(4 * width, width))
 
 
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)) (ViT, Dosovitskiy et al. 2021, Eq. 2-3)."""
 
-    def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        qk_norm: bool = False,
+        norm_eps: float = 1e-6,
+        exact_gelu: bool = False,
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = mlp(width)
+        self.norm2 = nn.LayerNorm(width, eps=norm_eps)
+        self.mlp = mlp(width, exact_gelu=exact_gelu)
 
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
         x_BSD = x_BSD + self.attention(self.norm1(x_BSD), keys_BS)

@@ -1,6 +1,6 @@
 """Text-conditioned 1-D image tokenizers."""
 
 from textok.tokenizer.bottleneck import kl_divergence
-from textok.tokenizer.tokenizer import Reconstruction, Tokenizer
+from textok.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Reconstruction", "Tokenizer", "kl_divergence"]
+__all__ = ["Tokenizer", "kl_divergence"]

@@ -1,13 +1,28 @@
-"""What passes from encoder to decoder: C numbers a token, plain or as a Gaussian."""
+"""What passes from encoder to decoder: C numbers a token, plain, as a Gaussian, or one of V codes.
+
+Legend: B batch, K latent tokens, D width, C channels, V codes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from textok.config import TokenizerConfig
+from textok.nn.codebook import Codebook, RevivingCodebook
 from textok.types import Latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Latents, and what they were before a codebook took their place."""
+
+    latents: Latents
+    continuous: Tensor | None = None
+    """(B, K, C) of a ``vq`` bottleneck; None for others."""
 
 
 class ContinuousBottleneck(nn.Module):
@@ -24,12 +39,38 @@ class ContinuousBottleneck(nn.Module):
             nn.init.zeros_(self.logvar.weight)
             nn.init.constant_(self.logvar.bias, logvar)
 
-    def forward(self, x_BKD: Tensor) -> Latents:
-        """(B, K, D) to Latents in float32, the log-variance held in [-30, 20]."""
+    def forward(self, x_BKD: Tensor) -> Encoded:
+        """(B, K, D) to latents in float32, the log-variance held in [-30, 20]."""
         mean = self.mean(x_BKD).float()
         if self.logvar is None:
-            return Latents(mean=mean)
-        return Latents(mean=mean, logvar=self.logvar(x_BKD).float().clamp(-30.0, 20.0))
+            return Encoded(latents=Latents(mean=mean))
+        logvar = self.logvar(x_BKD).float().clamp(-30.0, 20.0)
+        return Encoded(latents=Latents(mean=mean, logvar=logvar))
+
+
+class DiscreteBottleneck(nn.Module):
+    """Width to C channels, then to the nearest of V codes (TiTok, arXiv 2406.07550, eq. 2)."""
+
+    def __init__(self, width: int, channels: int, codebook: Codebook) -> None:
+        super().__init__()
+        self.mean = nn.Linear(width, channels)
+        self.codebook = codebook
+
+    def forward(self, x_BKD: Tensor) -> Encoded:
+        """(B, K, D) to latents in float32 whose ``mean`` passes its gradient straight through."""
+        continuous = self.mean(x_BKD).float()
+        vectors, codes = self.codebook(continuous)
+        return Encoded(latents=Latents(mean=vectors, codes=codes), continuous=continuous)
+
+
+def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | DiscreteBottleneck:
+    """The bottleneck that ``config`` names."""
+    width, channels = config.encoder.width, config.channels
+    if config.bottleneck != "vq":
+        return ContinuousBottleneck(width, channels, config.bottleneck)
+    kind = RevivingCodebook if config.codebook.revive else Codebook
+    codebook = kind(config.codebook.size, channels, l2_norm=config.codebook.l2_norm)
+    return DiscreteBottleneck(width, channels, codebook)
 
 
 def kl_divergence(latents: Latents) -> Tensor:

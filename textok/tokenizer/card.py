@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from textok.config import TextConfig, TokenizerConfig
+
+ARCHITECTURES = {
+    "textok": "TexTok (Zha et al., CVPR 2025, arXiv 2412.05796)",
+    "titok": "TiTok (Yu et al., NeurIPS 2024, arXiv 2406.07550)",
+}
 
 _WHERE = {
     "both": "the encoder and the decoder read the caption",
@@ -12,12 +19,19 @@ _WHERE = {
 }
 
 
+def _latent(config: TokenizerConfig) -> str:
+    if config.bottleneck == "vq":
+        bits = config.num_tokens * math.log2(config.codebook.size)
+        return f"{config.num_tokens} tokens of {config.codebook.size} codes = {bits:.0f} bits"
+    floats = config.num_tokens * config.channels
+    return f"{config.num_tokens} tokens x {config.channels} = {floats} numbers"
+
+
 def model_card(config: TokenizerConfig, text: TextConfig | None) -> str:
     """Markdown with the hub's header: what the model is and how to use it."""
-    floats = config.num_tokens * config.channels
     rows = [
         ("image", f"{config.image_size} x {config.image_size}, patch {config.patch_size}"),
-        ("latent", f"{config.num_tokens} tokens x {config.channels} = {floats} numbers"),
+        ("latent", _latent(config)),
         ("bottleneck", config.bottleneck + (", nested" if config.nested else "")),
         ("caption", _WHERE[config.text]),
         ("text encoder", "none" if text is None or config.text == "none" else text.encoder),
@@ -44,5 +58,5 @@ latents = model.encode(image, "what the image shows")
 picture = model.decode(latents, "what the image shows")[0]
 ```
 
-Architecture: TexTok (Zha et al., CVPR 2025, arXiv 2412.05796), implemented by textok.
+Architecture: {ARCHITECTURES[config.layout]}, implemented by textok.
 """

@@ -14,7 +14,11 @@ from textok.types import TextFeatures
 
 
 class Decoder(nn.Module):
-    """[N learned patch queries ; latents ; text] through a ViT, keeping the N outputs."""
+    """[N learned patch queries ; latents ; text] through a ViT, keeping the N outputs.
+
+    These become pixels or, with ``output: codes``, logits of the codes of a VQGAN (TiTok, arXiv
+    2406.07550, section 3.2).
+    """
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
@@ -28,13 +32,26 @@ class Decoder(nn.Module):
             if config.decoder_reads_text
             else None
         )
-        self.trunk = Trunk(config.decoder, qk_norm=config.qk_norm)
-        self.head = nn.Linear(width, 3 * config.patch_size**2)
+        self.trunk = Trunk(config.decoder, layout=config.layout, qk_norm=config.qk_norm)
+        self.head: nn.Module
+        self.smooth: nn.Module | None = None
+        self.pixels = config.output == "pixels"
+        if self.pixels:
+            self.head = nn.Linear(width, 3 * config.patch_size**2)
+            self.smooth = nn.Conv2d(3, 3, 3, padding=1) if config.layout == "titok" else None
+        else:
+            codes = config.vqgan.codebook_size
+            self.head = nn.Sequential(
+                nn.Linear(width, 2 * width), nn.Tanh(), nn.Linear(2 * width, codes)
+            )
 
     def forward(
         self, tokens_BKC: Tensor, text: TextFeatures | None, keep_B: Tensor | None = None
     ) -> Tensor:
-        """Images (B, 3, H, W) in float32; ``keep_B`` hides all but each image's first tokens."""
+        """Images (B, 3, H, W) or logits (B, N, V) of codes, row by row, in float32.
+
+        ``keep_B`` hides all but each image's first tokens.
+        """
         batch, count = tokens_BKC.shape[:2]
         latents_BKD = self.embed(tokens_BKC.to(self.embed.weight.dtype)) + self.positions[:count]
         latent_keys = None
@@ -48,6 +65,9 @@ class Decoder(nn.Module):
             latent_keys_BK=latent_keys,
             text_keys_BT=None if caption is None or text is None else text.mask,
         )
-        patches = self.head(self.trunk(x_BSD, keys_BS)[:, : self.queries.shape[0]]).float()
+        patches = self.head(self.trunk(x_BSD, keys_BS)[:, : self.queries.shape[0]])
+        if not self.pixels:
+            return patches.float()
         p, grid = self.patch_size, round(self.queries.shape[0] ** 0.5)
-        return rearrange(patches, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=grid)
+        images = rearrange(patches, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=grid)
+        return images.float() if self.smooth is None else self.smooth(images).float()

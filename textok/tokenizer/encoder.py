@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from textok.config import TokenizerConfig
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
-from textok.tokenizer.bottleneck import ContinuousBottleneck
+from textok.tokenizer.bottleneck import Encoded, build_bottleneck
 from textok.tokenizer.transformer import Trunk, join
-from textok.types import Latents, TextFeatures
+from textok.types import TextFeatures
 
 
 class Encoder(nn.Module):
@@ -29,10 +29,11 @@ class Encoder(nn.Module):
             if config.encoder_reads_text
             else None
         )
-        self.trunk = Trunk(config.encoder, qk_norm=config.qk_norm)
-        self.bottleneck = ContinuousBottleneck(width, config.channels, config.bottleneck)
+        self.trunk = Trunk(config.encoder, layout=config.layout, qk_norm=config.qk_norm)
+        self.legacy_reshape = config.legacy_reshape
+        self.bottleneck = build_bottleneck(config)
 
-    def forward(self, images_B3HW: Tensor, text: TextFeatures | None) -> Latents:
+    def forward(self, images_B3HW: Tensor, text: TextFeatures | None) -> Encoded:
         p = self.patch_size
         pixels = rearrange(images_B3HW, "B c (h p) (w q) -> B (h w) (p q c)", p=p, q=p)
         patches_BND = self.embed(pixels.to(self.embed.weight.dtype)) + self.positions
@@ -43,4 +44,7 @@ class Encoder(nn.Module):
             x_BSD, keys_BS = join(patches_BND, queries_BKD, self.text(text), text_keys_BT=text.mask)
         x_BSD = self.trunk(x_BSD, keys_BS)
         first, count = self.positions.shape[0], self.queries.shape[0]
-        return self.bottleneck(x_BSD[:, first : first + count])
+        x_BKD = x_BSD[:, first : first + count]
+        if self.legacy_reshape:
+            x_BKD = x_BKD.reshape(len(x_BKD), -1, count).transpose(1, 2)
+        return self.bottleneck(x_BKD)

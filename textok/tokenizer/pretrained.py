@@ -57,7 +57,10 @@ def read_folder(source: str | Path, *, image_size: int | None = None) -> Saved:
     text = build(TextConfig, data["text"], where=f"{path}: text") if "text" in data else None
     state = read_weights(folder / WEIGHTS)
     if image_size is not None and image_size != config.image_size:
-        config = dataclasses.replace(config, image_size=image_size)
+        vqgan = config.vqgan
+        if config.output == "codes":
+            vqgan = dataclasses.replace(vqgan, image_size=image_size)
+        config = dataclasses.replace(config, image_size=image_size, vqgan=vqgan)
         for key in GRIDS:
             if key in state:
                 state[key] = resize_grid(state[key], config.grid)

@@ -6,31 +6,24 @@ Legend: B batch, K latent tokens, k <= K of them, C channels, H = W image size.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from textok.config import TextConfig, TokenizerConfig
+from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import check_state, push_folder
+from textok.tokenizer.bottleneck import ContinuousBottleneck, DiscreteBottleneck
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.encoder import Encoder
 from textok.tokenizer.pretrained import Saved, read_folder, write_folder
-from textok.types import Latents, TextFeatures
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reconstruction:
-    """What a training step needs of one pass."""
-
-    images: Tensor
-    """(B, 3, H, W) float32, not clamped."""
-    latents: Latents
+from textok.types import Latents, Reconstruction, TextFeatures
+from textok.vqgan import VQGANDecoder
 
 
 class Tokenizer(nn.Module):
-    """TexTok (arXiv 2412.05796), its no-text baseline and the places between them.
+    """TexTok (arXiv 2412.05796), TiTok (arXiv 2406.07550) and the places between them.
 
     ``text`` names the text encoder whose features the tokenizer was trained on; it travels with
     the saved model. The tokenizer itself takes features, never captions.
@@ -43,7 +36,9 @@ class Tokenizer(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.apply(_init_linear)
-        self.encoder.bottleneck.start_spread(config.initial_logvar)
+        if isinstance(self.encoder.bottleneck, ContinuousBottleneck):
+            self.encoder.bottleneck.start_spread(config.initial_logvar)
+        self.painter = VQGANDecoder(config.vqgan) if config.output == "codes" else None
 
     def encode(
         self,
@@ -65,22 +60,23 @@ class Tokenizer(nn.Module):
             )
         if num_tokens is not None and not 1 <= num_tokens <= limit:
             raise ValueError(f"num_tokens is {num_tokens}, this tokenizer has 1 to {limit}")
-        latents = self.encoder(images_B3HW, text)
-        if num_tokens is None or num_tokens == limit:
-            return latents
-        logvar = None if latents.logvar is None else latents.logvar[:, :num_tokens]
-        return Latents(mean=latents.mean[:, :num_tokens], logvar=logvar)
+        return self.encoder(images_B3HW, text).latents.first(num_tokens or limit)
 
     def decode(self, latents: Latents | Tensor, text: TextFeatures | None = None) -> Tensor:
-        """Latents (their mean) or tokens (B, k, C), k <= K, to images (B, 3, H, W), not clamped."""
-        tokens = latents.mean if isinstance(latents, Latents) else latents
+        """Latents to images (B, 3, H, W), not clamped.
+
+        In place of Latents, whose mean counts, tokens (B, k, C) or int64 codes (B, k), k <= K.
+        Raises ValueError for other shapes, and for codes that there are not.
+        """
+        tokens = latents.mean if isinstance(latents, Latents) else self._tokens(latents)
         limit, channels = self.config.num_tokens, self.config.channels
         if tokens.ndim != 3 or not 1 <= tokens.shape[1] <= limit or tokens.shape[2] != channels:
             raise ValueError(
                 f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, 1..{limit}, "
                 f"{channels})"
             )
-        return self.decoder(tokens, text)
+        out = self.decoder(tokens, text)
+        return out if self.painter is None else self._paint(out)
 
     def forward(
         self,
@@ -89,14 +85,51 @@ class Tokenizer(nn.Module):
         *,
         noise_BKC: Tensor | None = None,
         keep_B: Tensor | None = None,
+        pixels: bool = True,
     ) -> Reconstruction:
         """One training pass: latents drawn at ``noise_BKC`` (their mean without it), then decoded.
 
         ``keep_B`` (int64) shows the decoder only the first tokens of each image (nested training).
+        ``pixels`` False stops at the logits of ``output: codes``.
         """
-        latents = self.encoder(images_B3HW, text)
+        encoded = self.encoder(images_B3HW, text)
+        latents = encoded.latents
         tokens = latents.mean if noise_BKC is None else latents.sample(noise_BKC)
-        return Reconstruction(images=self.decoder(tokens, text, keep_B), latents=latents)
+        out = self.decoder(tokens, text, keep_B)
+        by_codes = self.painter is not None
+        codebook = commitment = None
+        if encoded.continuous is not None:
+            codebook, commitment = self.codebook.losses(encoded.continuous, latents.codes)
+        images = None
+        if pixels:
+            images = self._paint(out) if by_codes else out
+        return Reconstruction(
+            images=images,
+            latents=latents,
+            logits=out if by_codes else None,
+            codebook=codebook,
+            commitment=commitment,
+            continuous=encoded.continuous,
+        )
+
+    @property
+    def codebook(self) -> Codebook:
+        """Of a ``vq`` bottleneck. Raises ValueError for a tokenizer without one."""
+        if not isinstance(self.encoder.bottleneck, DiscreteBottleneck):
+            raise ValueError("this tokenizer is continuous: it has no codes")
+        return self.encoder.bottleneck.codebook
+
+    def freeze_encoder(self) -> None:
+        """Leave encoder, bottleneck and latent queries as they are (TiTok's second stage)."""
+        self.encoder.requires_grad_(False)
+
+    def _tokens(self, given: Tensor) -> Tensor:
+        return given if given.is_floating_point() else self.codebook.lookup(given)
+
+    def _paint(self, logits_BNV: Tensor) -> Tensor:
+        """The VQGAN's picture of its codes' means, as likely as the decoder takes each to be."""
+        assert self.painter is not None
+        return self.painter(logits_BNV.softmax(dim=-1))
 
     def draw_keep(self, batch: int, generator: torch.Generator) -> Tensor:
         """(B,) int64 token counts, uniform over 1..K (nested dropout, Rippel et al. 2014)."""

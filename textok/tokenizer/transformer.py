@@ -5,7 +5,10 @@ Legend: B batch, N patches, K latent tokens, T text tokens, S = N + K + T, D wid
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -14,23 +17,39 @@ from textok.nn.block import Block
 
 
 class Trunk(nn.Module):
-    """Blocks and a last norm over patches, latents and (where there is a caption) text."""
+    """Blocks and a last norm over patches, latents and (where there is a caption) text.
 
-    def __init__(self, config: ViTConfig, *, qk_norm: bool) -> None:
+    TiTok's has a class token in front, which nothing reads, and a norm before the blocks (arXiv
+    2406.07550 and its code).
+    """
+
+    def __init__(
+        self, config: ViTConfig, *, layout: Literal["textok", "titok"], qk_norm: bool
+    ) -> None:
         super().__init__()
+        titok = layout == "titok"
+        eps = 1e-5 if titok else 1e-6
+        self.cls = nn.Parameter(torch.randn(1, config.width) * 0.02) if titok else None
+        self.norm_in = nn.LayerNorm(config.width, eps=eps) if titok else nn.Identity()
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, qk_norm=qk_norm) for _ in range(config.depth)
+            Block(config.width, config.heads, qk_norm=qk_norm, norm_eps=eps, exact_gelu=titok)
+            for _ in range(config.depth)
         )
-        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.norm = nn.LayerNorm(config.width, eps=eps)
         self.grad_checkpointing = False
 
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None) -> Tensor:
+        """(B, S, D) to (B, S, D); positions where ``keys_BS`` is False are attended to by none."""
+        if self.cls is not None:
+            x_BSD = torch.cat([self.cls.expand(len(x_BSD), -1, -1), x_BSD], dim=1)
+            keys_BS = None if keys_BS is None else F.pad(keys_BS, (1, 0), value=True)
+        x_BSD = self.norm_in(x_BSD)
         for block in self.blocks:
             if self.grad_checkpointing and torch.is_grad_enabled():
                 x_BSD = checkpoint(block, x_BSD, keys_BS, use_reentrant=False)
             else:
                 x_BSD = block(x_BSD, keys_BS)
-        return self.norm(x_BSD)
+        return self.norm(x_BSD if self.cls is None else x_BSD[:, 1:])
 
 
 def join(

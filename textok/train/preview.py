@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+
 from PIL import Image
+from torch import Tensor
 
 from textok.data.pixels import to_pil
 from textok.runtime.sheet import picture_sheet
-from textok.tokenizer import Tokenizer
-from textok.types import Batch, TextFeatures
+from textok.types import Batch
 
 
-@torch.no_grad()
-def preview_sheet(tokenizer: Tokenizer, batch: Batch, text: TextFeatures | None) -> Image.Image:
-    """Originals beside their reconstructions, with the caption and without it."""
-    device = next(tokenizer.parameters()).device
-    images = batch.images.to(device)
-    columns = {"original": images}
-    if text is None:
-        columns["reconstruction"] = tokenizer(images).images
-    else:
-        columns["with caption"] = tokenizer(images, text.to(device)).images
-        columns["without"] = tokenizer(images).images
+def preview_sheet(batch: Batch, columns: Mapping[str, Tensor]) -> Image.Image:
+    """Originals beside ``columns`` of images (B, 3, H, W), a row an image."""
+    columns = {"original": batch.images, **columns}
     pictures = {name: [to_pil(image) for image in rows.cpu()] for name, rows in columns.items()}
-    return picture_sheet(pictures, batch.captions, cell=max(96, images.shape[-1]))
+    return picture_sheet(pictures, batch.captions, cell=max(96, batch.images.shape[-1]))

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from torch import nn
 
 from textok.config import TrainTokenizerConfig
+from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
-from textok.data.loading import eval_batches, train_batches
-from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
-from textok.losses.perceptual import perceptual_loss
 from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache
 from textok.tokenizer import Tokenizer
-from textok.train.report import list_bad_files
+from textok.train.images import (
+    build_discriminator,
+    build_perceptual,
+    open_preview,
+    train_on_images,
+)
 from textok.train.session import Session, open_session
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
-
-PREVIEWS = 8
+from textok.vqgan import VQGAN, VQGANDecoder
 
 
 def train_tokenizer(config: TrainTokenizerConfig) -> Path:
@@ -38,13 +36,14 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    accelerator = session.accelerator
-    with accelerator.main_process_first():
+    with session.accelerator.main_process_first():
         images = open_captioned_images(config.data, image_size=config.tokenizer.image_size)
-    preview = open_preview(config)
+    preview = open_preview(config.data, image_size=config.tokenizer.image_size)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
-    perceptual, discriminator = build_perceptual(config), build_discriminator(config)
+    proxy = VQGAN.from_pretrained(config.vqgan) if config.loss.codes > 0 else None
+    perceptual = build_perceptual(config.loss)
+    discriminator = build_discriminator(config.loss.gan, image_size=config.tokenizer.image_size)
     # Opened late, so that settings that cannot be leave no folder behind.
     session.open_folder()
     task = TokenizerTask(
@@ -54,33 +53,17 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         discriminator=discriminator,
         text=open_tokenizer_text(config, session, images, preview),
         preview=preview,
-        accelerator=accelerator,
+        accelerator=session.accelerator,
+        proxy=proxy,
     )
-    try:
-        session.train(task, partial(batches_from, config, images, accelerator))
-    finally:
-        list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
-    return session.close(images.report.summary())
-
-
-def batches_from(
-    config: TrainTokenizerConfig, images: CaptionedImages, accelerator: Accelerator, step: int
-) -> Iterator[Sequence[Batch]]:
-    """This process's micro-batches of ``step`` and all after it."""
-    return train_batches(
-        images,
-        global_batch=config.run.batch_size,
-        accumulate=config.run.accumulate,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        first_step=step,
-        seed=config.run.seed,
-        workers=config.data.workers,
-    )
+    return train_on_images(session, task, images)
 
 
 def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
-    """A new tokenizer, with the weights of ``init`` if there is one."""
+    """A new tokenizer, with the weights of ``init`` if there is one, frozen as the stage asks.
+
+    Raises ValueError where ``init`` or ``vqgan`` is another model than the settings say.
+    """
     # The saved model names its text encoder, not this machine's cache.
     text = replace(config.text, cache="") if config.tokenizer.text != "none" else None
     tokenizer = Tokenizer(config.tokenizer, text=text)
@@ -88,36 +71,24 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
+    elif tokenizer.painter is not None:
+        _take_painter(tokenizer.painter, config)
+    if config.freeze_encoder:
+        tokenizer.freeze_encoder()
+    if tokenizer.painter is not None and not config.loss.pixels:
+        tokenizer.painter.requires_grad_(False)
     return tokenizer
 
 
-def build_perceptual(config: TrainTokenizerConfig) -> nn.Module | None:
-    loss = config.loss
-    if loss.perceptual == 0:
-        return None
-    return perceptual_loss(loss.perceptual_net, path=loss.perceptual_path or None)
-
-
-def build_discriminator(config: TrainTokenizerConfig) -> nn.Module | None:
-    gan = config.loss.gan
-    if gan.weight == 0:
-        return None
-    if gan.discriminator == "patchgan":
-        return PatchGANDiscriminator(channel_max=gan.base)
-    return StyleGANDiscriminator(image_size=config.tokenizer.image_size, channel_max=gan.base)
-
-
-def open_preview(config: TrainTokenizerConfig) -> Batch:
-    """A few pictures, evenly spread over the validation split, or the training set without one."""
-    size = config.tokenizer.image_size
-    data = replace(config.data, workers=0, flip=False, crop="center")
-    try:
-        images = open_captioned_images(replace(data, split="val"), image_size=size)
-    except ValueError:
-        images = open_captioned_images(data, image_size=size)
-    count = min(PREVIEWS, len(images))
-    spread = [images.records[index * len(images) // count] for index in range(count)]
-    return next(eval_batches(replace(images, records=spread), batch_size=count))
+def _take_painter(painter: VQGANDecoder, config: TrainTokenizerConfig) -> None:
+    """Give a new tokenizer the decoder of the VQGAN whose codes it learns."""
+    vqgan = VQGAN.from_pretrained(config.vqgan)
+    require(
+        vqgan.config == config.tokenizer.vqgan,
+        f"vqgan {config.vqgan} is {vqgan.config}, tokenizer.vqgan says {config.tokenizer.vqgan}: "
+        "give tokenizer.vqgan the settings of that VQGAN",
+    )
+    painter.load_state_dict(vqgan.painter.state_dict())
 
 
 def open_tokenizer_text(

@@ -1,0 +1,77 @@
+"""What every training on images is given: batches, a few to look at, and its judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from accelerate import Accelerator
+from torch import nn
+
+from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
+from textok.data.images import CaptionedImages, open_captioned_images
+from textok.data.loading import eval_batches, train_batches
+from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
+from textok.losses.perceptual import perceptual_loss
+from textok.train.loop import Task
+from textok.train.report import list_bad_files
+from textok.train.session import Session
+from textok.types import Batch
+
+PREVIEWS = 8
+
+
+def train_on_images(session: Session, task: Task[Batch], images: CaptionedImages) -> Path:
+    """Bring ``task`` to its last step on ``images`` and close the session; returns its folder."""
+    accelerator = session.accelerator
+    try:
+        session.train(task, partial(batches_from, session.config.run, images, accelerator))
+    finally:
+        list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
+    return session.close(images.report.summary())
+
+
+def batches_from(
+    run: RunConfig, images: CaptionedImages, accelerator: Accelerator, step: int
+) -> Iterator[Sequence[Batch]]:
+    """This process's micro-batches of ``step`` and all after it."""
+    return train_batches(
+        images,
+        global_batch=run.batch_size,
+        accumulate=run.accumulate,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+        first_step=step,
+        seed=run.seed,
+        workers=images.config.workers,
+    )
+
+
+def build_perceptual(loss: LossConfig) -> nn.Module | None:
+    """The perceptual network; None where the loss has no such term."""
+    if loss.perceptual == 0:
+        return None
+    return perceptual_loss(loss.perceptual_net, path=loss.perceptual_path or None)
+
+
+def build_discriminator(gan: GanConfig, *, image_size: int) -> nn.Module | None:
+    """The discriminator; None where the loss has no such term."""
+    if gan.weight == 0:
+        return None
+    if gan.discriminator == "patchgan":
+        return PatchGANDiscriminator(channel_max=gan.base)
+    return StyleGANDiscriminator(image_size=image_size, channel_max=gan.base)
+
+
+def open_preview(config: DataConfig, *, image_size: int) -> Batch:
+    """A few pictures, evenly spread over the validation split, or the training set without one."""
+    data = replace(config, workers=0, flip=False, crop="center")
+    try:
+        images = open_captioned_images(replace(data, split="val"), image_size=image_size)
+    except ValueError:
+        images = open_captioned_images(data, image_size=image_size)
+    count = min(PREVIEWS, len(images))
+    spread = [images.records[index * len(images) // count] for index in range(count)]
+    return next(eval_batches(replace(images, records=spread), batch_size=count))

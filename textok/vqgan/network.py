@@ -1,0 +1,107 @@
+"""The convolutions of a VQGAN, as MaskGIT has them (Esser et al. 2021, arXiv 2012.09841; Chang et
+al. 2022, arXiv 2202.04200): no attention, average pooling down, nearest neighbours up."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textok.config import VQGANConfig
+from textok.config.check import require
+
+GROUPS = 32
+
+
+class ResBlock(nn.Module):
+    """h + shortcut of h where the channels change, x + h elsewhere."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = group_norm(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        # Of the block's own output, not of its input: MaskGIT's weights were trained so.
+        self.shortcut = nn.Conv2d(outputs, outputs, 1, bias=False) if inputs != outputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return h + (x if self.shortcut is None else self.shortcut(h))
+
+
+class Encoder(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] to (B, codebook channels, h, w)."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        widths = channels(config)
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
+        self.stages = nn.ModuleList(
+            stage(before, after, config.res_blocks)
+            for before, after in pairwise([widths[0], *widths])
+        )
+        self.middle = stage(widths[-1], widths[-1], config.res_blocks)
+        self.norm = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], config.codebook_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for index, blocks in enumerate(self.stages):
+            x = blocks(x if index == 0 else F.avg_pool2d(x, 2))
+        return self.conv_out(F.silu(self.norm(self.middle(x))))
+
+
+class Decoder(nn.Module):
+    """(B, codebook channels, h, w) to images (B, 3, H, W) of nominal range [0, 1]."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        widths = channels(config)[::-1]
+        self.conv_in = nn.Conv2d(config.codebook_channels, widths[0], 3, padding=1)
+        self.middle = stage(widths[0], widths[0], config.res_blocks)
+        self.stages = nn.ModuleList(
+            stage(before, after, config.res_blocks)
+            for before, after in pairwise([widths[0], *widths])
+        )
+        self.up = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
+        self.norm = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.middle(self.conv_in(x))
+        for index, blocks in enumerate(self.stages):
+            if index:
+                x = self.up[index - 1](F.interpolate(x, scale_factor=2.0, mode="nearest"))
+            x = blocks(x)
+        return self.conv_out(F.silu(self.norm(x)))
+
+
+def channels(config: VQGANConfig) -> list[int]:
+    """Of each resolution, from the finest. Raises ValueError where groups do not divide them."""
+    widths = [config.width * multiplier for multiplier in config.multipliers]
+    for width in widths:
+        require(
+            width % groups_of(width) == 0 and width >= 4,
+            f"vqgan.width x vqgan.multipliers gives {width} channels: use a multiple of 4, and "
+            f"from 128 on one of {GROUPS}",
+        )
+    return widths
+
+
+def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    """Residual blocks of one resolution, of which the first changes the channels."""
+    return nn.Sequential(
+        *(ResBlock(inputs if index == 0 else outputs, outputs) for index in range(blocks))
+    )
+
+
+def group_norm(width: int) -> nn.GroupNorm:
+    return nn.GroupNorm(groups_of(width), width, eps=1e-6)
+
+
+def groups_of(width: int) -> int:
+    """MaskGIT's 32, or fewer so that a group has four channels."""
+    return max(1, min(GROUPS, width // 4))

@@ -1,0 +1,131 @@
+"""A VQGAN: an image as a square of codes, and back.
+
+Legend: B batch, N codes row by row, h = w codes a side, V codes, C numbers a code.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from textok.config import VQGANConfig
+from textok.nn.codebook import Codebook, RevivingCodebook
+from textok.runtime.pretrained import check_state, push_folder
+from textok.types import Latents, Reconstruction
+from textok.vqgan.network import Decoder, Encoder
+from textok.vqgan.pretrained import read_folder, write_folder
+
+
+class VQGANDecoder(nn.Module):
+    """Codebook and decoder: what draws, for a tokenizer whose decoder names codes."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        self.grid = config.grid
+        kind = RevivingCodebook if config.revive else Codebook
+        self.codebook = kind(config.codebook_size, config.codebook_channels, l2_norm=config.l2_norm)
+        self.decoder = Decoder(config)
+
+    def forward(self, weights_BNV: Tensor) -> Tensor:
+        """Images (B, 3, H, W), not clamped, of the means of codes by ``weights``, which sum to 1.
+
+        (TiTok, arXiv 2406.07550, section 3.2 and its code.)
+        """
+        return self.draw(weights_BNV @ self.codebook.normalise(self.codebook.vectors))
+
+    def draw(self, vectors_BNC: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in float32 of vectors, row by row."""
+        plane = rearrange(vectors_BNC, "B (h w) C -> B C h w", h=self.grid)
+        images: Tensor = self.decoder(plane)
+        return 2 * images.float() - 1
+
+
+class VQGAN(nn.Module):
+    """Images to the nearest of V codes each ``factor`` pixels, and back (arXiv 2012.09841).
+
+    Images are in [-1, 1]; inside they are in [0, 1], where the padding's zeros are black.
+    """
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.painter = VQGANDecoder(config)
+
+    @property
+    def codebook(self) -> Codebook:
+        return self.painter.codebook
+
+    def encode(self, images_B3HW: Tensor) -> Latents:
+        """Images to codes (B, N) and their vectors (B, N, C), row by row.
+
+        Raises ValueError if the images are not (B, 3, image_size, image_size).
+        """
+        return self._encode(images_B3HW)[0]
+
+    def decode(self, latents: Latents | Tensor) -> Tensor:
+        """Latents, vectors (B, N, C) or int64 codes (B, N) to images (B, 3, H, W), not clamped.
+
+        Raises ValueError for other shapes, and for codes that there are not.
+        """
+        given = latents.mean if isinstance(latents, Latents) else latents
+        vectors = given if given.is_floating_point() else self.codebook.lookup(given)
+        count, width = self.config.grid**2, self.config.codebook_channels
+        if vectors.ndim != 3 or vectors.shape[1:] != (count, width):
+            raise ValueError(
+                f"codes have shape {tuple(given.shape)}, this VQGAN takes (B, {count}), or their "
+                f"vectors (B, {count}, {width})"
+            )
+        return self.painter.draw(vectors)
+
+    def forward(self, images_B3HW: Tensor) -> Reconstruction:
+        """One training pass."""
+        latents, continuous = self._encode(images_B3HW)
+        assert latents.codes is not None
+        codebook, commitment = self.codebook.losses(continuous, latents.codes)
+        return Reconstruction(
+            images=self.painter.draw(latents.mean),
+            latents=latents,
+            codebook=codebook,
+            commitment=commitment,
+            continuous=continuous,
+        )
+
+    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
+        """Write config.json and model.safetensors (in ``precision``)."""
+        return write_folder(folder, self.config, self.state_dict(), precision=precision)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> VQGAN:
+        """Load a folder or a hub repository, in float32 and eval mode.
+
+        Raises ValueError naming the file, key or setting that does not fit.
+        """
+        config, state = read_folder(source)
+        vqgan = cls(config)
+        check_state(vqgan.state_dict(), state, where=str(source))
+        vqgan.load_state_dict(state)
+        return vqgan.eval()
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
+        """Upload to the hub repository ``repo_id``; returns its address."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(folder, repo_id, private=private)
+
+    def _encode(self, images_B3HW: Tensor) -> tuple[Latents, Tensor]:
+        """Latents, and (B, N, C) what took their codes."""
+        size = self.config.image_size
+        if images_B3HW.ndim != 4 or images_B3HW.shape[1:] != (3, size, size):
+            raise ValueError(
+                f"images have shape {tuple(images_B3HW.shape)}, this VQGAN takes "
+                f"(B, 3, {size}, {size}) in [-1, 1]"
+            )
+        plane = self.encoder((images_B3HW + 1) / 2)
+        continuous = rearrange(plane, "B C h w -> B (h w) C").float()
+        vectors, codes = self.codebook(continuous)
+        return Latents(mean=vectors, codes=codes), continuous
