@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import textok.convert
 import textok.data.pictograms.build
 import textok.evaluate
 import textok.extract
@@ -36,7 +37,12 @@ def commands() -> list[str]:
     """What follows `textok` where a line starts with it; lines with `...` are not whole."""
     shown = [line for page in PAGES + PRESETS for line in COMMAND.findall(page.read_text())]
     whole = [line for line in shown if "..." not in line]
-    presets = {"tokenizer PRESET": "tokenizer tiny-64", "generator PRESET": "generator dit-tiny-64"}
+    presets = {
+        "tokenizer PRESET": "tokenizer tiny-64",
+        "generator PRESET": "generator dit-tiny-64",
+        "vqgan PRESET": "vqgan vqgan-64",
+        "maskgit PRESET": "maskgit maskgit-pictograms-64",
+    }
     for word, preset in presets.items():
         whole = [line.replace(word, preset) for line in whole]
     return sorted(set(whole))
@@ -48,16 +54,19 @@ def test_a_shown_command_is_taken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("prompts.txt").write_text("a red apple")
-    report = SimpleNamespace(to_markdown=str, pictures={})
+    report = SimpleNamespace(to_markdown=str, pictures={}, parameters=list)
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
         (textok.train, "train_generator", None),
+        (textok.train, "train_maskgit", None),
+        (textok.train, "train_vqgan", None),
         (textok.evaluate, "evaluate_reconstruction", report),
         (textok.evaluate, "evaluate_generation", report),
         (textok.evaluate, "compare_reports", ""),
         (textok.evaluate, "reconstruct_files", []),
         (textok.pipeline, "generate_files", []),
         (textok.extract, "extract", {}),
+        (textok.convert, "convert_1d_tokenizer", report),
         (textok.data.pictograms.build, "build_pictograms", report),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)

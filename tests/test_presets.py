@@ -181,6 +181,30 @@ def test_titok_s_published_tokenizers_build(presets: list[str], ours: float, the
 
 
 @pytest.mark.parametrize(
+    ("presets", "steps", "warmup", "beta", "gan"),
+    [
+        (["titok-stage1"], 1_000_000, 10_000, 0.99, None),
+        (["titok-stage1", "titok-stage2"], 500_000, 5_000, 0.999, (0.01, 20_000)),
+        (["tatitok-vq"], 650_000, 10_000, 0.999, (0.1, 200_000)),
+        (["tatitok-kl"], 650_000, 10_000, 0.999, (0.1, 200_000)),
+    ],
+)
+def test_titok_s_tokenizers_are_trained_as_published(
+    presets: list[str], steps: int, warmup: int, beta: float, gan: tuple[float, int] | None
+) -> None:
+    config = load(*presets)
+    optim, loss = config.optim, config.loss
+    assert (config.run.steps, config.run.batch_size, config.run.ema) == (steps, 256, 0.999)
+    assert (optim.lr, optim.betas, optim.weight_decay) == (1e-4, (0.9, beta), 1e-4)
+    assert (optim.warmup, optim.lr * optim.final_lr_share, optim.clip) == (warmup, 1e-5, 1)
+    assert (loss.codes, loss.pixels) == ((1, False) if gan is None else (0, True))
+    if gan is not None:
+        assert (loss.gan.weight, loss.gan.start) == gan
+        # Published for images in [0, 1]: errors of ours are twice as large.
+        assert loss.l2 * 2**2 == 1
+
+
+@pytest.mark.parametrize(
     ("preset", "num_tokens", "ours", "theirs"),
     # BERT's token types, of which one is used, are part of our positions.
     [

@@ -71,6 +71,15 @@ def test_gives_what_the_encoder_gives(
     assert not features.mask[4].any()
 
 
+def test_keeps_the_states_of_padding(clip_folder: Path, tmp_path: Path) -> None:
+    config = TextConfig(encoder=str(clip_folder), max_tokens=9, padding=True)
+    expected = load_text_encoder(config)(CAPTIONS)
+    for _ in range(2):  # encoded, then read
+        features = FeatureCache(config, tmp_path)(CAPTIONS)
+        assert torch.equal(features.mask, expected.mask)
+        torch.testing.assert_close(features.states, expected.states, atol=1e-5, rtol=0)
+
+
 def test_no_caption_is_encoded_twice(
     config: TextConfig, encoder: CountingEncoder, tmp_path: Path
 ) -> None:

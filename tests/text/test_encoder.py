@@ -116,6 +116,53 @@ def test_clip_is_cut_at_its_positions(clip_folder: Path) -> None:
     assert encoder.cut == 1
 
 
+@pytest.mark.parametrize("family", ["clip_folder", "clip_tower_folder"])
+def test_padding_is_zeros_that_every_later_place_sees(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    folder: Path = request.getfixturevalue(family)
+    features = load_text_encoder(TextConfig(encoder=str(folder), max_tokens=11, padding=True))(
+        CAPTIONS
+    )
+    assert features.states.shape == (5, 11, 16)
+    assert features.mask.all(1).tolist() == features.mask.any(1).tolist()
+    assert features.mask.any(1).tolist() == [True, True, False, True, False]
+    assert features.states[[2, 4]].abs().max() == 0
+
+    model = transformers.CLIPTextModel.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    for row in (0, 1, 3):
+        ids = tokenizer(CAPTIONS[row])["input_ids"]
+        padded = torch.tensor([ids + [0] * (11 - len(ids))])
+        with torch.no_grad():
+            expected = model(input_ids=padded).last_hidden_state[0]
+        torch.testing.assert_close(features.states[row], expected, atol=1e-5, rtol=0)
+        alone = plain_states(folder, CAPTIONS[row])
+        torch.testing.assert_close(features.states[row, : len(ids)], alone, atol=1e-5, rtol=0)
+
+
+def test_padding_ends_at_the_models_positions(clip_folder: Path) -> None:
+    config = TextConfig(encoder=str(clip_folder), max_tokens=20, padding=True)
+    encoder = load_text_encoder(config)
+    features = encoder(["a red dog", "a red dog " * 5])
+    assert features.states.shape == (2, 20, 16)
+    assert features.mask.sum(1).tolist() == [12, 12]
+    assert encoder.cut == 1
+
+
+@pytest.mark.parametrize("name", ["t5_folder", "minilm"])
+def test_padding_is_for_clip(name: str, request: pytest.FixtureRequest) -> None:
+    encoder = name if name == "minilm" else str(request.getfixturevalue(name))
+    message = r"^text\.encoder: .* is of type '(t5|bert)', but text\.padding is for CLIP: set"
+    with pytest.raises(ValueError, match=message):
+        load_text_encoder(TextConfig(encoder=encoder, padding=True))
+
+
+def test_padding_is_not_averaged() -> None:
+    with pytest.raises(ValueError, match=r"^text\.pool is 4 but text\.padding is true: .* to 0$"):
+        TextConfig(pool=4, padding=True)
+
+
 def test_pooled_states_are_averages_of_the_whole(t5_folder: Path) -> None:
     whole = load_text_encoder(TextConfig(encoder=str(t5_folder), max_tokens=9))(CAPTIONS)
     pooled = load_text_encoder(TextConfig(encoder=str(t5_folder), max_tokens=9, pool=4))(CAPTIONS)

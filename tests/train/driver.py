@@ -1,7 +1,7 @@
 """Runs trainings one after another, each in processes of its own that die where they are told to.
 
 Reads a list of jobs as JSON from stdin, prints the exit codes of each. One import of torch serves
-them all, because the processes are forked. Not a test module: the fixture ``runs`` starts it.
+them all, because the processes are forked. Not a test module: ``Jobs`` starts it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,23 @@ import textok.runtime.checkpoint as checkpoint
 import textok.train.loop as loop
 import textok.train.report as report
 import textok.train.session as session
-from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config import (
+    TrainGeneratorConfig,
+    TrainMaskGITConfig,
+    TrainTokenizerConfig,
+    TrainVQGANConfig,
+)
 from textok.config.read import load_config
 from textok.runtime.run_log import RunLog
-from textok.train import train_generator, train_tokenizer
+from textok.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
 from textok.types import TextFeatures
+
+TRAININGS: dict[type[Any], Callable[[Any], Path]] = {
+    TrainTokenizerConfig: train_tokenizer,
+    TrainVQGANConfig: train_vqgan,
+    TrainGeneratorConfig: train_generator,
+    TrainMaskGITConfig: train_maskgit,
+}
 
 
 class FakeText:
@@ -103,11 +115,8 @@ def train(job: dict[str, Any], rank: int, port: int) -> int:
         report.draw_curves = lambda log, target: None
     arm(job["die"])
     try:
-        config = [Path(job["config"])]
-        if job["what"] == "generator":
-            train_generator(load_config(TrainGeneratorConfig, config))
-        else:
-            train_tokenizer(load_config(TrainTokenizerConfig, config))
+        kind = next(kind for kind in TRAININGS if kind.__name__ == job["settings"])
+        TRAININGS[kind](load_config(kind, [Path(job["config"])]))
     except SystemExit as stop:
         return int(str(stop.code))
     except BaseException:

@@ -28,8 +28,10 @@ from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
 from textok.text.encoder import FrozenTextEncoder
 from textok.train import train_generator
-from textok.train.generator import build_generator, build_parts, fit_shape, open_both
+from textok.train.denoising import Denoising
+from textok.train.generator import fitted
 from textok.train.held_out import HeldOut
+from textok.train.on_latents import build_generator, build_parts, open_both
 from textok.train.session import FREE
 
 PROMPTS = ("square number 3", "a green circle", "")
@@ -174,13 +176,15 @@ def test_a_sampler_of_the_other_objective_is_refused(
 
 def test_a_frechet_distance_to_one_row_is_refused(generator_config: TrainGeneratorConfig) -> None:
     both = open_both(generator_config)
-    config = replace(generator_config, generator=fit_shape(generator_config, both.train))
+    config = fitted(generator_config, both.train)
+    lesson = Denoising(config, both.train.scale)
     one = replace(both.train, rows=both.train.rows[:1])
     with pytest.raises(ValueError, match="fd_images: there is one held-out row"):
         HeldOut(
             replace(config, fd_images=8),
+            lesson=lesson,
             latents=one,
-            parts=build_parts(config, both, build_generator(config)),
+            parts=build_parts(config, both, lesson, build_generator(config, lesson)),
             prompt_text=None,
             decoder_text=None,
             device=torch.device("cpu"),
@@ -191,12 +195,13 @@ def test_training_starts_from_the_weights_of_a_pipeline(
     generator_config: TrainGeneratorConfig, tmp_path: Path
 ) -> None:
     both = open_both(generator_config)
-    config = replace(generator_config, generator=fit_shape(generator_config, both.train))
+    config = fitted(generator_config, both.train)
+    lesson = Denoising(config, both.train.scale)
     torch.manual_seed(5)
-    source = build_generator(config)
-    save_pipeline(tmp_path / "model", build_parts(config, both, source))
+    source = build_generator(config, lesson)
+    save_pipeline(tmp_path / "model", build_parts(config, both, lesson, source))
     torch.manual_seed(6)
-    started = build_generator(replace(config, init=str(tmp_path / "model")))
+    started = build_generator(replace(config, init=str(tmp_path / "model")), lesson)
     for name, value in source.state_dict().items():
         assert torch.equal(started.state_dict()[name], value), name
 

@@ -11,10 +11,12 @@ from accelerate import Accelerator
 
 from textok.config import DiTShape, TextConfig, TrainGeneratorConfig
 from textok.train.chance import draw_diffusion
+from textok.train.denoising import Denoising
 from textok.train.examples import Examples
-from textok.train.generator import build_generator, build_parts, fit_shape, open_both
+from textok.train.generator import fitted
 from textok.train.generator_task import GeneratorTask
 from textok.train.held_out import HeldOut
+from textok.train.on_latents import build_generator, build_parts, open_both
 from textok.types import Condition, Latents, TextFeatures
 
 ROWS = 8
@@ -47,19 +49,17 @@ def captioned(generator_config: TrainGeneratorConfig) -> TrainGeneratorConfig:
         run=replace(generator_config.run, batch_size=64, steps=100),
         prompts=("one", "two"),
     )
-    return replace(config, generator=fit_shape(config, open_both(config).train))
+    return fitted(config, open_both(config).train)
 
 
 def make(config: TrainGeneratorConfig) -> GeneratorTask:
     torch.manual_seed(0)
-    accelerator, latents, generator = (
-        Accelerator(cpu=True),
-        open_both(config),
-        build_generator(config),
-    )
-    parts = build_parts(config, latents, generator)
+    accelerator, latents = Accelerator(cpu=True), open_both(config)
+    lesson = Denoising(config, latents.train.scale)
+    parts = build_parts(config, latents, lesson, build_generator(config, lesson))
     held_out = HeldOut(
         config,
+        lesson=lesson,
         latents=latents.train,
         parts=parts,
         prompt_text=features,
@@ -67,7 +67,7 @@ def make(config: TrainGeneratorConfig) -> GeneratorTask:
         device=torch.device("cpu"),
     )
     return GeneratorTask(
-        config, generator=generator, parts=parts, held_out=held_out, accelerator=accelerator
+        config, lesson=lesson, parts=parts, held_out=held_out, accelerator=accelerator
     )
 
 
@@ -123,12 +123,12 @@ def test_the_spread_of_the_latents_is_drawn(captioned: TrainGeneratorConfig) -> 
     mean, wide = sharp.latents.mean, replace(sharp.latents, logvar=torch.zeros(64, 4, 4))
     task = make(captioned)
     losses = [
-        task._loss(replace(sharp, latents=latents), draw_diffusion(captioned, 0)).item()
+        task._terms(replace(sharp, latents=latents), draw_diffusion(captioned, 0))["loss"].item()
         for latents in (sharp.latents, Latents(mean=mean, logvar=torch.full_like(mean, -99)), wide)
     ]
     assert losses[0] == losses[1]
     # The network gives zeros; the scale of the latents set makes the added variance 1 / std^2.
-    added = task.scale.std.pow(-2).mean().item()
+    added = task.parts.scale.std.pow(-2).mean().item()
     assert losses[2] - losses[0] == pytest.approx(added, rel=0.2)
 
 

@@ -11,20 +11,24 @@ import tyro
 
 from textok import __version__
 from textok.cli import commands
+from textok.cli.convert import convert_1d_tokenizer
 from textok.cli.evaluate_generation import evaluate_generation
 from textok.cli.generate import generate
-from textok.cli.train import train_generator, train_tokenizer
+from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
 from textok.config.check import require
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "reconstruct": commands.reconstruct,
     "train tokenizer": train_tokenizer,
+    "train vqgan": train_vqgan,
     "train generator": train_generator,
+    "train maskgit": train_maskgit,
     "extract": commands.extract,
     "evaluate reconstruction": commands.evaluate_reconstruction,
     "evaluate generation": evaluate_generation,
     "evaluate compare": commands.evaluate_compare,
+    "convert 1d-tokenizer": convert_1d_tokenizer,
     "data pictograms": commands.data_pictograms,
     "presets": commands.presets,
 }
@@ -52,7 +56,7 @@ def _run(arguments: list[str]) -> int:
         words = name.split()
         if arguments[: len(words)] == words:
             rest = arguments[len(words) :]
-            if command is train_tokenizer or command is train_generator:
+            if name.startswith("train "):
                 command(rest)
             else:
                 tyro.cli(command, prog=f"textok {name}", args=rest)

@@ -1,4 +1,4 @@
-"""``textok train tokenizer|generator PRESET... [--dial value]``."""
+"""``textok train tokenizer|vqgan|generator|maskgit PRESET... [--dial value]``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config import (
+    TrainGeneratorConfig,
+    TrainMaskGITConfig,
+    TrainTokenizerConfig,
+    TrainVQGANConfig,
+)
 from textok.config.check import require
 from textok.config.presets import preset_path
 from textok.config.read import load_config, merge
 
-Settings = TypeVar("Settings", TrainTokenizerConfig, TrainGeneratorConfig)
+Settings = TypeVar(
+    "Settings", TrainTokenizerConfig, TrainVQGANConfig, TrainGeneratorConfig, TrainMaskGITConfig
+)
 
 
 def train_tokenizer(arguments: list[str]) -> None:
@@ -25,6 +32,15 @@ def train_tokenizer(arguments: list[str]) -> None:
     train_tokenizer(config)
 
 
+def train_vqgan(arguments: list[str]) -> None:
+    """Train a VQGAN on images, whose codes a two-stage tokenizer learns, or continue such a run."""
+    config = _read(TrainVQGANConfig, arguments, what="vqgan", example=VQGAN_EXAMPLE)
+
+    from textok.train import train_vqgan
+
+    train_vqgan(config)
+
+
 def train_generator(arguments: list[str]) -> None:
     """Train a generator on the latents of `textok extract`, or continue the same command's run."""
     config = _read(TrainGeneratorConfig, arguments, what="generator", example=GENERATOR_EXAMPLE)
@@ -32,6 +48,15 @@ def train_generator(arguments: list[str]) -> None:
     from textok.train import train_generator
 
     train_generator(config)
+
+
+def train_maskgit(arguments: list[str]) -> None:
+    """Train a masked generator on the latents of a `vq` tokenizer, or continue such a run."""
+    config = _read(TrainMaskGITConfig, arguments, what="maskgit", example=MASKGIT_EXAMPLE)
+
+    from textok.train import train_maskgit
+
+    train_maskgit(config)
 
 
 def _read(cls: type[Settings], arguments: list[str], *, what: str, example: str) -> Settings:
@@ -95,9 +120,7 @@ def _split_equals(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--") else [word]
 
 
-def _show_help(
-    config: TrainTokenizerConfig | TrainGeneratorConfig, *, what: str, example: str
-) -> None:
+def _show_help(config: Settings, *, what: str, example: str) -> None:
     """Print every dial with its value after merging, and exit."""
     import tyro
 
@@ -113,7 +136,9 @@ def _show_help(
 
 
 TOKENIZER_EXAMPLE = "tiny-64 --data.path my-images --optim.lr 2e-4"
+VQGAN_EXAMPLE = "vqgan-64 --data.path my-images --optim.lr 2e-4"
 GENERATOR_EXAMPLE = "dit-tiny-64 --latents.path my-latents --optim.lr 2e-4"
+MASKGIT_EXAMPLE = "maskgit-pictograms-64 --latents.path my-latents --optim.lr 2e-4"
 
 _HELP = """Train a {what}; the same command continues a run that was stopped.
 

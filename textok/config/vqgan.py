@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textok.config.check import require, require_range
 
@@ -19,6 +20,9 @@ class VQGANConfig:
     """Channels of each resolution, in widths; each but the last halves the picture after it."""
     res_blocks: int = 2
     """Residual blocks at each resolution."""
+    shortcut: Literal["output", "input"] = "output"
+    """What is added where a block changes the channels: ``input`` is a residual block and learns
+    colours sooner, ``output`` is what MaskGIT's weights were trained with."""
     codebook_size: int = 1024
     codebook_channels: int = 256
     """Numbers a code."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -47,8 +48,9 @@ class TextEncoder(Protocol):
 class FrozenTextEncoder:
     """A transformers model whose last hidden states, all of them, are the features.
 
-    Special tokens count as tokens. Padding is masked, so that a caption's features do not depend
-    on its batch beyond rounding. States of padding are zero.
+    Special tokens count as tokens. Padding is masked and its states are zero, or all captions are
+    padded to one length (``padding``): either way a caption's features do not depend on its batch
+    beyond rounding.
     """
 
     def __init__(
@@ -98,13 +100,20 @@ class FrozenTextEncoder:
         return states.masked_fill(~mask_BT[..., None], 0), mask_BT
 
     def _tokenize(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """Token ids (B, t) and mask (B, t), t the longest of these captions."""
+        """Token ids (B, t) and mask (B, t), t the longest of these captions.
+
+        With ``padding`` t is ``limit`` and all is real: zeros follow the end token, as in OpenAI's
+        CLIP, whose tokens see those before them alone.
+        """
         whole = self._tokenizer(captions, verbose=False)["input_ids"]
         kept = self._tokenizer(captions, truncation=True, max_length=self.limit)["input_ids"]
         self.cut += sum(len(a) > len(b) for a, b in zip(whole, kept, strict=True))
         ids = [torch.tensor(row, device=self._device) for row in kept]
         # Whatever stands at the padding is masked: no pad token is asked of the tokenizer.
         ids_BT = pad_sequence(ids, batch_first=True)
+        if self._config.padding:
+            ids_BT = F.pad(ids_BT, (0, self.limit - ids_BT.shape[1]))
+            return ids_BT, torch.ones_like(ids_BT, dtype=torch.bool)
         mask_BT = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True).bool()
         return ids_BT, mask_BT
 
@@ -115,9 +124,15 @@ def load_text_encoder(
     """Load the encoder that ``config.encoder`` names.
 
     Raises:
-        ValueError: it cannot be found, is of an unknown type, or its files are damaged.
+        ValueError: it cannot be found, is of an unknown type, or its files are damaged; or its
+            padding is asked for and it is no CLIP.
     """
     folder = find_text_model(config.encoder)
+    require(
+        not config.padding or folder.model_type in ("clip", "clip_text_model"),
+        f"text.encoder: {folder.path} is of type '{folder.model_type}', but text.padding is for "
+        "CLIP: set it to false",
+    )
     try:
         with _quiet():
             model, tokenizer = (

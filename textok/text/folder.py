@@ -38,7 +38,9 @@ class TextModelFolder:
         Config and tokenizer files count whole; weights by size, first and last MiB.
         """
         digest = hashlib.sha256()
-        settings = (config.max_tokens, config.pool, config.precision)
+        settings: tuple[object, ...] = (config.max_tokens, config.pool, config.precision)
+        if config.padding:
+            settings += ("padding",)
         digest.update(repr((_FEATURES_VERSION, self.model_type, settings)).encode())
         for pattern, read in [(p, Path.read_bytes) for p in _SMALL_FILES] + [
             (p, _edges) for p in _WEIGHTS

@@ -7,13 +7,18 @@ to continue a run. Legend: G global batch, B micro-batch, K latent tokens, C cha
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config import TrainGeneratorConfig, TrainMaskGITConfig, TrainTokenizerConfig
+from textok.generator.maskgit import draw_mask, mask_ratio
 from textok.tokenizer import Tokenizer
+
+Draws = TypeVar("Draws", bound="LatentChance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +53,26 @@ def draw(config: TrainTokenizerConfig, tokenizer: Tokenizer, step: int) -> Chanc
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionChance:
-    """Draws for some latents in the training of a generator; normal ones are standard normal."""
+class LatentChance:
+    """Draws for some latents in the training of a generator, one row each."""
 
     drop: Tensor
     """(B,) bool: the condition is left out."""
+
+    def rows(self: Draws, rows: slice) -> Draws:
+        return self._each(lambda tensor: tensor[rows])
+
+    def to(self: Draws, device: torch.device) -> Draws:
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self: Draws, change: Callable[[Tensor], Tensor]) -> Draws:
+        return type(self)(**{one.name: change(getattr(self, one.name)) for one in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionChance(LatentChance):
+    """For noise on latents; normal ones are standard normal."""
+
     spread: Tensor
     """(B, K, C) normal: where in its distribution a latent is."""
     noise: Tensor
@@ -60,21 +80,15 @@ class DiffusionChance:
     time: Tensor
     """(B,) normal: what the objective makes a time of."""
 
-    def rows(self, rows: slice) -> DiffusionChance:
-        return DiffusionChance(
-            drop=self.drop[rows],
-            spread=self.spread[rows],
-            noise=self.noise[rows],
-            time=self.time[rows],
-        )
 
-    def to(self, device: torch.device) -> DiffusionChance:
-        return DiffusionChance(
-            drop=self.drop.to(device),
-            spread=self.spread.to(device),
-            noise=self.noise.to(device),
-            time=self.time.to(device),
-        )
+@dataclass(frozen=True, kw_only=True)
+class MaskChance(LatentChance):
+    """For masks on codes."""
+
+    mask: Tensor
+    """(B, K) bool: the code is hidden."""
+    share: Tensor
+    """(B,) of the codes of all G latents that are hidden: the same number in every row."""
 
 
 def draw_diffusion(config: TrainGeneratorConfig, step: int) -> DiffusionChance:
@@ -88,6 +102,16 @@ def draw_diffusion(config: TrainGeneratorConfig, step: int) -> DiffusionChance:
         noise=torch.randn(latent, generator=generator),
         time=torch.randn(size, generator=generator),
     )
+
+
+def draw_masking(config: TrainMaskGITConfig, step: int) -> MaskChance:
+    """The draws of ``step`` for all G latents."""
+    size = config.run.batch_size
+    generator = step_generator(config.run.seed, step)
+    drop = torch.rand(size, generator=generator) < config.text.drop
+    ratio = mask_ratio(torch.rand(size, generator=generator))
+    mask = draw_mask(ratio, torch.rand(size, config.generator.num_tokens, generator=generator))
+    return MaskChance(drop=drop, mask=mask, share=mask.float().mean().expand(size))
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

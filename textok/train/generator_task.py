@@ -1,7 +1,4 @@
-"""One training step of a generator, from stored latents to new weights.
-
-Legend: B micro-batch, K latent tokens, C channels.
-"""
+"""One training step of a generator, from stored latents to new weights."""
 
 from __future__ import annotations
 
@@ -14,21 +11,22 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from textok.config import TrainGeneratorConfig
-from textok.generator import DiT, objective
+from textok.config.training import TrainOnLatentsConfig
+from textok.generator import TokenGenerator
 from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.runtime.device import autocast
-from textok.train.chance import DiffusionChance, draw_diffusion
+from textok.train.chance import LatentChance
 from textok.train.ema import Ema
 from textok.train.examples import Examples
 from textok.train.guard import Guard
 from textok.train.held_out import HeldOut
+from textok.train.lesson import Lesson
 from textok.train.micro import Stateful, add_terms, empty_logs, global_rows, synced
 from textok.train.optim import Optimizer
 
 
 class GeneratorTask:
-    """A DiT against the velocity or the noise of normalised latents.
+    """A generator and its lesson.
 
     ``parts`` are the pipeline that is published, with the averaged weights; ``held_out`` judges
     these.
@@ -36,18 +34,16 @@ class GeneratorTask:
 
     def __init__(
         self,
-        config: TrainGeneratorConfig,
+        config: TrainOnLatentsConfig,
         *,
-        generator: DiT,
+        lesson: Lesson[Any],
         parts: PipelineParts,
         held_out: HeldOut,
         accelerator: Accelerator,
     ) -> None:
         self.config, self.accelerator = config, accelerator
-        self.objective = objective(config.generator.objective)
-        self.scale = parts.scale.to(accelerator.device)
-        self.parts, self.held_out = parts, held_out
-        self.generator = generator.to(accelerator.device)
+        self.lesson, self.parts, self.held_out = lesson, parts, held_out
+        self.generator = parts.generator.to(accelerator.device)
         self.ema = Ema(self.generator, config.run.ema)
         self.optimizer = Optimizer(
             self.generator, config.optim, lr=config.optim.lr, first=0, steps=config.run.steps
@@ -63,14 +59,14 @@ class GeneratorTask:
 
         Raises ValueError after ``run.max_bad_steps`` non-finite steps in a row.
         """
-        chance, count = draw_diffusion(self.config, step), len(micro_batches)
+        chance, count = self.lesson.draw(step), len(micro_batches)
         logs = empty_logs(self.accelerator)
         for index, examples in enumerate(micro_batches):
             rows = chance.rows(global_rows(self.config.run, self.accelerator, index, count))
             with synced(self.accelerator, self.parallel, index == count - 1):
-                loss = self._loss(examples, rows.to(self.accelerator.device))
-                self.accelerator.backward(loss / count)
-            add_terms(logs, {"loss": loss}, 1 / count)
+                terms = self._terms(examples, rows)
+                self.accelerator.backward(terms["loss"] / count)
+            add_terms(logs, terms, 1 / count)
         norm = self.optimizer.clip()
         if self.guard.passes(step, [logs["loss"], norm]):
             logs["lr"] = norm.new_tensor(self.optimizer.step(step))
@@ -80,27 +76,28 @@ class GeneratorTask:
         logs["skipped"] = norm.new_tensor(float(self.guard.skipped))
         return dict(logs)
 
-    def _loss(self, examples: Examples, chance: DiffusionChance) -> Tensor:
-        """The objective's mean loss over B latents, in float32."""
+    def _terms(self, examples: Examples, chance: LatentChance) -> dict[str, Tensor]:
+        """The lesson's scalars for one micro-batch; the network alone runs in ``run.precision``."""
         device = self.accelerator.device
-        tokens = self.scale.normalise(examples.latents.to(device).sample(chance.spread))
-        condition = examples.condition.to(device).drop(chance.drop)
-        times = self.objective.draw_times(chance.time)
-        noisy = self.objective.add_noise(tokens, chance.noise, times)
-        with autocast(device, self.config.run.precision):
-            output = self.parallel(noisy, times, condition)
-        return self.objective.loss(output, tokens, chance.noise, times).mean()
+
+        def network(*given: object) -> Tensor:
+            with autocast(device, self.config.run.precision):
+                return self.parallel(*given)
+
+        return self.lesson.loss(
+            network, examples.latents.to(device), examples.condition.to(device), chance.to(device)
+        )
 
     def sheet(self) -> Image.Image:
         """Pictures of the fixed prompts by the averaged generator."""
         return self.held_out.sheet(self.averaged)
 
     def measure(self) -> dict[str, float]:
-        """Losses of the averaged generator on held-out latents, by noise level."""
+        """Losses of the averaged generator on held-out latents."""
         return self.held_out.measure(self.averaged)
 
     @property
-    def averaged(self) -> DiT:
+    def averaged(self) -> TokenGenerator:
         """The generator with averaged weights: the one to keep."""
         return self.ema.module
 

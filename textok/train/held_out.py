@@ -1,31 +1,29 @@
-"""How a generator in training is judged: losses by noise level, pictures, a Frechet distance.
-
-Legend: B rows, K latent tokens, C channels.
-"""
+"""How a generator in training is judged: losses, pictures, a Frechet distance."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from textok.config import TrainGeneratorConfig
 from textok.config.check import require
+from textok.config.training import TrainOnLatentsConfig
 from textok.data.pixels import to_pil
-from textok.generator import DiT, objective, sample
+from textok.generator import TokenGenerator
 from textok.latents import LatentSet
 from textok.metrics.features import load_feature_network
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.sheet import picture_sheet
 from textok.train.examples import TextReader, condition_of
-from textok.types import Condition, LatentBatch
+from textok.train.lesson import Lesson
+from textok.types import Condition, LatentBatch, Latents
 
-LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Times at which the loss is measured; 0 is the data, 1 the noise."""
 ROWS = 256
 PROMPTS, PICTURES = 8, 4
 BATCH = 64
@@ -41,18 +39,17 @@ class HeldOut:
 
     def __init__(
         self,
-        config: TrainGeneratorConfig,
+        config: TrainOnLatentsConfig,
         *,
+        lesson: Lesson[Any],
         latents: LatentSet,
         parts: PipelineParts,
         prompt_text: TextReader | None,
         decoder_text: TextReader | None,
         device: torch.device,
     ) -> None:
-        self.config, self.parts, self.device = config, parts, device
+        self.lesson, self.parts, self.device = lesson, parts, device
         self._prompt_text, self._decoder_text = prompt_text, decoder_text
-        self._objective = objective(config.generator.objective)
-        self._scale = parts.scale.to(device)
         self._tokenizer = parts.tokenizer.to(device)
         self._batches = _batches(latents, ROWS)
         self._prompts = list(config.prompts) or self._some_prompts()
@@ -62,27 +59,23 @@ class HeldOut:
             self._network = load_feature_network("efficientnet_lite0", device=device)
 
     @torch.no_grad()
-    def measure(self, generator: DiT) -> dict[str, float]:
-        """``val_t0.1`` and so on, their mean ``val``, and ``fd`` if ``fd_images`` asks for it."""
+    def measure(self, generator: TokenGenerator) -> dict[str, float]:
+        """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for."""
         chance = torch.Generator().manual_seed(0)
-        sums = dict.fromkeys(LEVELS, 0.0)
+        sums: dict[str, float] = defaultdict(float)
         for batch in self._batches:
-            tokens = self._scale.normalise(batch.latents.mean.to(self.device))
-            noise = torch.randn(tokens.shape, generator=chance).to(self.device)
-            condition = self._condition(batch)
-            for level in LEVELS:
-                times = tokens.new_full((len(tokens),), level)
-                noisy = self._objective.add_noise(tokens, noise, times)
-                output = generator(noisy, times, condition)
-                sums[level] += float(self._objective.loss(output, tokens, noise, times).sum())
+            latents, condition = batch.latents.to(self.device), self._condition(batch)
+            losses = self.lesson.judge(generator, latents, condition, chance)
+            for name, losses_B in losses.items():
+                sums[name] += float(losses_B.sum())
         rows = sum(len(batch.keys) for batch in self._batches)
-        found = {f"val_t{level}": total / rows for level, total in sums.items()}
-        found["val"] = sum(found.values()) / len(LEVELS)
+        found = {f"val_{name}": total / rows for name, total in sums.items()}
+        found["val"] = sum(found.values()) / len(found)
         if self._judged:
             found["fd"] = frechet_distance(self._drawn(generator), self._reference)
         return found
 
-    def sheet(self, generator: DiT) -> Image.Image:
+    def sheet(self, generator: TokenGenerator) -> Image.Image:
         """PICTURES of each prompt, one row a prompt."""
         condition, captions = self._ask(self._prompts)
         columns = {}
@@ -92,7 +85,7 @@ class HeldOut:
         size = max(96, self._tokenizer.config.image_size)
         return picture_sheet(columns, self._prompts, cell=size)
 
-    def _drawn(self, generator: DiT) -> FeatureStatistics:
+    def _drawn(self, generator: TokenGenerator) -> FeatureStatistics:
         """Features of a picture for each row that is judged."""
         first, parts = 0, []
         for batch in self._judged:
@@ -110,7 +103,7 @@ class HeldOut:
         pixel of a data set is needed.
         """
         return merge_all(
-            self._features(self._decode(batch.latents.mean.to(self.device), batch.captions))
+            self._features(self._decode(batch.latents.to(self.device), batch.captions))
             for batch in self._judged
         )
 
@@ -119,18 +112,24 @@ class HeldOut:
         return FeatureStatistics.of(self._network.extract(images.clamp(-1, 1)))
 
     def _draw(
-        self, generator: DiT, condition: Condition, captions: Sequence[str], seeds: Sequence[int]
+        self,
+        generator: TokenGenerator,
+        condition: Condition,
+        captions: Sequence[str],
+        seeds: Sequence[int],
     ) -> Tensor:
         """Images (B, 3, H, W), not clamped."""
-        tokens = sample(generator, condition, sampling=self.config.sampling, seeds=seeds)
-        return self._decode(self._scale.denormalise(tokens), captions)
+        tokens = generator.sample(condition, sampling=self.parts.sampling, seeds=seeds)
+        if self.parts.scale is not None:
+            tokens = self.parts.scale.to(self.device).denormalise(tokens)
+        return self._decode(tokens, captions)
 
     @torch.no_grad()
-    def _decode(self, tokens_BKC: Tensor, captions: Sequence[str]) -> Tensor:
+    def _decode(self, latents: Latents | Tensor, captions: Sequence[str]) -> Tensor:
         text = None
         if self._decoder_text is not None:
             text = self._decoder_text(captions).to(self.device)
-        return self._tokenizer.decode(tokens_BKC, text)
+        return self._tokenizer.decode(latents, text)
 
     def _condition(self, batch: LatentBatch) -> Condition:
         return condition_of(batch, self._prompt_text).to(self.device)
@@ -138,7 +137,7 @@ class HeldOut:
     def _some_prompts(self) -> list[str]:
         """Classes, or different captions of the measured rows."""
         known = list(self.parts.classes)
-        if self.config.generator.condition == "text":
+        if self._prompt_text is not None:
             captions = [caption for batch in self._batches for caption in batch.captions]
             known = list(dict.fromkeys(filter(str.strip, captions))) or [""]
         return [known[place] for place in _spread(len(known), PROMPTS)]

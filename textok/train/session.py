@@ -37,13 +37,16 @@ FREE = frozenset(
         "run.sheet_every",
         "run.steps",
         "run.wandb",
+        "sampling.guidance.form",
         "sampling.guidance.high",
         "sampling.guidance.low",
         "sampling.guidance.power",
         "sampling.guidance.scale",
         "sampling.guidance.schedule",
         "sampling.sampler",
+        "sampling.softmax_annealing",
         "sampling.steps",
+        "sampling.temperature",
         "text.cache",
     }
 )

@@ -4,6 +4,7 @@ al. 2022, arXiv 2202.04200): no attention, average pooling down, nearest neighbo
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,22 +15,29 @@ from textok.config.check import require
 GROUPS = 32
 
 
-class ResBlock(nn.Module):
-    """h + shortcut of h where the channels change, x + h elsewhere."""
+Shortcut = Literal["output", "input"]
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+
+class ResBlock(nn.Module):
+    """x + h, and where the channels change the ``shortcut`` of x or of h, + h."""
+
+    def __init__(self, inputs: int, outputs: int, shortcut: Shortcut) -> None:
         super().__init__()
+        self.of_input = shortcut == "input"
         self.norm1 = group_norm(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.norm2 = group_norm(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        # Of the block's own output, not of its input: MaskGIT's weights were trained so.
-        self.shortcut = nn.Conv2d(outputs, outputs, 1, bias=False) if inputs != outputs else None
+        self.shortcut = None
+        if inputs != outputs:
+            # Of the block's own output, not of its input: MaskGIT's weights were trained so.
+            taken = inputs if self.of_input else outputs
+            self.shortcut = nn.Conv2d(taken, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (x if self.shortcut is None else self.shortcut(h))
+        return h + (x if self.shortcut is None else self.shortcut(x if self.of_input else h))
 
 
 class Encoder(nn.Module):
@@ -40,10 +48,9 @@ class Encoder(nn.Module):
         widths = channels(config)
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
         self.stages = nn.ModuleList(
-            stage(before, after, config.res_blocks)
-            for before, after in pairwise([widths[0], *widths])
+            stage(before, after, config) for before, after in pairwise([widths[0], *widths])
         )
-        self.middle = stage(widths[-1], widths[-1], config.res_blocks)
+        self.middle = stage(widths[-1], widths[-1], config)
         self.norm = group_norm(widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], config.codebook_channels, 1)
 
@@ -61,10 +68,9 @@ class Decoder(nn.Module):
         super().__init__()
         widths = channels(config)[::-1]
         self.conv_in = nn.Conv2d(config.codebook_channels, widths[0], 3, padding=1)
-        self.middle = stage(widths[0], widths[0], config.res_blocks)
+        self.middle = stage(widths[0], widths[0], config)
         self.stages = nn.ModuleList(
-            stage(before, after, config.res_blocks)
-            for before, after in pairwise([widths[0], *widths])
+            stage(before, after, config) for before, after in pairwise([widths[0], *widths])
         )
         self.up = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
         self.norm = group_norm(widths[-1])
@@ -91,10 +97,13 @@ def channels(config: VQGANConfig) -> list[int]:
     return widths
 
 
-def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+def stage(inputs: int, outputs: int, config: VQGANConfig) -> nn.Sequential:
     """Residual blocks of one resolution, of which the first changes the channels."""
     return nn.Sequential(
-        *(ResBlock(inputs if index == 0 else outputs, outputs) for index in range(blocks))
+        *(
+            ResBlock(inputs if index == 0 else outputs, outputs, config.shortcut)
+            for index in range(config.res_blocks)
+        )
     )
 
 

@@ -1,0 +1,88 @@
+"""Trainings in processes of their own, and what they leave behind. Not a test module."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from textok.config.read import to_yaml
+
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the driver's jobs left behind."""
+
+    root: Path
+    codes: dict[str, list[int]]
+    """Exit code of each process of each job, by the job's name."""
+
+    def output(self, job: str) -> str:
+        return (self.root / f"{job}.txt").read_text()
+
+    def weights(self, run: str, *, step: int = STEPS) -> dict[str, Tensor]:
+        """All tensors of a checkpoint but the states of random generators."""
+        folder = self.root / run / "checkpoints" / f"step-{step:08d}"
+        tensors = load_file(folder / "state.safetensors")
+        return {key: value for key, value in tensors.items() if "/rng/" not in key}
+
+    def log(self, run: str) -> list[dict[str, Any]]:
+        """The logged steps without their speed."""
+        lines = (self.root / run / "log.jsonl").read_text().splitlines()
+        kept = [json.loads(line) for line in lines]
+        return [{k: v for k, v in line.items() if k != "images_per_second"} for line in kept]
+
+
+class Jobs:
+    """Trainings to be run one after another, each in processes of its own."""
+
+    def __init__(self, root: Path, config: Any) -> None:
+        self.root, self.config = root, config
+        self._jobs: dict[str, dict[str, Any]] = {}
+
+    def add(
+        self,
+        name: str,
+        run: str,
+        *,
+        die: str = "",
+        world: int = 1,
+        damage: str = "",
+        curves: bool = False,
+        **changes: int,
+    ) -> None:
+        """A job in the run folder ``run`` that dies where it is told to."""
+        out = str(self.root / run)
+        settings = replace(self.config, run=replace(self.config.run, out=out, **changes))
+        path = self.root / f"{name}.yaml"
+        path.write_text(to_yaml(settings))
+        self._jobs[name] = {
+            "settings": type(settings).__name__,
+            "config": str(path),
+            "output": str(self.root / f"{name}.txt"),
+            "world": world,
+            "die": die,
+            "damage": [str(self.root / run / damage)] if damage else [],
+            "curves": curves,
+        }
+
+    def run(self) -> Runs:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            input=json.dumps(list(self._jobs.values())),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        codes = json.loads(done.stdout.splitlines()[-1])
+        return Runs(self.root, dict(zip(self._jobs, codes, strict=True)))
