@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from tests.generator.fake import FakeNetwork
 from textok.config.generator import GeneratorConfig, GuidanceConfig, ObjectiveConfig
-from textok.generator.guidance import guidance_scale, guided
+from textok.generator.guidance import Output, guidance_scale, guided
 from textok.types import Condition, TextFeatures
 
 TIMES = torch.tensor([1.0, 0.75, 0.5, 0.25], dtype=torch.float64)
@@ -23,6 +24,15 @@ def network(name: str = "flow") -> FakeNetwork:
 
 def tokens() -> Tensor:
     return torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+
+
+def guided_output(fake: FakeNetwork, guidance: GuidanceConfig) -> Output:
+    def ask(condition: Condition) -> Output:
+        prepared = fake.prepare(condition, TIMES.float())
+        return lambda x, index: fake.step(x, index, prepared)
+
+    each = [guidance_scale(guidance, t) for t in TIMES.tolist()]
+    return guided(ask, ASKED, OTHER, each, channels=4)
 
 
 def scales(guidance: GuidanceConfig) -> list[float]:
@@ -44,10 +54,37 @@ def test_there_is_no_guidance_outside_the_interval() -> None:
     assert scales(linear) == [1, 2, 3, 1]
 
 
+STEPS = 8
+
+
+@pytest.mark.parametrize("scale", [0.0, 3.0, 6.9])
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_added_scales_are_those_of_muse_and_titok_at_every_step(
+    schedule: Literal["constant", "linear"], scale: float
+) -> None:
+    """They publish c + s (c - u), where a linear s is the share of the steps that is done."""
+    asked, other = 0.7, -0.4
+    guidance = GuidanceConfig(scale=scale, schedule=schedule, form="added")
+    for step in range(STEPS):
+        added = scale * step / STEPS if schedule == "linear" else scale
+        ours = guidance_scale(guidance, 1 - step / STEPS)
+        assert other + ours * (asked - other) == pytest.approx(asked + added * (asked - other))
+        assert (ours == 1) == (added == 0)
+
+
+def test_power_cosine_is_that_of_mdt_at_every_step() -> None:
+    """It publishes u + s (c - u), and s = 1 + (scale - 1) (1 - cos(pi done^power)) / 2."""
+    guidance = GuidanceConfig(scale=6.9, schedule="power_cosine", power=2.75)
+    for step in range(STEPS):
+        rise = (1 - math.cos(math.pi * (step / STEPS) ** 2.75)) / 2
+        assert guidance_scale(guidance, 1 - step / STEPS) == pytest.approx(1 + 5.9 * rise)
+    assert guidance_scale(guidance, 1.0) == 1
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.5, 4.0])
 def test_the_output_is_led_away_from_the_other_on_all_channels(scale: float) -> None:
     fake, x = network(), tokens()
-    output = guided(fake, ASKED, OTHER, GuidanceConfig(scale=scale), TIMES)(x, 2)
+    output = guided_output(fake, GuidanceConfig(scale=scale))(x, 2)
     asked, other = (
         fake.step(x, 2, fake.prepare(condition, TIMES.float())) for condition in (ASKED, OTHER)
     )
@@ -57,7 +94,7 @@ def test_the_output_is_led_away_from_the_other_on_all_channels(scale: float) -> 
 
 def test_a_learned_variance_is_that_of_the_condition() -> None:
     fake, x = network("ddpm"), tokens()
-    output = guided(fake, ASKED, OTHER, GuidanceConfig(scale=3), TIMES)(x, 1)
+    output = guided_output(fake, GuidanceConfig(scale=3))(x, 1)
     asked, other = (
         fake.step(x, 1, fake.prepare(condition, TIMES.float())) for condition in (ASKED, OTHER)
     )
@@ -81,7 +118,7 @@ def test_only_guided_times_pay_for_guidance(
     guidance: GuidanceConfig, rows: list[int], prepared: list[int]
 ) -> None:
     fake, x = network(), tokens()
-    output = guided(fake, ASKED, OTHER, guidance, TIMES)
+    output = guided_output(fake, guidance)
     for index in range(4):
         assert output(x, index).shape == x.shape
     assert fake.asked.rows == rows

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from textok.config.generator import DiTShape, GeneratorConfig, ObjectiveConfig
-from textok.generator import DiT
+from textok.config.generator import DiTShape, GeneratorConfig, ObjectiveConfig, SamplingConfig
+from textok.config.maskgit import MaskGITConfig
+from textok.config.tokenizer import ViTConfig
+from textok.generator import DiT, MaskGIT, load_generator, sample
+from textok.types import Condition, TextFeatures
 
 CONFIG = GeneratorConfig(
     num_tokens=4,
@@ -50,6 +54,58 @@ def test_weights_can_be_stored_in_bf16(saved: tuple[DiT, Path], tmp_path: Path) 
     loaded = DiT.from_pretrained(folder).final.linear.weight
     assert loaded.dtype == torch.float32
     assert torch.equal(loaded, network.final.linear.weight.to(torch.bfloat16).float())
+
+
+@pytest.mark.parametrize("architecture", ["bert", "uvit"])
+@pytest.mark.parametrize("condition", ["class", "text"])
+def test_a_masked_generator_comes_back_exactly(
+    architecture: Literal["bert", "uvit"], condition: Literal["class", "text"], tmp_path: Path
+) -> None:
+    config = MaskGITConfig(
+        num_tokens=4, codebook_size=7, condition=condition, classes=2, text_width=6, text_tokens=3,
+        architecture=architecture, network=ViTConfig(width=32, depth=2, heads=2),
+    )  # fmt: skip
+    network = MaskGIT(config)
+    folder = network.save_pretrained(tmp_path / "model" / "generator")
+    assert list(json.loads((folder / "config.json").read_text())) == ["maskgit"]
+    # By its own folder, and by that of a pipeline.
+    for source in (folder, folder.parent):
+        again = MaskGIT.from_pretrained(source)
+        assert again.config == config and not again.training
+        assert again.state_dict().keys() == network.state_dict().keys()
+        for key, value in network.state_dict().items():
+            assert torch.equal(again.state_dict()[key], value), key
+
+
+def test_a_generator_of_any_kind_is_loaded_by_what_its_config_has(
+    saved: tuple[DiT, Path], tmp_path: Path
+) -> None:
+    config = MaskGITConfig(
+        num_tokens=4, codebook_size=7, condition="class", classes=2,
+        network=ViTConfig(width=32, depth=1, heads=2),
+    )  # fmt: skip
+    masked = MaskGIT(config).save_pretrained(tmp_path / "masked" / "generator")
+    found = load_generator(masked)
+    assert isinstance(found, MaskGIT) and found.config == config
+    assert isinstance(load_generator(masked.parent), MaskGIT)
+    assert isinstance(load_generator(saved[1]), DiT)
+    with pytest.raises(ValueError, match="has no 'generator' part; this is not a textok generator"):
+        DiT.from_pretrained(masked)
+    with pytest.raises(ValueError, match="has no 'maskgit' part; this is not a textok maskgit"):
+        MaskGIT.from_pretrained(saved[1])
+
+
+def test_what_a_new_generator_samples_is_what_the_loaded_one_does(
+    saved: tuple[DiT, Path],
+) -> None:
+    network, folder = saved
+    mask = torch.tensor([[True, True, False]])
+    asked = Condition(text=TextFeatures(states=torch.ones(1, 3, 6), mask=mask))
+    sampling = SamplingConfig(sampler="dpmpp", steps=2)
+    drawn = load_generator(folder).sample(asked, sampling=sampling, seeds=[3])
+    assert drawn.shape == (1, 4, 2)
+    assert torch.equal(drawn, network.eval().sample(asked, sampling=sampling, seeds=[3]))
+    assert torch.equal(drawn, sample(network, asked, sampling=sampling, seeds=[3]))
 
 
 def edit(folder: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -112,7 +168,7 @@ def test_a_load_that_does_not_fit_says_why(
 ) -> None:
     damage(saved[1])
     with pytest.raises(ValueError, match=message) as error:
-        DiT.from_pretrained(saved[1])
+        load_generator(saved[1])
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""What a DiT is asked for, as a vector beside the time and as states to attend to.
+"""What a generator is asked for, as a vector and as states to attend to.
 
 Legend: B batch, T text tokens, D width.
 """
@@ -11,7 +11,7 @@ from einops import einsum, repeat
 from torch import Tensor, nn
 
 from textok.config.check import require
-from textok.config.generator import GeneratorConfig
+from textok.config.generator import TokenGeneratorConfig
 from textok.nn.text import TextProjection
 from textok.nn.time import EmbeddingMLP
 from textok.types import Condition, TextFeatures
@@ -93,15 +93,12 @@ class PooledText(nn.Module):
         return torch.where(count_B1 > 0, self.mlp(mean_BD), self.null)
 
 
-def condition_reader(config: GeneratorConfig) -> ClassReader | TextReader:
-    """The module that reads what ``config.condition`` names."""
-    width = config.network.width
+def condition_reader(
+    config: TokenGeneratorConfig, width: int, *, pooled: bool
+) -> ClassReader | TextReader:
+    """The module that reads what ``config.condition`` names; ``pooled``: a text as a vector too."""
     if config.condition == "class":
         return ClassReader(config.classes, width)
     return TextReader(
-        config.text_width,
-        config.text_tokens,
-        width,
-        pooled=config.pooled_text,
-        dropout=config.dropout,
+        config.text_width, config.text_tokens, width, pooled=pooled, dropout=config.dropout
     )

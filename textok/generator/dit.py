@@ -5,9 +5,10 @@ Legend: B batch, S sampling steps, K latent tokens, C channels, D width, X = C *
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from textok.config.check import require
-from textok.config.generator import GeneratorConfig
+from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator.block import DiTBlock, FinalLayer, TextKeys
 from textok.generator.condition import condition_reader
-from textok.generator.pretrained import read_folder, write_folder
+from textok.generator.pretrained import read_folder, restored
+from textok.generator.sample import sample
+from textok.generator.token_generator import TokenGenerator
 from textok.nn.time import EmbeddingMLP, TimeEmbedding, sinusoids
-from textok.runtime.pretrained import check_state
 from textok.types import Condition
 
 TABLE_LIMIT = 2**28
@@ -39,7 +41,7 @@ class Prepared:
     """Keys and values of the text for each block."""
 
 
-class DiT(nn.Module):
+class DiT(TokenGenerator):
     """Diffusion transformer with adaLN-Zero (Peebles & Xie 2023, arXiv 2212.09748, section 3.2).
 
     Each latent token is one position. Positions start as sines and cosines, so that they differ
@@ -47,15 +49,18 @@ class DiT(nn.Module):
     fixed table could know.
     """
 
+    kind: ClassVar[str] = "generator"
+    config: GeneratorConfig
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        _check_config(config)
+        config.check_filled("channels")
         self.config = config
         shape = config.network
         self.embed = nn.Linear(config.channels, shape.width)
         self.positions = nn.Parameter(sinusoids(torch.arange(config.num_tokens), shape.width))
         self.time = TimeEmbedding(shape.width)
-        self.reader = condition_reader(config)
+        self.reader = condition_reader(config, shape.width, pooled=config.pooled_text)
         self.blocks = nn.ModuleList(
             DiTBlock(
                 shape.width,
@@ -67,7 +72,6 @@ class DiT(nn.Module):
             for _ in range(shape.depth)
         )
         self.final = FinalLayer(shape.width, config.channels * config.objective.outputs)
-        self.grad_checkpointing = False
         self._start()
 
     def forward(self, x_BKC: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
@@ -119,13 +123,24 @@ class DiT(nn.Module):
             x_BKD = block.apply_prepared(x_BKD, modulation, keys)
         return self.final(x_BKD, last).float()
 
-    def set_grad_checkpointing(self, on: bool) -> None:
-        """Recompute the blocks' activations in the backward pass: less memory, more time."""
-        self.grad_checkpointing = on
-
-    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
-        """Write config.json and model.safetensors (in ``precision``)."""
-        return write_folder(folder, self.config, self.state_dict(), precision=precision)
+    def sample(
+        self,
+        condition: Condition,
+        *,
+        sampling: SamplingConfig,
+        seeds: Sequence[int],
+        negative: Condition | None = None,
+        on_step: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Tokens (B, K, C), on the normalised scale of the latents that the DiT learnt from."""
+        return sample(
+            self,
+            condition,
+            sampling=sampling,
+            seeds=seeds,
+            negative=negative,
+            on_step=on_step,
+        )
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> DiT:
@@ -133,11 +148,8 @@ class DiT(nn.Module):
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state = read_folder(source)
-        network = cls(config)
-        check_state(network.state_dict(), state, where=str(source))
-        network.load_state_dict(state)
-        return network.eval()
+        config, state = read_folder(source, cls.kind, GeneratorConfig)
+        return restored(cls(config), state, where=source)
 
     def _embed(self, x_BKC: Tensor) -> Tensor:
         return self.embed(x_BKC.to(self.embed.weight.dtype)) + self.positions
@@ -170,14 +182,3 @@ class DiT(nn.Module):
 def _join(time: Tensor, row_BD: Tensor | None) -> Tensor:
     """The condition vector, through the SiLU that precedes each modulation."""
     return F.silu(time if row_BD is None else time + row_BD)
-
-
-def _check_config(config: GeneratorConfig) -> None:
-    """Raise ValueError for a setting that is still 0."""
-    needed = ["num_tokens", "channels"]
-    needed += ["classes"] if config.condition == "class" else ["text_width", "text_tokens"]
-    for name in needed:
-        require(
-            getattr(config, name) > 0,
-            f"generator.{name} is 0: set it to what the latents have, or train, which fills it in",
-        )

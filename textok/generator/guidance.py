@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from math import cos, pi
-from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from textok.config.generator import GeneratorConfig, GuidanceConfig
+from textok.config.generator import GuidanceConfig
 from textok.types import Condition
 
-P = TypeVar("P")
-
-
-class Network(Protocol[P]):
-    """What pictures are drawn from; ``textok.generator.DiT`` is one."""
-
-    @property
-    def config(self) -> GeneratorConfig: ...
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-
-    def prepare(self, condition: Condition, times_S: Tensor) -> P:
-        """What does not change from step to step."""
-        ...
-
-    def step(self, x_BKC: Tensor, index: int, prepared: P) -> Tensor:
-        """The output (B, K, C x outputs) at ``times_S[index]``."""
-        ...
+Output = Callable[[Tensor, int], Tensor]
+"""A network's output for tokens, at a step of that index."""
 
 
 def guidance_scale(guidance: GuidanceConfig, t: float) -> float:
-    """The scale at time ``t``, where 1 is no guidance.
+    """The scale at time ``t``, the share that is yet to be done, where 1 is no guidance.
 
     ``linear`` rises with 1 - t, ``power_cosine`` with (1 - cos(pi (1 - t)^power)) / 2 (MDT, arXiv
-    2303.14389); outside [low, high] there is none (arXiv 2404.07724).
+    2303.14389); outside [low, high] there is none (arXiv 2404.07724). ``added`` comes on top of
+    the 1 of no guidance (MUSE, arXiv 2301.00704, section 2.7).
     """
     if not guidance.low <= t <= guidance.high:
         return 1.0
@@ -45,35 +29,52 @@ def guidance_scale(guidance: GuidanceConfig, t: float) -> float:
         "linear": 1 - t,
         "power_cosine": (1 - cos(pi * (1 - t) ** guidance.power)) / 2,
     }[guidance.schedule]
-    return 1 + (guidance.scale - 1) * rise
+    added = guidance.scale if guidance.form == "added" else guidance.scale - 1
+    return 1 + added * rise
+
+
+def both_conditions(
+    condition: Condition,
+    negative: Condition | None,
+    seeds: Sequence[int],
+    device: torch.device,
+) -> tuple[Condition, Condition]:
+    """What is asked for and what guidance leads away from, on ``device``.
+
+    Raises ValueError if the numbers of rows and seeds differ.
+    """
+    if negative is None:
+        negative = condition.nothing()
+    if not len(condition) == len(seeds) == len(negative):
+        raise ValueError(
+            f"{len(condition)} rows of condition, {len(negative)} of negative and {len(seeds)} "
+            "seeds: give as many of each"
+        )
+    return condition.to(device), negative.to(device)
 
 
 def guided(
-    network: Network[P],
+    ask: Callable[[Condition], Output],
     condition: Condition,
     negative: Condition,
-    guidance: GuidanceConfig,
-    times_S: Tensor,
-) -> Callable[[Tensor, int], Tensor]:
-    """The network's output for ``condition``, led away from ``negative``; of (x, index of a time).
+    scales: Sequence[float],
+    *,
+    channels: int,
+) -> Output:
+    """The output for ``condition``, led away from ``negative`` by the scale of each step.
 
-    The conditions are where the network is. Where the scale is 1 the network is not asked about
-    ``negative``; elsewhere both go through it as one batch.
+    ``ask`` gives the network's output for a condition, of which the first ``channels`` of the last
+    axis are guided. Where the scale is 1 the network is not asked about ``negative``; elsewhere
+    both go through it as one batch.
     """
-    scales = [guidance_scale(guidance, t) for t in times_S.tolist()]
-    times = times_S.to(next(network.parameters()).device, torch.float32)
     rows = {False: condition, True: Condition.cat([condition, negative])}
-    prepared = {
-        doubled: network.prepare(rows[doubled], times) for doubled in {s != 1 for s in scales}
-    }
+    outputs = {doubled: ask(rows[doubled]) for doubled in {scale != 1 for scale in scales}}
 
-    def output(x_BKC: Tensor, index: int) -> Tensor:
+    def output(x: Tensor, index: int) -> Tensor:
         scale = scales[index]
         if scale == 1:
-            return network.step(x_BKC, index, prepared[False])
-        both = network.step(torch.cat([x_BKC, x_BKC]), index, prepared[True])
-        asked, other = both.chunk(2)
-        channels = x_BKC.shape[-1]
+            return outputs[False](x, index)
+        asked, other = outputs[True](torch.cat([x, x]), index).chunk(2)
         mean = other[..., :channels] + scale * (asked - other)[..., :channels]
         # A learned variance is that of the condition.
         return torch.cat([mean, asked[..., channels:]], dim=-1)

@@ -1,44 +1,44 @@
-"""Generators as folders or hub repositories: config.json and model.safetensors."""
+"""Generators from folders or hub repositories: config.json and model.safetensors."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-import torch
 from torch import Tensor
 
-from textok.config.generator import GeneratorConfig
+from textok.config.generator import TokenGeneratorConfig
 from textok.config.read import build
+from textok.generator.token_generator import TokenGenerator
 from textok.runtime.pretrained import (
     CONFIG,
     WEIGHTS,
+    check_state,
     find_folder,
     read_config,
     read_weights,
-    write_model,
 )
 
-
-def write_folder(
-    folder: str | Path,
-    config: GeneratorConfig,
-    state: Mapping[str, Tensor],
-    *,
-    precision: torch.dtype | None = None,
-) -> Path:
-    """Write a generator's folder, each file whole or not at all."""
-    parts = {"generator": dataclasses.asdict(config)}
-    return write_model(folder, parts, state, precision=precision)
+C = TypeVar("C", bound=TokenGeneratorConfig)
+G = TypeVar("G", bound=TokenGenerator)
 
 
-def read_folder(source: str | Path) -> tuple[GeneratorConfig, dict[str, Tensor]]:
-    """Read a folder or a hub repository; weights come as float32.
+def read_folder(source: str | Path, kind: str, config: type[C]) -> tuple[C, dict[str, Tensor]]:
+    """Read a folder or a hub repository of that ``kind`` of generator; weights come as float32.
 
     Raises ValueError naming the file or setting that does not fit.
     """
     folder = find_folder(source, part="generator")
     path = folder / CONFIG
-    part = read_config(path, "generator")["generator"]
-    return build(GeneratorConfig, part, where=f"{path}: generator"), read_weights(folder / WEIGHTS)
+    part = read_config(path, kind)[kind]
+    return build(config, part, where=f"{path}: {kind}"), read_weights(folder / WEIGHTS)
+
+
+def restored(network: G, state: dict[str, Tensor], *, where: str | Path) -> G:
+    """The network with the weights of ``state``, in eval mode.
+
+    Raises ValueError naming a key that does not fit.
+    """
+    check_state(network.state_dict(), state, where=str(where))
+    network.load_state_dict(state)
+    return network.eval()

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from textok.config.generator import SamplingConfig
+from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator.ddpm import DDPM
-from textok.generator.guidance import Network, guided
+from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
 from textok.generator.objective import Objective, objective
 from textok.generator.samplers import ancestral, ddim, dpmpp, euler, heun
 from textok.types import Condition
 
 P = TypeVar("P")
+
+
+class Network(Protocol[P]):
+    """What pictures are drawn from; ``textok.generator.DiT`` is one."""
+
+    @property
+    def config(self) -> GeneratorConfig: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def prepare(self, condition: Condition, times_S: Tensor) -> P:
+        """What does not change from step to step."""
+        ...
+
+    def step(self, x_BKC: Tensor, index: int, prepared: P) -> Tensor:
+        """The output (B, K, C x outputs) at ``times_S[index]``."""
+        ...
 
 
 @torch.inference_mode()
@@ -30,23 +47,12 @@ def sample(
 ) -> Tensor:
     """Tokens (B, K, C), float32, on the normalised scale of the latents the network learnt from.
 
-    All noise of picture i follows from ``seeds[i]`` alone: it does not depend on the batch, nor on
-    the device. ``negative``, of as many rows, is what guidance leads away from, in place of nothing
-    in particular. ``on_step`` is told the number of steps done, after each.
-
-    Raises ValueError if the sampler does not fit the network's objective, or if the numbers of rows
-    and seeds differ.
+    The arguments are those of ``TokenGenerator.sample``.
     """
     config = network.config
-    sampling.check(config.objective)
-    if negative is None:
-        negative = condition.nothing()
-    if not len(condition) == len(seeds) == len(negative):
-        raise ValueError(
-            f"{len(condition)} rows of condition, {len(negative)} of negative and {len(seeds)} "
-            "seeds: give as many of each"
-        )
+    config.check_sampling(sampling)
     device = next(network.parameters()).device
+    condition, negative = both_conditions(condition, negative, seeds, device)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def noise() -> Tensor:
@@ -55,8 +61,13 @@ def sample(
 
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps)
-    condition, negative = condition.to(device), negative.to(device)
-    output = guided(network, condition, negative, sampling.guidance, times[:-1])
+
+    def ask(condition: Condition) -> Output:
+        prepared = network.prepare(condition, times[:-1].to(device, torch.float32))
+        return lambda x_BKC, index: network.step(x_BKC, index, prepared)
+
+    scales = [guidance_scale(sampling.guidance, t) for t in times[:-1].tolist()]
+    output = guided(ask, condition, negative, scales, channels=config.channels)
     tokens_BKC = noise()
     path = _path(sampling.sampler, learnt, output, tokens_BKC, times, noise)
     for done, x_BKC in enumerate(path, start=1):
@@ -69,7 +80,7 @@ def sample(
 def _path(
     sampler: str,
     learnt: Objective,
-    output: Callable[[Tensor, int], Tensor],
+    output: Output,
     x_BKC: Tensor,
     times: Tensor,
     noise: Callable[[], Tensor],
