@@ -52,6 +52,7 @@ study: $(DATA)/summary.json
 	$(BIN)/python -m studies.generation_gain --data $(DATA)
 	$(BIN)/python -m studies.by_class --data $(DATA)
 	$(BIN)/python -m studies.sampling --data $(DATA)
+	$(BIN)/python -m studies.discrete --data $(DATA)
 
 clean:
 	rm -rf $(VENV) demo-out build dist

@@ -35,7 +35,7 @@ from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
-from textok.generator.guidance import Network
+from textok.generator.sample import Network
 from textok.pipeline import PipelineParts, load_pipeline
 from textok.pipeline.reader import CaptionReader
 from textok.runtime.device import best_device
@@ -159,6 +159,7 @@ def prepare(case: Case, variant: Variant, readers: Readers) -> dict[str, Callabl
     dtype = torch.bfloat16 if variant.precision == "bf16" else torch.float32
     generator = copy.deepcopy(case.parts.generator).to(case.device, dtype).eval()
     tokenizer = copy.deepcopy(case.parts.tokenizer).to(case.device, dtype).eval()
+    assert isinstance(generator, DiT) and case.parts.scale is not None
     scale = case.parts.scale.to(case.device)
     prompts, captions = readers(case.pictures)
     condition, seeds = Condition(text=prompts), range(case.pictures)
@@ -250,6 +251,10 @@ def main(arguments: list[str]) -> None:
         parts = load_pipeline(settings.model)
         drawn = parts.generator.config.condition
         require(drawn == "text", f"{settings.model} draws classes: name a pipeline of prompts")
+        require(
+            isinstance(parts.generator, DiT),
+            f"{settings.model} draws codes: this measures the steps of a DiT",
+        )
     except (ValueError, OSError) as error:
         sys.exit(f"generation_speed: error: {error}")
     rows = measure(parts, settings, VARIANTS if settings.compile else VARIANTS[:3])

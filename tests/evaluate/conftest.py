@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.config import CodebookConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.tokenizer import Tokenizer
 
 SIZE, TRAIN, TEST = 16, 40, 9
 
 
 def tiny_tokenizer(text: str) -> Tokenizer:
-    """Untrained: 16 px, K = 4, C = 2, text by MiniLM in 8 states."""
+    """Untrained: 16 px, K = 4, C = 2, text by MiniLM in 8 states; ``vq``: of 11 codes, no text."""
     torch.manual_seed(0)
     vit = ViTConfig(width=32, depth=1, heads=2)
     config = TokenizerConfig(
@@ -25,14 +25,21 @@ def tiny_tokenizer(text: str) -> Tokenizer:
         patch_size=8,
         num_tokens=4,
         channels=2,
-        text=text,
+        text="none" if text == "vq" else text,
+        bottleneck="vq" if text == "vq" else "kl",
+        codebook=CodebookConfig(size=11),
         text_width=384,
         text_tokens=8,
         encoder=vit,
         decoder=vit,
         nested=True,
     )
-    return Tokenizer(config, text=TextConfig(max_tokens=16, pool=8))
+    tokenizer = Tokenizer(config, text=TextConfig(max_tokens=16, pool=8))
+    if text == "vq":
+        for weights in tokenizer.encoder.parameters():
+            if weights.ndim == 2:  # so large that images and their tokens differ
+                torch.nn.init.normal_(weights, std=0.3)
+    return tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +60,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of the tiny tokenizer for a place of the text."""
+    """The folder of the tiny tokenizer for a place of the text, or of the discrete one."""
     folder = tmp_path_factory.mktemp("models")
 
     def saved(text: str) -> Path:

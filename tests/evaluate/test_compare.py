@@ -10,7 +10,9 @@ from textok.evaluate.report import Report, Row
 from textok.metrics.interval import Interval
 
 
-def write(folder: Path, text: str, numbers: dict[int, float], *, images: int = 9) -> Path:
+def write(
+    folder: Path, text: str, numbers: dict[int, float], *, images: int = 9, **settings: str
+) -> Path:
     """A report of a tokenizer with text at ``text`` and one distance a token count."""
     psnr = {"psnr": Interval(mean=20.0, low=19.0, high=21.0)}
     source = "absent" if text == "none" else "true"
@@ -24,7 +26,7 @@ def write(folder: Path, text: str, numbers: dict[int, float], *, images: int = 9
     folder.mkdir()
     Report(
         model=folder.name,
-        settings={"text": text},
+        settings={"text": text, **settings},
         metric="FD-EffLite0",
         protocol={name: images if name == "images" else name for name in SAME},
         rows=rows,
@@ -54,6 +56,19 @@ def test_tables_by_hand(tmp_path: Path) -> None:
     assert "| 2 | both | 30.000 (20.000 to 40.000) | 60.000 (40.000 to 80.000) |" in text
     assert (tmp_path / "out" / "comparison.md").read_text() == text
     assert Image.open(tmp_path / "out" / "comparison.png").size == (900, 600)
+
+
+def test_discrete_tokenizers_are_no_seeds_of_the_baseline(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "none", "none", {2: 40.0}, bottleneck="kl", output="pixels"),
+        write(tmp_path / "vq", "none", {2: 30.0}, bottleneck="vq", output="pixels"),
+        write(tmp_path / "two-stage", "none", {2: 50.0}, bottleneck="vq", output="codes"),
+    ]
+    text = compare_reports(paths, tmp_path / "out")
+
+    assert "| 2 | none | 1 | 40.000 |" in text
+    assert "| 2 | none, vq | 25.0 | – |" in text  # 1 - 30/40
+    assert "| 2 | none, vq, codes | -25.0 | – |" in text
 
 
 def test_reports_of_different_protocols_do_not_compare(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def test_words_become_settings_and_the_first_process_prints(
     monkeypatch.setenv("RANK", rank)
     words = (
         "evaluate generation m images --out o --split val --where core=true --captions plain "
-        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --decoder-captions none "
-        "--seed 3 --clip c --npz --feature-cache f --device cpu"
+        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --temperature 2 "
+        "--decoder-captions none --seed 3 --clip c --npz --feature-cache f --device cpu"
     )
     assert main(words.split()) == 0
     assert capsys.readouterr().out == shown
@@ -39,6 +39,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "sampler": "heun",
         "steps": 8,
         "guidance": 2.5,
+        "temperature": 2.0,
         "decoder_captions": "none",
         "seed": 3,
         "feature_network": "efficientnet_lite0",

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from textok.config import TokenizerConfig, ViTConfig
+from textok.config import CodebookConfig, MaskGITConfig, TokenizerConfig, ViTConfig
 from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
 from textok.evaluate.painter import DecoderCaptions, load_painter
-from textok.generator import DiT
+from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
 from textok.tokenizer import Tokenizer
@@ -41,6 +41,32 @@ def save(folder: Path) -> Path:
     return save_pipeline(folder, parts)
 
 
+def save_codes(folder: Path) -> Path:
+    """The same of 9 codes, drawn in 3 steps by a masked generator."""
+    torch.manual_seed(0)
+    tokenizer = TokenizerConfig(
+        image_size=16,
+        patch_size=8,
+        num_tokens=4,
+        channels=2,
+        text="none",
+        encoder=VIT,
+        decoder=VIT,
+        bottleneck="vq",
+        codebook=CodebookConfig(size=9),
+    )
+    config = MaskGITConfig(
+        num_tokens=4, codebook_size=9, network=VIT, condition="class", classes=len(CLASSES)
+    )
+    parts = PipelineParts(
+        tokenizer=Tokenizer(tokenizer),
+        generator=MaskGIT(config),
+        sampling=SamplingConfig(sampler="maskgit", steps=3),
+        classes=CLASSES,
+    )
+    return save_pipeline(folder, parts)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("painter") / "model")
@@ -67,6 +93,21 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
     assert other.settings["sampling"]["guidance"]["scale"] == 1.5
     assert other.settings["sampling"]["sampler"] == "heun"
     assert not torch.allclose(own.draw(["cat"], [0]), other.draw(["cat"], [0]))
+
+
+def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
+    codes = save_codes(tmp_path / "codes")
+    own, other = load_painter(codes), load_painter(codes, steps=2, temperature=9.0)
+    expected = TextToImage.from_pretrained(codes).draw_tensor([Wanted(asked="dog", seed=5)])
+
+    torch.testing.assert_close(own.draw(["dog", "cat"], [5, 5])[:1], expected, rtol=0, atol=1e-5)
+    assert own.settings["generator"]["codebook_size"] == 9
+    assert own.settings["sampling"]["temperature"] == 4.5
+    assert other.settings["sampling"]["temperature"] == 9.0
+    assert other.settings["sampling"]["steps"] == 2
+    assert own.identity == other.identity != ""
+    with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
+        load_painter(folder, temperature=9.0)
 
 
 @pytest.mark.parametrize(

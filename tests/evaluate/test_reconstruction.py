@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -159,6 +161,38 @@ def test_fitted_components_are_kept_and_used(
         )
 
 
+def test_a_discrete_tokenizer(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
+    report = evaluate_reconstruction(
+        model("vq"), data(pictures), tmp_path, num_tokens=[2, 4], pca=True, batch_size=4
+    )
+    tokenizer = Reconstructor.from_pretrained(model("vq"))
+    images = originals(pictures, "test")
+    latents = tokenizer.encode(images)
+    codes = latents.codes
+    assert codes is not None
+    made = from_8bit(to_8bit(tokenizer.decode_tensor(latents.first(2))))
+
+    assert read_report(tmp_path / "report.json").rows == report.rows
+    rows = report.rows
+    assert [row.source for row in rows] == ["absent", "pca"] * 2
+    # 2 log2 11 = 6.9 and 4 log2 11 = 13.8 bits, which one number of PCA holds.
+    assert [(row.bits, row.floats) for row in rows] == [(7, 1), (16, 1), (14, 1), (16, 1)]
+    assert len(report.gates) == 2
+    assert rows[0].metrics["psnr"].mean == pytest.approx(psnr(made, images).mean().item(), abs=2e-3)
+    for row, kept in ((rows[0], codes[:, :2]), (rows[2], codes)):
+        shares = np.unique(kept, return_counts=True)[1] / kept.numel()
+        assert row.codebook is not None
+        assert row.codebook.share == pytest.approx(len(shares) / 11)
+        assert row.codebook.perplexity == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert 1 < rows[2].codebook.perplexity < 11
+    assert rows[1].codebook is None
+    assert report.protocol["codebook use"] == "of 11 codes, over the tokens of all images"
+    assert report.protocol["rounding"].startswith("PCA codes to float16")
+
+
 def test_limit_takes_images_from_everywhere(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -225,9 +259,9 @@ def test_two_processes_find_what_one_finds(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
-    one = evaluate_reconstruction(model("none"), data(pictures), tmp_path / "one", batch_size=2)
+    one = evaluate_reconstruction(model("vq"), data(pictures), tmp_path / "one", batch_size=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    arguments = (tmp_path / "store", model("none"), data(pictures), tmp_path / "two")
+    arguments = (tmp_path / "store", model("vq"), data(pictures), tmp_path / "two")
     mp.spawn(_evaluate, args=arguments, nprocs=2)
     two = json.loads((tmp_path / "two" / "report.json").read_text())
 
@@ -235,6 +269,8 @@ def test_two_processes_find_what_one_finds(
     assert two["rows"][0]["metrics"]["psnr"]["mean"] == one.rows[0].metrics["psnr"].mean
     assert two["rows"][0]["metrics"]["psnr"]["low"] == one.rows[0].metrics["psnr"].low
     assert two["rows"][0]["frechet"] == pytest.approx(one.rows[0].frechet, rel=1e-9)
+    assert one.rows[0].codebook is not None
+    assert two["rows"][0]["codebook"] == asdict(one.rows[0].codebook)
 
 
 def _evaluate(rank: int, store: Path, model: Path, config: DataConfig, out: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from textok.evaluate.report import Report, Row, read_report
+from textok.evaluate.report import CodebookUse, Report, Row, read_report
 from textok.metrics.interval import Interval
 
 
@@ -76,6 +78,27 @@ def test_markdown_shows_numbers_verdict_and_warnings() -> None:
     assert "PSNR +1.00 dB, FD-EffLite0 x 1.250" in text
     assert "- Warning: 9 images are fewer than the 1280 features" in text
     assert "- versions:\n  - torch: 2.6" in text
+
+
+def test_codebook_use_is_shown_where_there_is_a_codebook(tmp_path: Path) -> None:
+    use = CodebookUse(share=0.975, perplexity=50.25)
+    found = report(replace(ABSENT, codebook=use), row("pca", None, frechet=8, psnr=19))
+    text = found.to_markdown()
+
+    assert "| codes used ↑ | perplexity ↑ | floats | bits |" in text
+    assert "| 97.5 % | 50.2 | 8 | 128 |" in text
+    assert "| – | – | 8 | 128 |" in text
+    assert "perplexity" not in report(ABSENT).to_markdown()
+    found.write(tmp_path)
+    assert read_report(tmp_path / "report.json") == found
+
+
+def test_reports_from_before_there_were_codes_are_read(tmp_path: Path) -> None:
+    content = json.loads(report(ABSENT).to_json())
+    del content["rows"][0]["codebook"]
+    (tmp_path / "report.json").write_text(json.dumps(content))
+
+    assert read_report(tmp_path / "report.json") == report(ABSENT)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"gates": [], "rows": [{}]}', b"\xff\xfe"])

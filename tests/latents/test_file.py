@@ -26,6 +26,18 @@ def test_latents_survive_the_disk(tmp_path: Path, logvar: torch.Tensor | None) -
         assert file.metadata()["num_tokens"] == "4"
 
 
+def test_codes_are_int32_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.safetensors"
+    codes = torch.tensor([[5, 0], [70_000, 1]])
+    save_latents(path, Latents(mean=torch.zeros(2, 2, 3), codes=codes), ["", ""])
+    found, _ = load_latents(path)
+
+    assert found.codes is not None and found.codes.dtype == torch.int64
+    assert torch.equal(found.codes, codes)
+    with safe_open(path, framework="pt") as file:
+        assert file.get_tensor("codes").dtype == torch.int32
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens.safetensors"
     path.write_bytes(b"no tokens at all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,19 @@ from textok.types import Latents
 ROWS = (3, 0, 4)
 CLASSES = ["dog", "cat", "emu"]
 MEAN = torch.randn(7, 2, 5, generator=torch.Generator().manual_seed(0))
+CODES = torch.randint(0, 9, (7, 2), generator=torch.Generator().manual_seed(0))
 LABELS = ["cat", "dog", None, "cat", "cat", "dog", "cat"]
 CAPTIONS = ["b", "c", "d", "a", "", "line\u2028break", "b"]
 
 
-def write_split(root: Path, *, spread: bool = True, classes: bool = True) -> Path:
+def write_split(
+    root: Path,
+    *,
+    spread: bool = True,
+    classes: bool = True,
+    codes: torch.Tensor | None = None,
+    codebook_size: int = 0,
+) -> Path:
     """Seven rows in shards of 3, 0 and 4 below ``root/train``."""
     folder = root / "train"
     folder.mkdir()
@@ -31,11 +40,16 @@ def write_split(root: Path, *, spread: bool = True, classes: bool = True) -> Pat
             Row(key=f"k{row}", caption=CAPTIONS[row], label=LABELS[row] if classes else None)
             for row in range(start - count, start)
         ]
-        latents = Latents(mean=MEAN[part], logvar=-MEAN[part] if spread else None)
+        latents = Latents(
+            mean=MEAN[part],
+            logvar=-MEAN[part] if spread else None,
+            codes=None if codes is None else codes[part],
+        )
         write_shard(shard_path(folder, number), latents, rows, settings={}, unreadable={})
     index = LatentIndex(
         num_tokens=2,
         channels=5,
+        codebook_size=codebook_size,
         image_size=16,
         tokenizer="tiny",
         tokenizer_sha256="0",
@@ -85,6 +99,45 @@ def test_without_spread_and_classes(tmp_path: Path) -> None:
 
     assert batch.latents.logvar is None
     assert batch.labels is None
+
+
+def test_codes_come_with_their_rows(tmp_path: Path) -> None:
+    asked = [6, 0, 3, 2, 3]
+    latents = open_latents(write_split(tmp_path, codes=CODES, codebook_size=9))
+    found = latents.batch(asked).latents.codes
+
+    assert found is not None and found.dtype == torch.int64
+    assert torch.equal(found, CODES[asked])
+
+
+def test_an_index_from_before_there_were_codes(tmp_path: Path) -> None:
+    path = write_split(tmp_path) / "train" / "index.json"
+    content = json.loads(path.read_text())
+    del content["codebook_size"]
+    path.write_text(json.dumps(content))
+    latents = open_latents(tmp_path)
+
+    assert latents.index.codebook_size == 0
+    assert latents.batch([1]).latents.codes is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "size", "message"),
+    [
+        (CODES - 1, 9, r"shard-0000\d\.safetensors: holds codes from -1 to \d, there are 0 to 8"),
+        (CODES + 1, 9, r"holds codes from \d to 9, there are 0 to 8: delete that shard and run"),
+        (None, 9, r"shard-00000\.safetensors: holds no codes, codebook_size of the index is 9"),
+        (CODES, 0, r"shard-00000\.safetensors: holds codes, codebook_size of the index is 0"),
+        (CODES[:, :1], 9, r"no whole shard of latents \(its codes are not \(rows, K\) int32\)"),
+    ],
+)
+def test_codes_that_do_not_fit_are_one_line(
+    codes: torch.Tensor | None, size: int, message: str, tmp_path: Path
+) -> None:
+    write_split(tmp_path, codes=codes, codebook_size=size)
+    with pytest.raises(ValueError, match=message) as error:
+        open_latents(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_numbers_beyond_float16_are_refused(tmp_path: Path) -> None:

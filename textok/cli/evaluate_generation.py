@@ -25,6 +25,7 @@ def evaluate_generation(
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    temperature: float | None = None,
     decoder_captions: Literal["held_out", "class_name", "none"] = "held_out",
     seed: int = 0,
     feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
@@ -55,6 +56,7 @@ def evaluate_generation(
         sampler: Instead of the model's own.
         steps: Of the sampler, instead of the model's own.
         guidance: Scale of classifier-free guidance, instead of the model's own.
+        temperature: Of the sampler maskgit, instead of the model's own.
         decoder_captions: What the decoder reads of a class: a held-out caption, its name, nothing.
         seed: Of the first picture; the next has the next.
         feature_network: Of every distance: offline FD-EffLite0, or FID's Inception.
@@ -84,6 +86,7 @@ def evaluate_generation(
         sampler=sampler,
         steps=steps,
         guidance=guidance,
+        temperature=temperature,
         decoder_captions=decoder_captions,
         seed=seed,
         feature_network=feature_network,

@@ -30,6 +30,7 @@ def generate(
     steps: int | None = None,
     guidance: float | None = None,
     sampler: Sampler | None = None,
+    temperature: float | None = None,
     seed: int | None = None,
     negative: str | None = None,
     caption: tuple[str, ...] = (),
@@ -52,8 +53,9 @@ def generate(
         model: The bundled 'pictograms' (if not given), a pipeline folder or a hub name.
         num_images: Pictures of each prompt or class; 4 if not given.
         steps: Of the sampler.
-        guidance: Scale of classifier-free guidance; 1 is none.
+        guidance: Scale of classifier-free guidance; 1 is none (0 where the model adds to 1).
         sampler: How noise becomes a picture.
+        temperature: Of the sampler maskgit: more gives more variety, 0 none.
         seed: Of the first picture of each, 0 if not given; the next has the next.
         negative: Prompt or class that guidance leads away from.
         caption: What the tokenizer's decoder reads instead of the prompt; one for all, or each.
@@ -75,7 +77,7 @@ def generate(
         captions=caption,
         batch_size=batch_size,
     )
-    sampling = _given(steps=steps, guidance=guidance, sampler=sampler)
+    sampling = _given(steps=steps, guidance=guidance, sampler=sampler, temperature=temperature)
     with _warnings_in_lines():
         if repeat is not None:
             _refuse_beside_repeat([*request, *sampling, *(["separate"] if separate else [])])

@@ -16,7 +16,7 @@ SAME = ("data", "split", "where", "images", "selection", "crop", "feature networ
 BASELINE = "none"
 
 Key = tuple[str, int]
-"""Where the text goes in, and the number of tokens."""
+"""Where the text goes in, with what else tells kinds apart, and the number of tokens."""
 Seeds = Mapping[Key, Sequence[Row]]
 """The judged rows of each kind of tokenizer, one a seed."""
 
@@ -24,8 +24,9 @@ Seeds = Mapping[Key, Sequence[Row]]
 def compare_reports(paths: Sequence[Path], out: Path) -> str:
     """Write ``out/comparison.md`` and ``comparison.png`` from ``report.json`` files; the Markdown.
 
-    Reports of equal text place and token count are seeds of one kind of tokenizer, paired with
-    the baseline's in the order given. Raises ValueError for reports of different protocols.
+    Reports of equal text place, bottleneck, output and token count are seeds of one kind of
+    tokenizer, paired with the baseline's (no text, continuous) in the order given. Raises
+    ValueError for reports of different protocols.
     """
     reports = [read_report(path) for path in paths]
     _check_protocols(paths, reports)
@@ -33,10 +34,10 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
     for report in reports:
         for row in report.judged:
             assert row.tokens is not None
-            seeds[report.settings["text"], row.tokens].append(row)
+            seeds[_kind(report), row.tokens].append(row)
     pca = {row.floats: row for report in reports for row in report.rows if row.source == "pca"}
     failed = {
-        (report.settings["text"], gate.tokens)
+        (_kind(report), gate.tokens)
         for report in reports
         for gate in report.gates
         if not gate.passed
@@ -119,7 +120,7 @@ def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
     for report in reports:
         for row in report.rows:
             if row.tokens is not None and report.settings["text"] != BASELINE:
-                values[report.settings["text"], row.tokens, row.source].append(row.frechet)
+                values[_kind(report), row.tokens, row.source].append(row.frechet)
     sources = list(dict.fromkeys(source for _, _, source in values))
     table = []
     for text, tokens in sorted({key[:2] for key in values}):
@@ -128,6 +129,14 @@ def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
         table.append([str(tokens), text, *cells])
     heads = ["tokens", "text", *(f"{metric}, {source} captions" for source in sources)]
     return markdown_table(heads, table) if table else []
+
+
+def _kind(report: Report) -> str:
+    """As in ``both``, ``none, vq`` or ``none, vq, codes``."""
+    settings = report.settings
+    discrete = ["vq"] if settings.get("bottleneck") == "vq" else []
+    by_codes = ["codes"] if settings.get("output") == "codes" else []
+    return ", ".join([settings["text"], *discrete, *by_codes])
 
 
 def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:

@@ -48,6 +48,7 @@ def evaluate_generation(
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    temperature: float | None = None,
     decoder_captions: DecoderCaptions = "held_out",
     seed: int = 0,
     feature_network: str = "efficientnet_lite0",
@@ -97,6 +98,7 @@ def evaluate_generation(
             sampler=sampler,
             steps=steps,
             guidance=guidance,
+            temperature=temperature,
             decoder_captions=decoder_captions,
             device=device,
         )

@@ -5,11 +5,13 @@ Legend: B batch, K latent tokens, k <= K of them, C channels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from textok.config import TokenizerConfig
 from textok.data import CaptionedImages, eval_batches
 from textok.evaluate.captions import CaptionMode, captions_by_key
 from textok.evaluate.report import Row
@@ -55,7 +57,8 @@ def measure(
     captions = {mode: captions_by_key(mode, asked.images.records) for mode in asked.modes}
     asked.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
     originals = Tally(asked.features, {})
-    tallies = {way: Tally(asked.features, asked.metrics) for way in asked.ways}
+    size = asked.reconstructor.config.codebook_size
+    tallies = {way: Tally(asked.features, asked.metrics, codebook_size=size) for way in asked.ways}
     batches = eval_batches(
         asked.images,
         batch_size=batch_size,
@@ -69,8 +72,8 @@ def measure(
         for batch in batches:
             batch = batch.to(asked.reconstructor.device)
             originals.add(batch.images, batch.images, batch.keys)
-            for way, images in reconstructions(asked, batch, captions):
-                tallies[way].add(images, batch.images, batch.keys)
+            for way, images, codes in reconstructions(asked, batch, captions):
+                tallies[way].add(images, batch.images, batch.keys, codes_BK=codes)
             count(len(batch.keys))
     for tally in (originals, *tallies.values()):
         tally.gather()
@@ -80,29 +83,47 @@ def measure(
 
 def reconstructions(
     asked: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
-) -> Iterator[tuple[Way, Tensor]]:
-    """Each way's images (B, 3, H, W) of one batch, not clamped, from float16 numbers."""
+) -> Iterator[tuple[Way, Tensor, Tensor | None]]:
+    """Each way's images (B, 3, H, W) of one batch, not clamped, from codes or float16 numbers.
+
+    The codes (B, k) too, where there are any.
+    """
     for mode in asked.modes:
         texts = [captions[mode][key] for key in batch.keys]
-        tokens = asked.reconstructor.encode(batch.images, texts).mean.half().float()
+        latents = asked.reconstructor.encode(batch.images, texts)
+        latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
         for k in asked.budgets:
-            latents = Latents(mean=tokens[:, :k])
-            yield (mode, k), asked.reconstructor.decode_tensor(latents, texts)
+            first = latents.first(k)
+            yield (mode, k), asked.reconstructor.decode_tensor(first, texts), first.codes
     if asked.pca is not None:
         codes = asked.pca.encode(batch.images).half().float()
         for k in asked.budgets:
-            floats = k * asked.reconstructor.config.channels
-            yield ("pca", k), asked.pca.decode(codes[:, :floats])
+            floats = count_floats(asked.reconstructor.config, k)
+            yield ("pca", k), asked.pca.decode(codes[:, :floats]), None
+
+
+def count_bits(config: TokenizerConfig, k: int) -> int:
+    """Bits of k tokens: log2 V for each code of a discrete tokenizer, 16 for each other number."""
+    if config.codebook_size:
+        return math.ceil(k * math.log2(config.codebook_size))
+    return BITS_A_FLOAT * k * config.channels
+
+
+def count_floats(config: TokenizerConfig, k: int) -> int:
+    """Numbers that take as many bits as k tokens, rounded up: k x C of continuous ones."""
+    return math.ceil(count_bits(config, k) / BITS_A_FLOAT)
 
 
 def _row(asked: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
     source, k = way
-    floats = k * asked.reconstructor.config.channels
+    config = asked.reconstructor.config
+    floats = count_floats(config, k)
     return Row(
         source=source,
         tokens=None if source == "pca" else k,
         floats=floats,
-        bits=BITS_A_FLOAT * floats,
+        bits=BITS_A_FLOAT * floats if source == "pca" else count_bits(config, k),
         frechet=frechet_distance(tally.statistics, originals.statistics),
         metrics=tally.intervals(),
+        codebook=tally.codebook(),
     )

@@ -45,6 +45,7 @@ def load_painter(
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    temperature: float | None = None,
     decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
 ) -> Painter:
@@ -55,8 +56,14 @@ def load_painter(
     """
     pipeline = TextToImage.from_pretrained(model, device=device)
     config = pipeline.generator.config
-    sampling = adjusted(pipeline.sampling, sampler=sampler, steps=steps, guidance=guidance)
-    sampling.check(config.objective)
+    sampling = adjusted(
+        pipeline.sampling,
+        sampler=sampler,
+        steps=steps,
+        guidance=guidance,
+        temperature=temperature,
+    )
+    config.check_sampling(sampling)
     settings: dict[str, Any] = {"sampling": asdict(sampling), "generator": asdict(config)}
     if pipeline.classes:
         settings["decoder captions"] = decoder_captions

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from textok.config import TokenizerConfig
 from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
 from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.measure import Measurement, reconstructions
@@ -29,7 +30,7 @@ OTHER_CAPTIONS = ("a red car", "a green tree")
 
 def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
     """``rows`` pictures evenly spaced over the images, in every way at the largest budget."""
-    images, config = asked.images, asked.reconstructor.config
+    images = asked.images
     count = min(rows, len(images))
     chosen = [index * len(images) // count for index in range(count)]
     pixels = {}
@@ -47,13 +48,13 @@ def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 1
     captions = {mode: captions_by_key(mode, images.records) for mode in asked.modes}
     columns = {"original": [to_pil(image) for image in batch.images]}
     budget = max(asked.budgets)
-    for (source, k), made in reconstructions(asked, batch, captions):
+    for (source, k), made, _ in reconstructions(asked, batch, captions):
         if k == budget:
             columns[COLUMNS[source]] = [to_pil(image) for image in made]
     texts = list(batch.captions)
     if "shuffled" in captions:
         texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
-    heading = f"{title}: {config.image_size} px, {budget} tokens of {config.channels} numbers"
+    heading = _heading(title, asked.reconstructor.config, budget)
     return picture_sheet(columns, texts, cell=cell, title=heading)
 
 
@@ -93,7 +94,7 @@ def reconstruct_files(
     text_cache: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Path]:
-    """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors`` (float16).
+    """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors`` (float16, codes).
 
     ``captions``: one an image, one for all, or none. Returns the files written. Raises ValueError
     for a picture that cannot be read or captions that do not fit.
@@ -106,7 +107,7 @@ def reconstruct_files(
     config = reconstructor.config
     pictures = [_open(path, config.image_size) for path in paths]
     k = num_tokens or config.num_tokens
-    title = f"{Path(model).name}: {config.image_size} px, {k} tokens of {config.channels} numbers"
+    title = _heading(Path(model).name, config, k)
     if k < config.num_tokens and not config.nested:
         title += f" (trained with all {config.num_tokens} alone)"
     sheet = reconstruction_sheet(
@@ -118,7 +119,8 @@ def reconstruct_files(
     if tokens:
         latents = reconstructor.encode(pictures, texts, num_tokens=num_tokens)
         written.append(out / "tokens.safetensors")
-        save_latents(written[1], Latents(mean=latents.mean.half()), texts)
+        rounded = Latents(mean=latents.mean.half(), codes=latents.codes)
+        save_latents(written[1], rounded, texts)
     return written
 
 
@@ -128,6 +130,11 @@ def wrong_captions(captions: Sequence[str]) -> list[str]:
         return derange(captions)
     stock = (text for text in OTHER_CAPTIONS if text.split()[-1] not in captions[0].lower())
     return [next(stock, OTHER_CAPTIONS[0])] * len(captions)
+
+
+def _heading(title: str, config: TokenizerConfig, k: int) -> str:
+    size = f"{config.codebook_size} codes" if config.codebook_size else f"{config.channels} numbers"
+    return f"{title}: {config.image_size} px, {k} tokens of {size}"
 
 
 def _with_wrong(captions: Sequence[str], wrong: Sequence[str]) -> list[str]:

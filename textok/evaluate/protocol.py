@@ -30,16 +30,20 @@ METRICS = {
 
 def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
     """The protocol of a measurement on ``count`` images of a split that has ``of``."""
+    codes = asked.reconstructor.config.codebook_size
+    rounded = "PCA codes" if codes else "tokens and PCA codes"
     protocol: dict[str, Any] = {
         **describe_images(asked.images, count=count, of=of),
         "reference": "the same images after the crop",
-        "rounding": "tokens and PCA codes to float16; reconstructions to 8 bits, before any metric",
+        "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
         "feature network": asked.features.protocol,
         "captions": {mode: MODES[mode] for mode in asked.modes},
         "metrics": {name: METRICS[name] for name in asked.metrics},
         "intervals": INTERVALS,
         **describe_machine(asked.reconstructor.device, caller="evaluate_reconstruction"),
     }
+    if codes:
+        protocol["codebook use"] = f"of {codes} codes, over the tokens of all images"
     if absent:
         protocol["not measured"] = "; ".join(absent)
     return protocol

@@ -13,7 +13,7 @@ from textok.config.check import require_range
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
-from textok.evaluate.measure import Measurement, measure
+from textok.evaluate.measure import Measurement, count_floats, measure
 from textok.evaluate.pictures import evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
@@ -52,7 +52,7 @@ def evaluate_reconstruction(
         model: ``pictograms``, a tokenizer folder or a hub name.
         modes: which captions to give; those that the data or the tokenizer lack are left out.
         num_tokens: budgets k of a nested tokenizer; all K tokens without it.
-        pca: add PCA with as many floats and the verdict of the gate.
+        pca: add PCA with as many bits and the verdict of the gate.
         pca_data: what PCA is fitted on; the train split of ``data`` without it.
         pca_cache: folder of fitted components, for several evaluations on the same data.
         feature_weights: file of the feature network's weights, where it takes one.
@@ -75,7 +75,7 @@ def evaluate_reconstruction(
     if pca:
         baseline = fit_baseline(
             pca_data or dataclasses.replace(data, split="train"),
-            floats=max(budgets) * config.channels,
+            floats=count_floats(config, max(budgets)),
             device=device,
             cache=pca_cache,
             measured=images,

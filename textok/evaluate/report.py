@@ -22,6 +22,16 @@ HEADINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodebookUse:
+    """How much of its codebook a discrete tokenizer makes use of."""
+
+    share: float
+    """Of the codes that occur in any image."""
+    perplexity: float
+    """exp of the entropy of their frequencies: as many codes, used alike, say as much."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One way of reconstructing every image, and how good it was."""
 
@@ -30,11 +40,13 @@ class Row:
     tokens: int | None
     """k latent tokens an image; None for PCA."""
     floats: int
-    """Numbers an image: k x C."""
+    """Numbers an image of 16 bits each: k x C, or as many as hold the codes of a discrete one."""
     bits: int
-    """16 for each float."""
+    """16 for each float, log2 V for each code."""
     frechet: float
     metrics: dict[str, Interval]
+    codebook: CodebookUse | None = None
+    """Of a discrete tokenizer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +138,9 @@ def read_report(path: Path) -> Report:
         rows = []
         for row in content.pop("rows"):
             metrics = {name: Interval(**value) for name, value in row.pop("metrics").items()}
-            rows.append(Row(**row, metrics=metrics))
+            use = row.pop("codebook", None)
+            codebook = None if use is None else CodebookUse(**use)
+            rows.append(Row(**row, metrics=metrics, codebook=codebook))
         return Report(**content, rows=rows)
     # A ValueError is text that is no UTF-8 or no JSON.
     except (ValueError, AttributeError, KeyError, TypeError) as error:
@@ -137,6 +151,8 @@ def report_table(report: Report) -> list[str]:
     """Lines of a Markdown table, one row a way of reconstructing."""
     shown = [name for name in HEADINGS if any(name in row.metrics for row in report.rows)]
     heads = ["tokens", "captions", f"{report.metric} ↓", *(HEADINGS[name] for name in shown)]
+    discrete = any(row.codebook is not None for row in report.rows)
+    heads += ["codes used ↑", "perplexity ↑"] if discrete else []
     table = []
     for row in report.rows:
         values = [
@@ -144,8 +160,16 @@ def report_table(report: Report) -> list[str]:
             for name in shown
             for value, digits in [(row.metrics[name], 2 if name == "psnr" else 4)]
         ]
+        if discrete:
+            values += _use(row.codebook)
         tokens = "PCA" if row.tokens is None else str(row.tokens)
         captions = "–" if row.source == "pca" else row.source
         counts = [str(row.floats), str(row.bits)]
         table.append([tokens, captions, f"{row.frechet:.3f}", *values, *counts])
     return markdown_table([*heads, "floats", "bits"], table)
+
+
+def _use(codebook: CodebookUse | None) -> list[str]:
+    if codebook is None:
+        return ["–", "–"]
+    return [f"{100 * codebook.share:.1f} %", f"{codebook.perplexity:.1f}"]

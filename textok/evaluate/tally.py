@@ -4,40 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
+from textok.evaluate.report import CodebookUse
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, merge_all
 from textok.metrics.image import ImageMetric, from_8bit, to_8bit
 from textok.metrics.interval import Interval, mean_interval
+from textok.nn.codebook import code_use
 from textok.runtime.processes import gather
 
 
 class Tally:
-    """Feature statistics and per-image metrics of reconstructions, rounded to 8 bits first."""
+    """Feature statistics and per-image metrics of reconstructions, rounded to 8 bits first.
 
-    def __init__(self, features: FeatureNetwork, metrics: Mapping[str, ImageMetric]) -> None:
+    Also how often each of ``codebook_size`` codes occurs in them, where there are codes.
+    """
+
+    def __init__(
+        self,
+        features: FeatureNetwork,
+        metrics: Mapping[str, ImageMetric],
+        *,
+        codebook_size: int = 0,
+    ) -> None:
         self._features = features
         self._metrics = metrics
         self.statistics = FeatureStatistics.empty(features.width)
         self.values: dict[str, dict[str, float]] = {name: {} for name in metrics}
+        self.codes = torch.zeros(codebook_size, dtype=torch.int64)
+        """(V,): times that each code occurs."""
 
-    def add(self, images_B3HW: Tensor, originals_B3HW: Tensor, keys: Sequence[str]) -> None:
-        """Measure one batch; ``keys`` name the images."""
+    def add(
+        self,
+        images_B3HW: Tensor,
+        originals_B3HW: Tensor,
+        keys: Sequence[str],
+        *,
+        codes_BK: Tensor | None = None,
+    ) -> None:
+        """Measure one batch; ``keys`` name the images, ``codes`` are what they were made of."""
         images = from_8bit(to_8bit(images_B3HW))
         batch = FeatureStatistics.of(self._features.extract(images))
         self.statistics = self.statistics.merge(batch)
         for name, metric in self._metrics.items():
             measured = metric(images, originals_B3HW).tolist()
             self.values[name].update(zip(keys, measured, strict=True))
+        if codes_BK is not None:
+            self.codes += torch.bincount(codes_BK.flatten().cpu(), minlength=len(self.codes))
 
     def gather(self) -> None:
         """Take in what the other processes measured."""
         self.statistics = merge_all(gather(self.statistics))
+        self.codes = torch.stack(gather(self.codes)).sum(0)
         parts = gather(self.values)
         for name in self.values:
             self.values[name] = {key: part[name][key] for part in parts for key in part[name]}
             assert len(self.values[name]) == self.statistics.count, "an image was measured twice"
+
+    def codebook(self) -> CodebookUse | None:
+        """What the codes say; None where there were none."""
+        if not self.codes.any():
+            return None
+        share, perplexity = code_use(self.codes)
+        return CodebookUse(share=share, perplexity=perplexity)
 
     def intervals(self) -> dict[str, Interval]:
         """Mean and interval of each metric, the same whatever the number of processes."""

@@ -69,8 +69,8 @@ def extract(
     )
     if rank == 0:
         _keep_tokenizer(network, sha256, out)
-        reconstructor.warm([text for split in parts for text in split.plan.captions()])
-    gather(rank)  # one process encodes the captions, the others find them
+    reconstructor.warm([text for split in parts for text in split.plan.captions()])
+    gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)
         gather(rank)

@@ -97,6 +97,7 @@ class Split:
         index = LatentIndex(
             num_tokens=config.num_tokens,
             channels=config.channels,
+            codebook_size=config.codebook_size,
             image_size=config.image_size,
             tokenizer=tokenizer,
             tokenizer_sha256=str(self.settings["tokenizer"]),
@@ -146,22 +147,27 @@ def plan_split(
 
 
 def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
-    """Latents of each row, in float16 on the CPU; where no text is read, each picture once."""
+    """Latents of each row as shards hold them; where no text is read, each picture once."""
     images = to_tensor(pictures.pixels.to(reconstructor.device))
     places = pictures.places.to(reconstructor.device)
     if reconstructor.config.encoder_reads_text:
         latents = reconstructor.encode(images[places], [row.caption for row in pictures.rows])
     else:
         latents = reconstructor.encode(images)[places]
-    logvar = None if latents.logvar is None else latents.logvar.half().cpu()
-    return Latents(mean=latents.mean.half().cpu(), logvar=logvar)
+    return Latents(
+        mean=latents.mean.half().cpu(),
+        logvar=None if latents.logvar is None else latents.logvar.half().cpu(),
+        codes=None if latents.codes is None else latents.codes.int().cpu(),
+    )
 
 
 def _join(parts: Sequence[Latents]) -> Latents:
     logvars = [part.logvar for part in parts if part.logvar is not None]
+    codes = [part.codes for part in parts if part.codes is not None]
     return Latents(
         mean=torch.cat([part.mean for part in parts]),
         logvar=torch.cat(logvars) if logvars else None,
+        codes=torch.cat(codes) if codes else None,
     )
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -14,10 +15,15 @@ from textok.types import Latents
 
 
 def save_latents(path: Path, latents: Latents, captions: Sequence[str]) -> None:
-    """Write ``mean`` and ``logvar`` (B, K, C) as they are, captions and K in the metadata."""
+    """Write ``mean`` and ``logvar`` (B, K, C) as they are, ``codes`` (B, K) as int32.
+
+    Captions and K are in the metadata.
+    """
     tensors = {"mean": latents.mean.cpu().contiguous()}
     if latents.logvar is not None:
         tensors["logvar"] = latents.logvar.cpu().contiguous()
+    if latents.codes is not None:
+        tensors["codes"] = latents.codes.to("cpu", torch.int32).contiguous()
     assert len(captions) == len(latents.mean)
     metadata = {
         "captions": json.dumps(list(captions), ensure_ascii=False),
@@ -34,6 +40,8 @@ def load_latents(path: Path) -> tuple[Latents, list[str]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             captions = json.loads((file.metadata() or {})["captions"])
-        return Latents(mean=tensors["mean"], logvar=tensors.get("logvar")), list(captions)
+        codes = tensors["codes"].long() if "codes" in tensors else None
+        latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"), codes=codes)
+        return latents, list(captions)
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: not a file of latents ({error})") from error

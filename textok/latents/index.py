@@ -24,6 +24,8 @@ class LatentIndex:
     """K latent tokens an image."""
     channels: int
     """C numbers a token."""
+    codebook_size: int = 0
+    """V codes that a token is one of; 0 where tokens are continuous."""
     image_size: int
     """Pixels a side that the tokenizer reads and writes."""
     tokenizer: str

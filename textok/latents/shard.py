@@ -39,7 +39,7 @@ class Shard:
 
     lines: Path
     latents: Latents
-    """float16."""
+    """float16, and int32 ``codes`` where tokens are discrete."""
     settings: Settings
     unreadable: dict[str, str]
     """Key and reason of each image that is missing from the shard."""
@@ -81,7 +81,7 @@ def write_shard(
     settings: Settings,
     unreadable: Mapping[str, str],
 ) -> None:
-    """Write the lines, then the numbers in float16: where these are, the shard is whole.
+    """Write the lines, then float16 numbers and int32 codes: where these are, the shard is whole.
 
     Raises ValueError for numbers that float16 does not hold.
     """
@@ -92,6 +92,8 @@ def write_shard(
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"{path}: {name} is not finite in float16; is the tokenizer trained?")
+    if latents.codes is not None:
+        tensors["codes"] = latents.codes.int().contiguous()
     lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
     write_text(path.with_suffix(".jsonl"), "".join(lines))
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
@@ -108,10 +110,14 @@ def open_shard(path: Path) -> Shard:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = json.loads(file.metadata()["shard"])
-        latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"))
+        codes = tensors.pop("codes", None)
+        latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"), codes=codes)
         kinds = {(tensor.shape, tensor.dtype) for tensor in tensors.values()}
         if kinds != {(latents.mean.shape, torch.float16)} or latents.mean.ndim != 3:
             raise ValueError("its tensors are not (rows, K, C) float16")
+        expected = (latents.mean.shape[:2], torch.int32)
+        if codes is not None and (codes.shape, codes.dtype) != expected:
+            raise ValueError("its codes are not (rows, K) int32")
         return Shard(
             lines=path.with_suffix(".jsonl"),
             latents=latents,

@@ -34,7 +34,7 @@ class LatentSet:
         return self.index.scale
 
     def batch(self, rows: Sequence[int]) -> LatentBatch:
-        """Rows by their numbers, in the order given, as float32."""
+        """Rows by their numbers, in the order given: float32, codes int64."""
         asked_B = torch.as_tensor(rows, dtype=torch.int64)
         assert int(asked_B.min()) >= 0 and int(asked_B.max()) < len(self)
         found = [self.rows[row] for row in asked_B.tolist()]
@@ -64,6 +64,7 @@ class LatentSet:
         shape = (len(rows_B), *first.mean.shape[1:])
         mean = torch.empty(shape)
         logvar = None if first.logvar is None else torch.empty(shape)
+        codes = None if first.codes is None else torch.empty(shape[:2], dtype=torch.int64)
         for number in shards_B.unique().tolist():
             of_B = shards_B == number
             start = int(self._ends[number]) - len(self.shards[number])
@@ -71,7 +72,9 @@ class LatentSet:
             mean[of_B] = part.mean.float()
             if logvar is not None and part.logvar is not None:
                 logvar[of_B] = part.logvar.float()
-        return Latents(mean=mean, logvar=logvar)
+            if codes is not None and part.codes is not None:
+                codes[of_B] = part.codes.long()
+        return Latents(mean=mean, logvar=logvar, codes=codes)
 
     @cached_property
     def _ends(self) -> Tensor:
@@ -96,7 +99,22 @@ def open_latents(folder: Path, split: str = "train") -> LatentSet:
             expected, found = (count, index.num_tokens, index.channels), shard.latents.mean.shape
             if tuple(found) != expected:
                 raise ValueError(f"{path}: is {tuple(found)}, the index says {expected}")
+            _check_codes(path, shard.latents.codes, index.codebook_size)
         rows = [row for shard in shards for row in shard.rows()]
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}: delete that shard and {AGAIN}") from None
     return LatentSet(index=index, shards=shards, rows=rows)
+
+
+def _check_codes(path: Path, codes: Tensor | None, size: int) -> None:
+    """Raise ValueError unless ``codes`` are in [0, size), or are none where size is 0.
+
+    All of them are read: one that there is not would fail deep inside a training.
+    """
+    if (codes is None) != (size == 0):
+        holds = "no codes" if codes is None else "codes"
+        raise ValueError(f"{path}: holds {holds}, codebook_size of the index is {size}")
+    if codes is not None and codes.numel():
+        low, high = (int(bound) for bound in codes.aminmax())
+        if low < 0 or high >= size:
+            raise ValueError(f"{path}: holds codes from {low} to {high}, there are 0 to {size - 1}")

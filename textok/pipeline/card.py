@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from textok.config import TextConfig
-from textok.config.generator import GeneratorConfig, SamplingConfig
+from textok.config.generator import SamplingConfig, TokenGeneratorConfig
 from textok.config.tokenizer import TokenizerConfig
+from textok.tokenizer.card import ARCHITECTURES
 
 
 def pipeline_card(
     tokenizer: TokenizerConfig,
-    generator: GeneratorConfig,
+    generator: TokenGeneratorConfig,
     *,
     text: TextConfig | None,
     sampling: SamplingConfig,
     example: str,
 ) -> str:
     """Markdown with the hub's header; ``example`` is a prompt, or the name of a class."""
-    network, objective = generator.network, generator.objective
+    facts = generator.facts()
+    architecture = f"{facts.pop('architecture')} on the tokens of {ARCHITECTURES[tokenizer.layout]}"
     by_class = generator.condition == "class"
     rows = [
         ("image", f"{tokenizer.image_size} x {tokenizer.image_size}"),
-        ("latent", f"{generator.num_tokens} tokens x {generator.channels}"),
-        ("network", f"DiT, width {network.width}, depth {network.depth}, {network.heads} heads"),
-        ("trained by", objective.name),
+        *facts.items(),
         ("asked by", f"{generator.classes} classes" if by_class else "a caption"),
         ("text encoder", "none" if text is None else text.encoder),
         ("sampling", f"{sampling.sampler}, {sampling.steps} steps"),
@@ -56,6 +56,5 @@ pictures = {call}, num_images=4, seed=0)
 
 `tokenizer/` is the image tokenizer: this folder can be named wherever textok takes a tokenizer.
 
-Architecture: DiT (Peebles & Xie, ICCV 2023, arXiv 2212.09748) on the tokens of TexTok (Zha et al.,
-CVPR 2025, arXiv 2412.05796), implemented by textok.
+Architecture: {architecture}, implemented by textok.
 """

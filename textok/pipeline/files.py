@@ -32,13 +32,14 @@ def generate_files(
     steps: int | None = None,
     guidance: float | None = None,
     sampler: Sampler | None = None,
+    temperature: float | None = None,
     separate: bool = False,
     device: torch.device | str = "cpu",
 ) -> list[Path]:
     """Draw what is asked into ``out/sheet.png``, or with ``separate`` into a file each.
 
-    ``steps``, ``guidance`` and ``sampler`` replace those of the request or of the model. Returns
-    the files written. Raises ValueError for what the model cannot draw.
+    ``steps``, ``guidance``, ``sampler`` and ``temperature`` replace those of the request or of the
+    model. Returns the files written. Raises ValueError for what the model cannot draw.
     """
     require(
         separate or len(request.asked) <= SHEET_ROWS,
@@ -46,7 +47,11 @@ def generate_files(
     )
     pipe = TextToImage.from_pretrained(request.model, device=device)
     sampling = adjusted(
-        request.sampling or pipe.sampling, steps=steps, guidance=guidance, sampler=sampler
+        request.sampling or pipe.sampling,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        temperature=temperature,
     )
     request = replace(request, sampling=sampling)
     drawn = _draw(pipe, request, _rows(request))
@@ -98,7 +103,7 @@ def _draw(pipe: TextToImage, request: Request, rows: Sequence[Wanted]) -> list[I
     """The pictures, under a bar. Raises ValueError where the model is asked the wrong way."""
     pipe.expect("class" if request.classes else "text", rows, negative=request.negative)
     sampling = request.sampling or pipe.sampling
-    sampling.check(pipe.generator.config.objective)
+    pipe.generator.config.check_sampling(sampling)
     batches = -(-len(rows) // request.batch_size)
     with counter("steps", total=sampling.steps * batches) as count:
         return pipe.draw(

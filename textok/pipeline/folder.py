@@ -3,7 +3,7 @@
 pipeline.json    scale of the latents, text encoder of the generator, sampling, names of classes
 captions.json    captions of each class, where there are classes
 tokenizer/       as ``Tokenizer.save_pretrained`` writes it
-generator/       as ``DiT.save_pretrained`` writes it
+generator/       as its ``save_pretrained`` writes it
 README.md        the model card
 """
 
@@ -21,7 +21,7 @@ from textok.config import TextConfig
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
 from textok.config.read import build
-from textok.generator.dit import DiT
+from textok.generator import TokenGenerator, load_generator
 from textok.latents import LatentScale
 from textok.pipeline.card import pipeline_card
 from textok.pipeline.class_captions import (
@@ -42,9 +42,10 @@ class PipelineParts:
     """What a pipeline folder holds."""
 
     tokenizer: Tokenizer
-    generator: DiT
-    scale: LatentScale
-    """Between the tokenizer's latents and those that the generator was trained on."""
+    generator: TokenGenerator
+    scale: LatentScale | None = None
+    """Between the tokenizer's latents and those that the generator was trained on; None where it
+    makes codes."""
     text: TextConfig | None = None
     """Whose states the generator reads; None where it reads classes."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -53,16 +54,9 @@ class PipelineParts:
     class_captions: Mapping[str, ClassCaptions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ours, theirs = self.generator.config, self.tokenizer.config
-        require(
-            ours.num_tokens <= theirs.num_tokens and ours.channels == theirs.channels,
-            f"the generator makes {ours.num_tokens} tokens x {ours.channels}, the tokenizer reads "
-            f"{theirs.num_tokens} x {theirs.channels}: they do not belong together",
-        )
-        require(
-            len(self.scale.mean) == ours.channels,
-            f"scale has {len(self.scale.mean)} channels, the generator has {ours.channels}",
-        )
+        ours = self.generator.config
+        scaled = 0 if self.scale is None else len(self.scale.mean)
+        ours.check_tokenizer(self.tokenizer.config, scaled=scaled)
         require(
             ours.condition != "text" or self.text is not None,
             "text is missing: the generator reads captions",
@@ -78,12 +72,20 @@ class _Scale:
     mean: list[float]
     std: list[float]
 
+    def read(self) -> LatentScale:
+        """Raises ValueError where the two differ in length."""
+        require(
+            len(self.mean) == len(self.std),
+            f"scale.mean has {len(self.mean)} numbers, scale.std {len(self.std)}",
+        )
+        return LatentScale(torch.tensor(self.mean), torch.tensor(self.std))
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
     """``pipeline.json``."""
 
-    scale: _Scale
+    scale: _Scale | None
     text: TextConfig | None
     sampling: SamplingConfig
     classes: tuple[str, ...]
@@ -121,21 +123,17 @@ def load_pipeline(source: str | Path) -> PipelineParts:
         holds = "holds a tokenizer but no generator" if half else f"holds no {SETTINGS}"
         raise ValueError(f"{source}: {holds}; a run of `textok train generator` has a model/")
     settings = build(_Settings, read_json(path), where=str(path))
-    scale, known = settings.scale, folder / CAPTIONS
-    require(
-        len(scale.mean) == len(scale.std),
-        f"{path}: scale.mean has {len(scale.mean)} numbers, scale.std {len(scale.std)}",
-    )
+    known = folder / CAPTIONS
     for name in (TOKENIZER, GENERATOR):
         require((folder / name).is_dir(), f"{folder}: has no {name}/; copy the folder again")
     tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER)
-    generator = DiT.from_pretrained(folder / GENERATOR)
+    generator = load_generator(folder / GENERATOR)
     captions = read_class_captions(known) if known.is_file() else {}
     try:
         return PipelineParts(
             tokenizer=tokenizer,
             generator=generator,
-            scale=LatentScale(torch.tensor(scale.mean), torch.tensor(scale.std)),
+            scale=None if settings.scale is None else settings.scale.read(),
             text=settings.text,
             sampling=settings.sampling,
             classes=settings.classes,
@@ -146,8 +144,9 @@ def load_pipeline(source: str | Path) -> PipelineParts:
 
 
 def _write_settings(folder: Path, parts: PipelineParts) -> None:
+    scale = parts.scale
     settings = _Settings(
-        scale=_Scale(mean=parts.scale.mean.tolist(), std=parts.scale.std.tolist()),
+        scale=None if scale is None else _Scale(mean=scale.mean.tolist(), std=scale.std.tolist()),
         text=parts.text,
         sampling=parts.sampling,
         classes=tuple(parts.classes),

@@ -77,9 +77,14 @@ class Reconstructor:
 
     @torch.inference_mode()
     def decode_tensor(self, latents: Latents, captions: Captions = None) -> Tensor:
-        """Latents to images (B, 3, H, W), not clamped."""
-        latents = Latents(mean=latents.mean.to(self.device))
-        return self.tokenizer.decode(latents, self._features(captions, len(latents.mean)))
+        """Latents to images (B, 3, H, W), not clamped.
+
+        Where there are codes these count, and the mean may be rounded. Raises ValueError for codes
+        that the tokenizer has not, and where captions and latents differ in number.
+        """
+        tokens = latents.mean if latents.codes is None else latents.codes
+        features = self._features(captions, len(tokens))
+        return self.tokenizer.decode(tokens.to(self.device), features)
 
     def decode(self, latents: Latents, captions: Captions = None) -> list[Image.Image]:
         """Latents to pictures."""

@@ -15,7 +15,6 @@ from torch import Tensor
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
 from textok.data.pixels import to_pil
-from textok.generator.sample import sample
 from textok.pipeline.class_captions import ClassCaptions
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.reader import CaptionReader
@@ -48,7 +47,7 @@ class TextToImage:
         self.device = torch.device(device)
         self.tokenizer = parts.tokenizer.to(device, dtype).eval()
         self.generator = parts.generator.to(device, dtype).eval()
-        self._scale = parts.scale.to(device)
+        self._scale = None if parts.scale is None else parts.scale.to(device)
         self._prompts = None
         if self.generator.config.condition == "text":
             assert parts.text is not None
@@ -190,8 +189,7 @@ class TextToImage:
         on_step: OnStep | None = None,
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
-        tokens_BKC = sample(
-            self.generator,
+        tokens = self.generator.sample(
             self._condition([one.asked for one in pictures]),
             sampling=sampling or self.sampling,
             seeds=[one.seed for one in pictures],
@@ -199,7 +197,9 @@ class TextToImage:
             on_step=on_step,
         )
         captions = [self._caption(one) for one in pictures]
-        return self.tokenizer.decode(self._scale.denormalise(tokens_BKC), self._features(captions))
+        if self._scale is not None:
+            tokens = self._scale.denormalise(tokens)
+        return self.tokenizer.decode(tokens, self._features(captions))
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""

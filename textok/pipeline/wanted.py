@@ -41,12 +41,22 @@ def adjusted(
     steps: int | None = None,
     guidance: float | None = None,
     sampler: Sampler | None = None,
+    temperature: float | None = None,
 ) -> SamplingConfig:
-    """``sampling`` with what is given in place of its own."""
+    """``sampling`` with what is given in place of its own.
+
+    Raises ValueError for a temperature where the sampler has none.
+    """
     if guidance is not None:
         sampling = replace(sampling, guidance=replace(sampling.guidance, scale=guidance))
-    return replace(
+    sampling = replace(
         sampling,
         steps=sampling.steps if steps is None else steps,
         sampler=sampling.sampler if sampler is None else sampler,
+        temperature=sampling.temperature if temperature is None else temperature,
     )
+    require(
+        temperature is None or sampling.sampler == "maskgit",
+        f"temperature is for the sampler maskgit, not '{sampling.sampler}': leave it out",
+    )
+    return sampling

@@ -1,0 +1,33 @@
+"""``textok convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+def convert_1d_tokenizer(
+    source: Annotated[Positional[str], arg(metavar="SOURCE")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    tokenizer: str | None = None,
+) -> None:
+    """Turn released weights of bytedance/1d-tokenizer into a textok model, or into a pipeline.
+
+    Example: textok convert 1d-tokenizer yucornetto/tokenizer_titok_l32_imagenet titok-l-32
+
+    Takes TiTok and TA-TiTok tokenizers, their masked generators and the MaskGIT-VQGAN.
+
+    Args:
+        source: A file (.bin, .pt, .pth, .ckpt, .safetensors), a folder with one or a hub name.
+        out: Folder of the model; replaced only where it holds a textok model.
+        tokenizer: With a generator: the folder of its converted tokenizer; OUT is a whole pipeline.
+    """
+    from textok.convert import convert_1d_tokenizer
+
+    model = convert_1d_tokenizer(source, out, tokenizer=tokenizer)
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f"{type(model).__name__}, {millions:.1f} M parameters")
+    print(out)

@@ -1,0 +1,110 @@
+"""What a checkpoint of bytedance/1d-tokenizer is, and its way into a folder of ours."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from textok.config.check import require
+from textok.convert.maskgit import convert_bert, convert_uvit, published_sampling
+from textok.convert.maskgit_vqgan import convert_vqgan
+from textok.convert.official import Official
+from textok.convert.source import read_source
+from textok.convert.titok import convert_titok
+from textok.generator.maskgit import MaskGIT
+from textok.pipeline import PipelineParts, save_pipeline
+from textok.runtime.files import replace_folder
+from textok.runtime.pretrained import ASSETS, CARD, CONFIG, WEIGHTS, read_json
+from textok.tokenizer import Tokenizer
+from textok.vqgan import VQGAN
+
+Model = Tokenizer | MaskGIT | VQGAN
+
+KINDS: dict[str, Callable[[Official], Model]] = {
+    "encoder.transformer.": convert_titok,
+    "decoder.transformer.": convert_titok,
+    "model.encoder.layer.": convert_bert,
+    "in_blocks.": convert_uvit,
+    "encoder.down.": convert_vqgan,
+}
+"""By what keys of each kind start with, and of no other."""
+
+UNSUPPORTED = {
+    "adaln_before_head.": "a RAR generator",
+    "diffloss.": "a MaskGen generator (KL)",
+    "text_embed_proj.": "a MaskGen generator (VQ)",
+}
+
+IMAGENET = 1000
+PARTS = {"tokenizer", "generator", "maskgit", "vqgan"}
+"""Of which each of our config.json has one."""
+FILES = {CONFIG, WEIGHTS, CARD, "pipeline.json", "captions.json", "tokenizer", "generator"}
+"""What the folder of a model or pipeline of ours holds."""
+
+
+def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None) -> Model:
+    """Write the released weights ``source`` as a model of ours into ``out``; returns the model.
+
+    A generator becomes a whole pipeline where ``tokenizer`` names a converted tokenizer. ``out``
+    appears whole or not at all. Raises ValueError, one line, for what is no such checkpoint or does
+    not fit, and for an ``out`` that holds anything but a model of ours.
+    """
+    out = out.absolute()
+    _check_replaceable(out)
+    model = _converted(Official(read_source(source)))
+    require(
+        tokenizer is None or isinstance(model, MaskGIT),
+        f"{source}: no generator: leave out --tokenizer",
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".writing-") as part:
+        whole = Path(part) / "model"  # made here, so that it has the usual rights
+        if tokenizer is not None and isinstance(model, MaskGIT):
+            save_pipeline(whole, _pipeline(model, tokenizer))
+        else:
+            model.save_pretrained(whole)
+        replace_folder(whole, out)
+    return model
+
+
+def class_names(number: int) -> tuple[str, ...]:
+    """Of ImageNet where there are as many classes, else their numbers."""
+    if number != IMAGENET:
+        return tuple(map(str, range(number)))
+    lines = (ASSETS / "imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line.partition(" ")[2] for line in lines)
+
+
+def _converted(weights: Official) -> Model:
+    for start, name in UNSUPPORTED.items():
+        require(not weights.has(start), f"{weights.where}: {name}, which textok does not have")
+    for start, convert in KINDS.items():
+        if weights.has(start):
+            return convert(weights)
+    raise ValueError(
+        f"{weights.where}: no TiTok, TA-TiTok, ImageBert, U-ViT or MaskGIT-VQGAN of 1d-tokenizer: "
+        f"its keys are {weights.first_keys()}"
+    )
+
+
+def _pipeline(generator: MaskGIT, tokenizer: str) -> PipelineParts:
+    return PipelineParts(
+        tokenizer=Tokenizer.from_pretrained(tokenizer),
+        generator=generator,
+        sampling=published_sampling(generator.config),
+        classes=class_names(generator.config.classes),
+    )
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuse to replace a folder that holds anything but a model of ours."""
+    require(not out.is_file(), f"{out}: a file: name a folder")
+    foreign = sorted(path.name for path in out.glob("*") if path.name not in FILES)
+    config = out / CONFIG
+    if not foreign and config.is_file() and not PARTS & read_json(config).keys():
+        foreign = [CONFIG]
+    require(
+        not foreign,
+        f"{out}: holds something else than a textok model ({', '.join(foreign[:3])}): name another",
+    )
