@@ -22,7 +22,9 @@ from PIL import Image
 
 from studies.drawing import extract_step, judge_step, quality_table, reports_in, write_comparison
 from studies.steps import Step, run_steps, words
-from textok.pipeline import TextToImage
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.files import slug
 from textok.runtime.sheet import picture_sheet, save_picture
 
@@ -73,6 +75,9 @@ PROMPTS = (
     "a flag in red, white and blue",
 )
 ROWS_A_STEP = 256
+SHOWN = 10
+"""Pictures on the sheet of reconstructions."""
+STEPPED = "maskgit-titok"
 SHEET_STEPS = (1, 2, 4, 8, 16)
 """Steps of the sheet, and of one judgement each."""
 
@@ -124,8 +129,8 @@ def generator_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterat
 
 
 def count_steps(budget: Budget, data: Path, runs: Path) -> Iterator[Step]:
-    """Pictures of the MaskGIT at each number of steps: a sheet, and a judgement."""
-    run = runs / "generators" / "maskgit"
+    """Pictures of one MaskGIT at each number of steps: a sheet, and a judgement."""
+    run = runs / "generators" / STEPPED
     for count in SHEET_STEPS:
         out, flags = run / f"steps-{count}", words("--steps", count)
         draw = words("generate", *PROMPTS, "--model", run / "model", "--num-images", 1)
@@ -171,6 +176,21 @@ def write_tokenizers(budget: Budget, runs: Path, out: Path) -> None:
         run_steps([Step(command=compare, done=out / split / "comparison.md")])
 
 
+def write_pictures(data: Path, runs: Path, out: Path) -> None:
+    """``pictures.png``: some of the test split, and what each tokenizer keeps of them."""
+    images = open_captioned_images(DataConfig(path=str(data), split="test"), image_size=64)
+    spread = [place * len(images) // SHOWN for place in range(SHOWN)]
+    originals = [Image.fromarray(images.read(place, flip=False)) for place in spread]
+    captions = [images.records[place].captions[0] for place in spread]
+    columns = {"original": originals}
+    for name in TOKENIZERS:
+        model, cache = runs / name / "model", runs / "text-cache"
+        columns[name] = Reconstructor.from_pretrained(model, text_cache=cache).reconstruct(
+            originals, captions
+        )
+    save_picture(picture_sheet(columns, captions, cell=96), out / "pictures.png")
+
+
 def write_generators(budget: Budget, command: str, runs: Path, out: Path) -> None:
     """A table of each split: quality, training time, seconds a picture."""
     cost = {
@@ -196,7 +216,7 @@ def write_generators(budget: Budget, command: str, runs: Path, out: Path) -> Non
 
 def write_counts(command: str, runs: Path, out: Path) -> None:
     """MaskGIT at each number of steps: a table, and one sheet with a column each."""
-    folders = {count: runs / "generators" / "maskgit" / f"steps-{count}" for count in SHEET_STEPS}
+    folders = {count: runs / "generators" / STEPPED / f"steps-{count}" for count in SHEET_STEPS}
     found = reports_in({count: folder / "val" for count, folder in folders.items()})
     if not found:
         return
@@ -235,6 +255,7 @@ def main(
         print("not complete: the tables hold what is done; run the same command to go on")
     command = f"python -m studies.discrete --budget {name}"
     write_tokenizers(chosen, runs, out)
+    write_pictures(data, runs, out)
     write_generators(chosen, command, runs, out)
     write_counts(command, runs, out)
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import textok.convert
+import textok.data.imagenet.build
 import textok.data.pictograms.build
 import textok.evaluate
 import textok.extract
@@ -68,6 +69,7 @@ def test_a_shown_command_is_taken(
         (textok.extract, "extract", {}),
         (textok.convert, "convert_1d_tokenizer", report),
         (textok.data.pictograms.build, "build_pictograms", report),
+        (textok.data.imagenet.build, "build_imagenet", []),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
 

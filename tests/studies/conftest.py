@@ -13,7 +13,12 @@ import tyro
 from studies.steps import Step
 from textok.cli.main import COMMANDS
 from textok.cli.train import split_arguments, training_config
-from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config import (
+    TrainGeneratorConfig,
+    TrainMaskGITConfig,
+    TrainTokenizerConfig,
+    TrainVQGANConfig,
+)
 from textok.evaluate import GenerationReport
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.text_alignment import Alignment, Retrieval
@@ -21,6 +26,12 @@ from textok.metrics.interval import Interval
 from textok.metrics.precision_recall import PrecisionRecall
 
 Report = Callable[..., GenerationReport]
+SETTINGS: dict[str, type[Any]] = {
+    "train tokenizer": TrainTokenizerConfig,
+    "train vqgan": TrainVQGANConfig,
+    "train generator": TrainGeneratorConfig,
+    "train maskgit": TrainMaskGITConfig,
+}
 
 
 def read_words(command: tuple[str, ...]) -> tuple[str, Any]:
@@ -28,8 +39,7 @@ def read_words(command: tuple[str, ...]) -> tuple[str, Any]:
     name = next(name for name in COMMANDS if " ".join(command).startswith(f"{name} "))
     rest = command[len(name.split()) :]
     if name.startswith("train "):
-        cls = TrainTokenizerConfig if name == "train tokenizer" else TrainGeneratorConfig
-        return name, training_config(cls, *split_arguments(rest))
+        return name, training_config(SETTINGS[name], *split_arguments(rest))
     function = COMMANDS[name]
 
     @functools.wraps(function)
