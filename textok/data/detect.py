@@ -66,7 +66,11 @@ def _folder_entries(root: Path, report: Report) -> Iterable[Entry]:
     if deeper:
         raise ValueError(f"{root} has its {deeper[0]} in a sub-folder; give that as data.path")
     if not images:
-        raise ValueError(f"{root} has no images, no .tar shards and none of {', '.join(TABLES)}")
+        packed = any(root.glob("*.parquet")) or any(root.glob("*.tfrecord"))
+        hint = "; have img2dataset write with --output_format webdataset" if packed else ""
+        raise ValueError(
+            f"{root} has no images, no .tar shards and none of {', '.join(TABLES)}{hint}"
+        )
     return read_sidecars(root, images)
 
 

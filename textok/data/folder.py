@@ -49,9 +49,11 @@ def is_image(name: str) -> bool:
 def read_sidecars(root: Path, images: list[str]) -> Iterator[Entry]:
     """Captions from ``NAME.txt`` beside each image, one a line; labels from the sub-folders.
 
-    The label is the first sub-folder's name, provided that no image lies in ``root`` itself.
+    The label is the first sub-folder's name, provided that no image lies in ``root`` itself, and
+    that the sub-folders are no shards of img2dataset, which writes their tables beside them.
     """
-    labelled = all("/" in name for name in images)
+    shards = {path.stem for path in root.glob("*.parquet")}
+    labelled = all("/" in name and name.split("/")[0] not in shards for name in images)
     for name in images:
         sidecar = (root / name).with_suffix(".txt")
         text = ""

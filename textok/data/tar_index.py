@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from textok.data.records import IMAGE_SUFFIXES, clean_captions, field_captions
 
-VERSION = 1
+VERSION = 2
 IMAGE = "image"
 PARTS = (IMAGE, ".txt", ".json", ".cls")
 
@@ -69,7 +69,7 @@ def scan(shard: Path) -> TarIndex:
     samples: dict[str, dict[str, Span]] = {}
     duplicates: list[str] = []
     with shard.open("rb") as stream:
-        files, complete = _files(stream, shard.stat().st_size)
+        files, complete = list_files(stream, 0, shard.stat().st_size)
         for name, span in files:
             kind = Path(name).name.partition(".")[2]
             key = name.removeprefix("./").removesuffix(f".{kind}")
@@ -85,21 +85,22 @@ def scan(shard: Path) -> TarIndex:
     return TarIndex(complete=complete, members=members, duplicates=list(dict.fromkeys(duplicates)))
 
 
-def _files(stream: BinaryIO, size: int) -> tuple[list[tuple[str, Span]], bool]:
-    """Name and place of every whole file of an archive, and whether the archive is whole."""
+def list_files(stream: BinaryIO, start: int, end: int) -> tuple[list[tuple[str, Span]], bool]:
+    """Name and place of every whole file of the archive in these bytes, and whether it is whole."""
     files: list[tuple[str, Span]] = []
-    stream.seek(max(0, size - 1024))
-    complete = stream.read() == bytes(1024)  # the two empty blocks that end every archive
-    stream.seek(0)
+    stream.seek(start)
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
-                end = info.offset_data + info.size
-                if info.isfile() and end <= size:
+                last = info.offset_data + info.size
+                if info.isfile() and last <= end:
                     files.append((info.name, (info.offset_data, info.size)))
+            stream.seek(tar.offset)
+            # An empty block ends every archive; tarfile also stops at the end of the file or at a
+            # damaged header, without a word.
+            return files, stream.read(512) == bytes(512)
     except tarfile.TarError:
-        complete = False
-    return files, complete
+        return files, False
 
 
 def _member(stream: BinaryIO, key: str, parts: Mapping[str, Span]) -> Member:
@@ -109,13 +110,22 @@ def _member(stream: BinaryIO, key: str, parts: Mapping[str, Span]) -> Member:
         return stream.read(length).decode("utf-8-sig", errors="replace")
 
     fields = _scalars(text(".json"))
+    label = fields.get("label")
     return Member(
         key=key,
         span=parts.get(IMAGE),
-        captions=clean_captions(text(".txt").splitlines()) or field_captions(fields),
-        label=text(".cls").strip() or None,
+        captions=_captions(text(".txt"), fields),
+        label=text(".cls").strip() or ("" if label is None else str(label)).strip() or None,
         fields=fields,
     )
+
+
+def _captions(text: str, fields: Mapping[str, object]) -> tuple[str, ...]:
+    """One a line of the text; but img2dataset's texts, repeated in its JSON, are one caption."""
+    words, whole = text.split(), fields.get("caption")
+    if words and isinstance(whole, str) and whole.split() == words:
+        return (" ".join(words),)
+    return clean_captions(text.splitlines()) or field_captions(fields)
 
 
 def _scalars(text: str) -> dict[str, object]:

@@ -108,10 +108,11 @@ def _serve(pipe: Connection, function: Callable[[JobT], ResultT]) -> None:
     while True:
         try:
             job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             answer: tuple[ResultT | None, str] = (function(job), "")
         except Exception as error:
             answer = (None, f"{type(error).__name__}: {error}")
-        pipe.send(answer)
+        with suppress(OSError):  # the parent was killed: the next turn ends this process
+            pipe.send(answer)

@@ -1,0 +1,60 @@
+"""``textok data``: sets of captioned images that textok prepares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+SHOWN = 5
+
+
+def data_imagenet(
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    size: int = 256,
+    encoding: Literal["jpeg", "png"] = "jpeg",
+    captions: bool = True,
+    splits: tuple[str, ...] = ("train", "val"),
+    workers: int = 2,
+    max_bad_share: float = 0.01,
+) -> None:
+    """Turn ImageNet into tar shards with class names and captions, or continue doing so.
+
+    Example: textok data imagenet ILSVRC2012 data/imagenet-256 --workers 16
+
+    Args:
+        source: Folder with the official archives, with class folders, or in Kaggle's layout.
+        out: Folder of the set: a shard a class in train/ and val/.
+        size: Pixels a side, cut at the centre; 0 keeps the files as they are.
+        encoding: Of resized images: JPEG of quality 95, or lossless PNG.
+        captions: Give each image "a photo of a CLASS"; without, captions are absent.
+        splits: train, val or both.
+        workers: Processes that read, resize and write.
+        max_bad_share: Stop when more than this share of the images cannot be read.
+    """
+    from textok.data.imagenet.build import build_imagenet
+
+    summaries = build_imagenet(
+        source,
+        out,
+        size=size,
+        encoding=encoding,
+        captions=captions,
+        splits=splits,
+        workers=workers,
+        max_bad_share=max_bad_share,
+    )
+    for summary in summaries:
+        gib = summary.bytes / 2**30
+        print(
+            f"{summary.split:<6} {summary.images:>9,} images  {summary.classes:>5,} classes  "
+            f"{gib:.1f} GiB  {len(summary.bad)} unreadable"
+        )
+        for key, reason in list(summary.bad.items())[:SHOWN]:
+            print(f"  {key}: {reason}")
+        if summary.warning():
+            print(f"warning: {summary.warning()}")
+    print(out)
