@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import textok.caption
 import textok.convert
 import textok.data.imagenet.build
 import textok.data.pictograms.build
@@ -67,6 +68,9 @@ def test_a_shown_command_is_taken(
         (textok.evaluate, "reconstruct_files", []),
         (textok.pipeline, "generate_files", []),
         (textok.extract, "extract", {}),
+        (textok.caption, "caption_images", SimpleNamespace(lines=list, signum=0)),
+        (textok.caption, "captions_by_class", {}),
+        (textok.caption, "caption_report", report),
         (textok.convert, "convert_1d_tokenizer", report),
         (textok.data.pictograms.build, "build_pictograms", report),
         (textok.data.imagenet.build, "build_imagenet", []),

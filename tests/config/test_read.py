@@ -14,6 +14,7 @@ from textok.config import (
     LossConfig,
     OptimConfig,
     TokenizerConfig,
+    TrainGeneratorConfig,
     TrainTokenizerConfig,
     ViTConfig,
 )
@@ -171,3 +172,8 @@ def test_yaml_names_every_dial() -> None:
     text = to_yaml(replace(TrainTokenizerConfig(), init="x"))
     for dial in ("num_tokens: 128", "text: both", "start: 20000", "clip: 1.0", "init: x"):
         assert dial in text
+
+
+def test_one_word_is_a_list_of_one_where_any_number_will_do() -> None:
+    config = build(TrainGeneratorConfig, {"prompts": "a red apple"})
+    assert config.prompts == ("a red apple",)

@@ -31,7 +31,11 @@ def save_tokenizer(folder: Path, *, first: str | None, last: str) -> int:
 @pytest.fixture(scope="session")
 def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T5 encoder of width 16 that ends a caption with one token."""
-    folder = tmp_path_factory.mktemp("t5")
+    return save_t5(tmp_path_factory.mktemp("t5"))
+
+
+def save_t5(folder: Path) -> Path:
+    """Save that encoder."""
     vocab = save_tokenizer(folder, first=None, last="</s>")
     torch.manual_seed(0)
     config = transformers.T5Config(

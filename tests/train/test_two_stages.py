@@ -220,6 +220,8 @@ def test_settings_that_contradict_each_other_are_refused(
     refused(config, "^loss.codes is above 0 but", loss=replace(config.loss, codes=1.0))
     with pytest.raises(ValueError, match=r"^loss\.gan\.weight is above 0 but .*: no picture is"):
         LossConfig(codes=1, l2=0, perceptual=0)
+    with pytest.raises(ValueError, match=r"^run\.grad_checkpointing is for transformers"):
+        TrainVQGANConfig(run=replace(config.run, grad_checkpointing=True))
     with pytest.raises(ValueError, match="l2, l1, perceptual and codes are all 0"):
         LossConfig(l2=0, perceptual=0, gan=GanConfig(weight=0))
 

@@ -66,6 +66,7 @@ def extract(
     *,
     splits: tuple[str, ...] = ("train", "val"),
     where: str = "",
+    captions: str = "",
     flip: bool = False,
     shard_rows: int = 8192,
     batch_size: int = 64,
@@ -84,6 +85,7 @@ def extract(
         out: Folder of the latents; the tokenizer is copied into it.
         splits: Sub-folders of the data.
         where: Take only records whose metadata match, as in 'style!=openmoji,core=true'.
+        captions: File or folder of `textok caption`, instead of the captions beside the images.
         flip: Add the latents of every image mirrored.
         shard_rows: Rows (image and caption) a file.
         batch_size: Rows at once.
@@ -97,7 +99,13 @@ def extract(
 
     indices = extract(
         tokenizer,
-        DataConfig(path=str(data), where=where, workers=workers, max_bad_share=max_bad_share),
+        DataConfig(
+            path=str(data),
+            where=where,
+            captions=captions,
+            workers=workers,
+            max_bad_share=max_bad_share,
+        ),
         out,
         splits=splits,
         flip=flip,
@@ -126,6 +134,7 @@ def evaluate_reconstruction(
         "absent",
         "shuffled",
     ),
+    caption_files: str = "",
     num_tokens: tuple[int, ...] = (),
     pca: bool = False,
     feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
@@ -149,6 +158,7 @@ def evaluate_reconstruction(
         split: Sub-folder of the data to measure on, where there are splits.
         where: Measure only records whose metadata match, as in 'style!=openmoji,core=true'.
         captions: Which captions to give; 'plain' is the second of an image that has several.
+        caption_files: File or folder of `textok caption`, instead of those beside the images.
         num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
         pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
         feature_network: Of the Frechet distance: offline FD-EffLite0, or FID's Inception.
@@ -167,7 +177,12 @@ def evaluate_reconstruction(
     report = evaluate_reconstruction(
         model,
         DataConfig(
-            path=str(data), split=split, where=where, workers=workers, max_bad_share=max_bad_share
+            path=str(data),
+            split=split,
+            where=where,
+            captions=caption_files,
+            workers=workers,
+            max_bad_share=max_bad_share,
         ),
         out,
         modes=captions,

@@ -22,6 +22,7 @@ def evaluate_generation(
     where: str = "",
     num_images: int | None = None,
     captions: Literal["true", "plain"] = "true",
+    caption_files: str = "",
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -53,6 +54,7 @@ def evaluate_generation(
         where: Only records whose metadata match, as in 'style!=openmoji,core=true'.
         num_images: Pictures to draw; as many as images without it, 50,000 with --npz.
         captions: Draw by the first caption of each image, or by the second, plain one.
+        caption_files: File or folder of `textok caption`, instead of those beside the images.
         sampler: Instead of the model's own.
         steps: Of the sampler, instead of the model's own.
         guidance: Scale of classifier-free guidance, instead of the model's own.
@@ -78,7 +80,12 @@ def evaluate_generation(
     report = evaluate_generation(
         model,
         DataConfig(
-            path=str(data), split=split, where=where, workers=workers, max_bad_share=max_bad_share
+            path=str(data),
+            split=split,
+            where=where,
+            captions=caption_files,
+            workers=workers,
+            max_bad_share=max_bad_share,
         ),
         out,
         num_images=num_images,

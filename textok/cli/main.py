@@ -11,7 +11,9 @@ import tyro
 
 from textok import __version__
 from textok.cli import commands
+from textok.cli.caption import caption, captions_by_class, captions_report
 from textok.cli.convert import convert_1d_tokenizer
+from textok.cli.data import data_imagenet
 from textok.cli.evaluate_generation import evaluate_generation
 from textok.cli.generate import generate
 from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
@@ -28,8 +30,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate reconstruction": commands.evaluate_reconstruction,
     "evaluate generation": evaluate_generation,
     "evaluate compare": commands.evaluate_compare,
+    "caption": caption,
+    "captions by-class": captions_by_class,
+    "captions report": captions_report,
     "convert 1d-tokenizer": convert_1d_tokenizer,
     "data pictograms": commands.data_pictograms,
+    "data imagenet": data_imagenet,
     "presets": commands.presets,
 }
 

@@ -127,6 +127,8 @@ def _read_sequence(
     origin: type[Any], args: tuple[Any, ...], value: object, where: str
 ) -> list[object] | tuple[object, ...]:
     """Read ``list[X]``, ``tuple[X, ...]`` or ``tuple[X, Y]``."""
+    if isinstance(value, str) and origin is tuple and args[-1] is Ellipsis:
+        value = [value]  # a flag with one word is a list of one
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{where}: {value!r} is not a list")
     repeated = origin is list or args[-1] is Ellipsis

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textok.config.data import DataConfig
+from textok.data.caption_files import read_captions
 from textok.data.detect import find_entries
 from textok.data.pixels import CENTER, decode, pil_to_square
 from textok.data.records import Record, Report
@@ -67,12 +69,13 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
     """List the images and captions of a folder or of tar shards, by the rules of docs/data.md.
 
     Raises:
-        ValueError: nothing there, a mixture of conventions, or a ``where`` that fits nothing.
+        ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing, or
+            ``captions`` of other images.
         BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
     """
     report = Report()
     kept = keep_records(find_entries(config, report), config.where, report)
-    records = _first_of_each_key(kept, report)
+    records = _with_captions(_first_of_each_key(kept, report), config)
     report.images = len(records)
     report.without_caption = sum(not record.captions for record in records)
     report.check_share(config.max_bad_share)
@@ -93,6 +96,19 @@ def _first_of_each_key(records: Iterable[Record], report: Report) -> list[Record
         if first.setdefault(record.key, record) is not record:
             report.duplicates.append(record.key)
     return list(first.values())
+
+
+def _with_captions(records: list[Record], config: DataConfig) -> list[Record]:
+    """The records with the captions of ``data.captions``, if any; without one where it has none."""
+    if not config.captions:
+        return records
+    captions = read_captions(Path(config.captions).expanduser(), config.split)
+    if records and not any(record.key in captions for record in records):
+        raise ValueError(
+            f"data.captions {config.captions} has captions of {len(captions)} keys, none of which "
+            f"is in {config.path}, where one is {records[0].key}"
+        )
+    return [replace(record, captions=captions.get(record.key, ())) for record in records]
 
 
 def sorted_labels(labels: set[str]) -> list[str]:

@@ -56,6 +56,7 @@ def describe_images(images: CaptionedImages, *, count: int, of: int) -> dict[str
         "data": data.path,
         "split": data.split,
         "where": data.where or "everything",
+        **({"caption files": data.captions} if data.captions else {}),
         "images": count,
         "selection": "all" if len(images) == of else f"evenly spaced over {of}",
         "reader": images.report.summary(),

@@ -25,13 +25,31 @@ class _RateColumn(ProgressColumn):
         return Text(shown, style="progress.data.speed")
 
 
+class _NoteColumn(ProgressColumn):
+    def __init__(self, note: Callable[[], str]) -> None:
+        super().__init__()
+        self._note = note
+
+    def render(self, task: Task) -> Text:
+        return Text(self._note())
+
+
 @contextmanager
 def counter(
-    what: str, *, total: int, done: int = 0, shown: bool = True
+    what: str,
+    *,
+    total: int,
+    done: int = 0,
+    shown: bool = True,
+    note: Callable[[], str] = str,
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr; the function it gives takes how many more are done."""
+    """Show a bar on stderr, and what ``note`` says at the time.
+
+    The function it gives takes how many more are done.
+    """
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _RateColumn())
+    later = (TimeRemainingColumn(), _NoteColumn(note))
     console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown) as bar:
+    with Progress(*columns, *later, console=console, disable=not shown) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda more: bar.advance(task, more)

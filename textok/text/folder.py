@@ -51,13 +51,15 @@ class TextModelFolder:
         return digest.hexdigest()
 
 
-def find_text_model(name: str) -> TextModelFolder:
+def find_text_model(name: str, *, weights: bool = True) -> TextModelFolder:
     """Resolve ``minilm``, a folder or a hub name (fetched if it is not here yet).
+
+    Without ``weights`` a hub's are not fetched: enough for the tokenizer.
 
     Raises:
         ValueError: nothing is there, or it is no model that can be read as text encoder.
     """
-    folder = _locate(name)
+    folder = _locate(name, weights=weights)
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         require(isinstance(raw, dict), f"text.encoder: {folder / 'config.json'} is not a mapping")
@@ -91,7 +93,7 @@ def _describe(folder: Path, raw: dict[str, Any]) -> TextModelFolder:
     return TextModelFolder(path=folder, model_type=model_type, width=width, positions=positions)
 
 
-def _locate(name: str) -> Path:
+def _locate(name: str, *, weights: bool) -> Path:
     if name == "minilm":
         return _packaged()
     folder = Path(name).expanduser()
@@ -99,7 +101,7 @@ def _locate(name: str) -> Path:
         return folder
     looks_local = folder.is_absolute() or name[0] in ".~" or name.count("/") > 1
     require(not looks_local, f"text.encoder: there is no folder {name}")
-    return _from_hub(name)
+    return _from_hub(name, weights=weights)
 
 
 def _packaged() -> Path:
@@ -113,7 +115,7 @@ def _packaged() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -122,8 +124,8 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
 
     try:
-        folder = download([*_SMALL_FILES, "*.safetensors"])
-        if not any(folder.glob("*.safetensors")):
+        folder = download([*_SMALL_FILES, "*.safetensors"] if weights else _SMALL_FILES)
+        if weights and not any(folder.glob("*.safetensors")):
             folder = download(["pytorch_model*.bin"])
     except HFValidationError:
         raise ValueError(f"text.encoder: {name!r} is neither a folder nor a hub name") from None

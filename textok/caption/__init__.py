@@ -1,0 +1,7 @@
+"""Captions by a vision-language model, and what a set of captions is worth."""
+
+from textok.caption.by_class import captions_by_class
+from textok.caption.job import caption_images
+from textok.caption.report import caption_report
+
+__all__ = ["caption_images", "caption_report", "captions_by_class"]

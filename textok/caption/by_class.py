@@ -1,0 +1,71 @@
+"""The captions of each class, some of them held out, as pipelines keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from textok.config.check import require, require_range
+from textok.config.data import DataConfig
+from textok.data import open_captioned_images
+from textok.pipeline.class_captions import ClassCaptions, write_class_captions
+
+TEMPLATE = "a photo of a {class}"
+
+
+def captions_by_class(
+    data: DataConfig,
+    out: Path,
+    *,
+    held_out: float = 0.1,
+    templates: Sequence[str] = (TEMPLATE,),
+    seed: int = 0,
+) -> dict[str, ClassCaptions]:
+    """Write the distinct captions of each class, a share of them as held out, to ``out``.
+
+    A class without captions gets ``templates``. Which captions are held out depends on their
+    words and the seed alone: it stays so when images are added, and equal words are never on both
+    sides. A class with two captions or more holds at least one out.
+
+    Raises:
+        ValueError: the images have no classes, or a template no ``{class}``.
+    """
+    require_range("--held-out", held_out, 0, 1)
+    for template in templates:
+        require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
+    images = open_captioned_images(data, image_size=1)
+    require(bool(images.classes), f"{data.path}: the images have no classes; see docs/data.md")
+    texts: dict[str, set[str]] = {name: set() for name in images.classes}
+    for record in images.records:
+        if record.label is not None:
+            texts[record.label].update(record.captions)
+    captions = {
+        name: _split(found, held_out, seed) if found else _from_templates(name, templates)
+        for name, found in texts.items()
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_class_captions(out, captions)
+    return captions
+
+
+def _split(texts: Iterable[str], share: float, seed: int) -> ClassCaptions:
+    drawn = sorted((_draw(text, seed), text) for text in texts)
+    count = sum(value < share for value, _ in drawn)
+    if share and len(drawn) > 1:
+        count = max(count, 1)
+    return ClassCaptions(
+        train=tuple(sorted(text for _, text in drawn[count:])),
+        held_out=tuple(sorted(text for _, text in drawn[:count])),
+    )
+
+
+def _draw(text: str, seed: int) -> float:
+    """A number in [0, 1) that is the caption's own."""
+    digest = hashlib.sha256(f"{seed} {text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _from_templates(name: str, templates: Sequence[str]) -> ClassCaptions:
+    words = " ".join(name.replace("_", " ").replace("-", " ").split())
+    return ClassCaptions(held_out=tuple(t.replace("{class}", words) for t in templates))
