@@ -14,6 +14,7 @@ from textok.cli import commands
 from textok.cli.caption import caption, captions_by_class, captions_report
 from textok.cli.convert import convert_1d_tokenizer
 from textok.cli.data import data_imagenet
+from textok.cli.doctor import doctor
 from textok.cli.evaluate_generation import evaluate_generation
 from textok.cli.generate import generate
 from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data pictograms": commands.data_pictograms,
     "data imagenet": data_imagenet,
     "presets": commands.presets,
+    "doctor": doctor,
 }
 
 
