@@ -6,11 +6,15 @@ them all, because the processes are forked. Not a test module: ``Jobs`` starts i
 
 from __future__ import annotations
 
+import errno
+import faulthandler
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +26,7 @@ import torch._dynamo
 import torch.utils.tensorboard
 
 import textok.runtime.checkpoint as checkpoint
+import textok.train.examples as examples
 import textok.train.loop as loop
 import textok.train.report as report
 import textok.train.session as session
@@ -32,8 +37,11 @@ from textok.config import (
     TrainVQGANConfig,
 )
 from textok.config.read import load_config
+from textok.latents import LatentSet
 from textok.runtime.run_log import RunLog
+from textok.runtime.sharding import local
 from textok.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
+from textok.train.generator_task import GeneratorTask
 from textok.types import TextFeatures
 
 TRAININGS: dict[type[Any], Callable[[Any], Path]] = {
@@ -79,12 +87,51 @@ def die_after(
     return wrapped
 
 
+def full_disk(tensors: Any, path: Path) -> None:
+    """Writes half a file, and then there is no room."""
+    path.write_bytes(b"half")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def arm(point: str) -> None:
-    """Prepare death at ``point``: log:K, term:K, save:K (half written) or model:K (not written)."""
+    """Prepare death at ``point``, or at the first of several, by commas, that comes.
+
+    log:K, term:K (of the first process, after it logged), save:K (half written), model:K (not
+    written), last:K (of the last process, after step K, in its first life), agent:K (a signal to
+    who started it), full:0 (no room for a checkpoint), hang:K (no batch after the K-th).
+    """
+    if "," in point:
+        for one in point.split(","):
+            arm(one)
+        return
     kind, _, step = point.partition(":")
     if kind in ("log", "term"):
         number = signal.SIGKILL if kind == "log" else signal.SIGTERM
         RunLog.write = die_after(RunLog.write, lambda log, at, _: at == int(step), number)
+    elif kind == "last" and last_process() and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        GeneratorTask.step = die_after(
+            GeneratorTask.step, lambda task, given, at: at == int(step), signal.SIGKILL
+        )
+    elif kind == "agent":
+        parent = os.getppid()
+        write = RunLog.write
+
+        def tell(log: RunLog, at: int, values: Any) -> None:
+            write(log, at, values)
+            if at == int(step):
+                os.kill(parent, signal.SIGTERM)
+
+        RunLog.write = tell
+    elif kind == "full":
+        checkpoint.save_file = full_disk
+    elif kind == "hang" and last_process():
+        examples.SECONDS_TO_END = 0.1
+        read, left = LatentSet.batch, iter(range(int(step)))
+
+        def hang(latents: LatentSet, rows: Sequence[int]) -> Any:
+            return time.sleep(600) if next(left, None) is None else read(latents, rows)
+
+        LatentSet.batch = hang
     elif kind == "save":
         name = f".writing-step-{int(step):08d}"
         checkpoint.save_file = die_after(
@@ -96,24 +143,31 @@ def arm(point: str) -> None:
         )
 
 
-def train(job: dict[str, Any], rank: int, port: int) -> int:
+def count_weights(task: GeneratorTask) -> None:
+    """Say how many numbers this process has of the generator and of its average."""
+    for module in (task.generator, task.ema.module):
+        numbers = sum(local(value).numel() for value in module.parameters())
+        print(f"numbers here: {numbers}")
+
+
+def last_process() -> bool:
+    return os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1")) - 1)
+
+
+def train(job: dict[str, Any]) -> int:
     """One process of a job; its output goes to ``job['output']``."""
     output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    if job["world"] > 1:
-        os.environ.update(
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE=str(job["world"]),
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-        )
+    # One that hangs says where, and does not hold up the others.
+    faulthandler.dump_traceback_later(180, exit=True)
     torch.set_num_threads(1)
     session.FeatureCache = FakeText
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
     arm(job["die"])
+    measure = GeneratorTask.measure
+    GeneratorTask.measure = lambda task: (count_weights(task), measure(task))[1]
     try:
         kind = next(kind for kind in TRAININGS if kind.__name__ == job["settings"])
         TRAININGS[kind](load_config(kind, [Path(job["config"])]))
@@ -125,11 +179,29 @@ def train(job: dict[str, Any], rank: int, port: int) -> int:
     return 0
 
 
+def launch(job: dict[str, Any]) -> int:
+    """All processes of a job, started again as often as it says; what ``torchrun`` ends with."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    numbers = [f"--nproc-per-node={job['world']}", f"--max-restarts={job['restarts']}"]
+    # Else the second life finds addresses of the first (github.com/pytorch/pytorch/issues/135712).
+    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    command = [*torchrun, *numbers, __file__, json.dumps(job)]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
 def fork(job: dict[str, Any], rank: int, port: int) -> int:
     """Start one process; returns its id."""
     pid = os.fork()
     if pid == 0:
-        code = train(job, rank, port)
+        if job["world"] > 1:
+            os.environ.update(
+                RANK=str(rank),
+                LOCAL_RANK=str(rank),
+                WORLD_SIZE=str(job["world"]),
+                MASTER_ADDR="127.0.0.1",
+                MASTER_PORT=str(port),
+            )
+        code = train(job)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -137,7 +209,7 @@ def fork(job: dict[str, Any], rank: int, port: int) -> int:
 
 
 def run(job: dict[str, Any]) -> list[int]:
-    """All processes of a job; when one fails, the others are ended. Signals count negative."""
+    """All processes of a job; when one dies, the others are ended. Signals count negative."""
     for path in job["damage"]:
         with Path(path).open("r+b") as file:
             file.seek(-8, os.SEEK_END)
@@ -152,11 +224,16 @@ def run(job: dict[str, Any]) -> list[int]:
         pid, status = os.wait()
         alive.discard(pid)
         codes[ranks[pid]] = os.waitstatus_to_exitcode(status)
-        if status:
+        if os.WIFSIGNALED(status):
             for other in alive:
                 os.kill(other, signal.SIGKILL)
     return codes
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps([run(job) for job in json.load(sys.stdin)]))
+    if len(sys.argv) > 1:  # as one of those that torchrun starts
+        sys.exit(train(json.loads(sys.argv[1])))
+    jobs = json.load(sys.stdin)
+    sys.stdout.write(
+        json.dumps([run(job) if job["restarts"] is None else [launch(job)] for job in jobs])
+    )

@@ -56,11 +56,15 @@ class Jobs:
         *,
         die: str = "",
         world: int = 1,
+        restarts: int | None = None,
         damage: str = "",
         curves: bool = False,
-        **changes: int,
+        **changes: Any,
     ) -> None:
-        """A job in the run folder ``run`` that dies where it is told to."""
+        """A job in the run folder ``run`` that dies where it is told to.
+
+        With ``restarts`` its processes are started, and so many times again, as by ``torchrun``.
+        """
         out = str(self.root / run)
         settings = replace(self.config, run=replace(self.config.run, out=out, **changes))
         path = self.root / f"{name}.yaml"
@@ -70,6 +74,7 @@ class Jobs:
             "config": str(path),
             "output": str(self.root / f"{name}.txt"),
             "world": world,
+            "restarts": restarts,
             "die": die,
             "damage": [str(self.root / run / damage)] if damage else [],
             "curves": curves,

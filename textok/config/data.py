@@ -18,6 +18,8 @@ class DataConfig:
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
     """Keep only records whose metadata match, as in ``style!=openmoji,core=true``."""
+    captions: str = ""
+    """File or folder of `textok caption`, whose captions stand in for those beside the images."""
     flip: bool = False
     """Mirror each image with probability one half."""
     crop: Literal["center", "random"] = "center"
@@ -60,6 +62,9 @@ class TextConfig:
     """Arithmetic of the encoder and numbers of its cache."""
     cache: str = ""
     """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
+    shard: bool = False
+    """Share the encoder's weights out over the processes (FSDP2) while training computes features,
+    instead of copying them to each."""
     drop: float = 0.1
     """Share of training captions left out, so that the model also learns to do without."""
 

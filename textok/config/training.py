@@ -12,6 +12,8 @@ from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import TokenizerConfig
 from textok.config.vqgan import VQGANConfig
 
+NO_SHARD = "run.shard is for generators: the networks of tokenizers fit on each GPU, leave it out"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
@@ -139,6 +141,11 @@ class RunConfig:
     """Steps between reconstruction sheets."""
     max_bad_steps: int = 20
     """Stop after this many non-finite steps in a row; each is skipped and counted."""
+    shard: bool = False
+    """Generators: share weights, gradients and optimiser states out over the processes (FSDP2)
+    instead of copying them to each."""
+    wait_minutes: float = 10.0
+    """Stop when the next batch has not come for this long; 0 waits for ever."""
     wandb: str = ""
     """Weights & Biases project; empty logs to TensorBoard alone."""
 
@@ -149,6 +156,7 @@ class RunConfig:
             require_range(f"run.{name}", getattr(self, name), 1)
         require_range("run.seed", self.seed, 0)
         require_range("run.save_minutes", self.save_minutes, 0)
+        require_range("run.wait_minutes", self.wait_minutes, 0)
         require(0 <= self.ema < 1, f"run.ema is {self.ema}: it must be in [0, 1)")
         require(
             self.batch_size % self.accumulate == 0,
@@ -177,6 +185,7 @@ class TrainTokenizerConfig:
 
     def __post_init__(self) -> None:
         by_codes = self.tokenizer.output == "codes"
+        require(not self.run.shard, NO_SHARD)
         require(
             by_codes or self.loss.codes == 0,
             "loss.codes is above 0 but tokenizer.output is 'pixels': set it to 'codes'",
@@ -210,8 +219,13 @@ class TrainVQGANConfig:
     """VQGAN folder or hub name to start from."""
 
     def __post_init__(self) -> None:
+        require(not self.run.shard, NO_SHARD)
         require(self.loss.pixels, "loss: l2, l1 and perceptual are all 0: a VQGAN draws pixels")
         require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
+        require(
+            not self.run.grad_checkpointing,
+            "run.grad_checkpointing is for transformers: a VQGAN has none; raise run.accumulate",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

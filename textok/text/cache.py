@@ -12,6 +12,7 @@ from torch import Tensor
 
 from textok.config.data import TextConfig
 from textok.runtime.counter import counter
+from textok.runtime.processes import gather, join_processes
 from textok.text.encoder import DTYPES, TextEncoder, load_text_encoder
 from textok.text.folder import find_text_model
 from textok.text.shard import SUFFIX, DamagedShard, Shard, caption_key, write_shard
@@ -71,10 +72,14 @@ class FeatureCache:
         """Encode and store every caption that is not stored yet, then let go of the encoder.
 
         Batches are cut from the whole list, not from what is missing of it, and stored whole: a
-        warm-up that is interrupted and run again gives the same bits as one that ran through.
+        warm-up that is interrupted and run again gives the same bits as one that ran through. Of
+        several processes, which all call this, each encodes every so many-th batch.
         """
-        self._add(captions, progress=progress)
+        rank, world_size = join_processes()
+        self._add(captions, progress=progress and rank == 0, rank=rank, world_size=world_size)
         self._encoder = None
+        gather(rank)
+        self._scan()
 
     def _rows(self, captions: Sequence[str]) -> list[Tensor]:
         """The real states (t, D) of each caption."""
@@ -87,20 +92,20 @@ class FeatureCache:
             self._set_aside(damage)
             return self._rows(captions)
 
-    def _add(self, captions: Sequence[str], *, progress: bool) -> None:
-        """Encode what is missing of ``captions`` and store it, also when interrupted."""
-        distinct = {caption for caption in captions if caption.strip()}
-        if not self._missing(distinct):
+    def _add(
+        self, captions: Sequence[str], *, progress: bool, rank: int = 0, world_size: int = 1
+    ) -> None:
+        """Encode what is missing of this process's share of ``captions`` and store it.
+
+        What is done is also stored when this is interrupted.
+        """
+        batches = self._batches(captions, rank, world_size)
+        sharded = self._config.shard and world_size > 1
+        rounds = max(gather(len(batches))) if sharded else len(batches)
+        if not rounds:
             return
-        self._scan()  # another process may have stored them since
-        # Longest first: where memory does not suffice, it shows at once.
-        order = sorted(distinct, key=lambda caption: (-len(caption), caption))
-        parts = (self._missing(order[at : at + _BATCH]) for at in range(0, len(order), _BATCH))
-        batches = [part for part in parts if part]
-        if not batches:
-            return
-        if self._encoder is None:
-            self._encoder = load_text_encoder(self._config, device=self._device)
+        if self._encoder is None or sharded:
+            self._encoder = load_text_encoder(self._config, device=self._device, shard=sharded)
         pending = _Pending()
         try:
             with counter("text features", total=sum(map(len, batches)), shown=progress) as count:
@@ -109,9 +114,23 @@ class FeatureCache:
                     count(len(batch))
                     if pending.bytes >= _SHARD_BYTES:
                         pending.write(self.folder)
+                for _ in range(rounds - len(batches)):
+                    self._encoder(["."])  # the others need this process's part of the weights
         finally:
             pending.write(self.folder)
             self._scan()
+
+    def _batches(self, captions: Sequence[str], rank: int, world_size: int) -> list[list[str]]:
+        """What is missing of each of this process's batches, where anything is."""
+        distinct = {caption for caption in captions if caption.strip()}
+        if not self._missing(distinct):
+            return []
+        self._scan()  # another process may have stored them since
+        # Longest first: where memory does not suffice, it shows at once.
+        order = sorted(distinct, key=lambda caption: (-len(caption), caption))
+        starts = range(rank * _BATCH, len(order), world_size * _BATCH)
+        parts = (self._missing(order[at : at + _BATCH]) for at in starts)
+        return [part for part in parts if part]
 
     def _missing(self, captions: Iterable[str]) -> list[str]:
         return [caption for caption in captions if caption_key(caption) not in self._places]

@@ -119,9 +119,11 @@ class FrozenTextEncoder:
 
 
 def load_text_encoder(
-    config: TextConfig, *, device: torch.device | str = "cpu"
+    config: TextConfig, *, device: torch.device | str = "cpu", shard: bool = False
 ) -> FrozenTextEncoder:
     """Load the encoder that ``config.encoder`` names.
+
+    With ``shard`` each process has a part of the weights: all load it and call it at the same time.
 
     Raises:
         ValueError: it cannot be found, is of an unknown type, or its files are damaged; or its
@@ -137,18 +139,25 @@ def load_text_encoder(
         with _quiet():
             model, tokenizer = (
                 _load_model(folder, DTYPES[config.precision]),
-                _load_tokenizer(folder),
+                load_tokenizer(folder),
             )
     # What foreign readers raise about a foreign file has no common type.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"text.encoder: cannot load {folder.path}: {reason}") from error
-    return FrozenTextEncoder(
-        model=model.to(device), tokenizer=tokenizer, folder=folder, config=config
-    )
+    model.requires_grad_(False)
+    if shard:
+        # Half a second that drawing a picture need not wait.
+        from textok.runtime import sharding
+
+        sharding.shard(model, torch.device(device))
+    else:
+        model.to(device)
+    return FrozenTextEncoder(model=model, tokenizer=tokenizer, folder=folder, config=config)
 
 
-def _load_tokenizer(folder: TextModelFolder) -> Tokenizer:
+def load_tokenizer(folder: TextModelFolder) -> Tokenizer:
+    """The tokenizer of a text model. Raises ValueError where its files are not there."""
     import transformers
 
     names = [name for name in _VOCABULARIES if (folder.path / name).is_file()]

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from textok.runtime.sharding import load_weights, local, spread, whole_module
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -23,13 +25,21 @@ class Ema(Generic[Module]):
         self.decay = decay
         self.updates = 0
 
+    def spread(self, device: torch.device) -> None:
+        """Leave each process the part that it has of the ``module`` that is followed."""
+        spread(self.module, device)
+
+    def whole(self) -> Module:
+        """The averaged copy in one piece; where it is spread, all processes ask together."""
+        return whole_module(self.module)
+
     @torch.no_grad()
     def update(self, module: Module) -> None:
         """Take one step towards the weights of ``module``; buffers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        average: list[Tensor] = list(self.module.parameters())
-        torch._foreach_lerp_(average, list(module.parameters()), 1 - decay)
+        average: list[Tensor] = [local(p) for p in self.module.parameters()]
+        torch._foreach_lerp_(average, [local(p) for p in module.parameters()], 1 - decay)
         for kept, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
             kept.copy_(buffer)
 
@@ -37,5 +47,5 @@ class Ema(Generic[Module]):
         return {"module": self.module.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.module.load_state_dict(state["module"])
+        load_weights(self.module, state["module"])
         self.updates = state["updates"]

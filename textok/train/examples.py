@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Queue
+from threading import Thread
 from typing import TypeVar
 
 from accelerate import Accelerator
@@ -16,6 +17,9 @@ from textok.types import Condition, LatentBatch, Latents, TextFeatures
 
 TextReader = Callable[[Sequence[str]], TextFeatures]
 Item = TypeVar("Item")
+
+SECONDS_TO_END = 5
+"""How long the last item, which nobody wants any more, is waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +78,29 @@ def condition_of(batch: LatentBatch, text: TextReader | None) -> Condition:
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """The endless ``items``, each made by a thread while the one before it is in use.
 
-    What the thread raises is raised here, in its place.
+    What the thread raises is raised here, in its place. One that hangs does not hold up the end of
+    the program.
     """
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(items.__next__)
+    wanted: Queue[bool] = Queue()
+    made: Queue[Item | BaseException] = Queue()
+
+    def make() -> None:
+        while wanted.get():
+            try:
+                made.put(next(items))
+            except BaseException as error:
+                made.put(error)
+
+    thread = Thread(target=make, daemon=True)
+    thread.start()
+    wanted.put(True)
+    try:
         while True:
-            item = coming.result()
-            coming = thread.submit(items.__next__)
+            item = made.get()
+            if isinstance(item, BaseException):
+                raise item
+            wanted.put(True)
             yield item
+    finally:
+        wanted.put(False)
+        thread.join(timeout=SECONDS_TO_END)

@@ -15,6 +15,7 @@ from textok.config.training import TrainOnLatentsConfig
 from textok.generator import TokenGenerator
 from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.runtime.device import autocast
+from textok.runtime.sharding import load_weights, shard
 from textok.train.chance import LatentChance
 from textok.train.ema import Ema
 from textok.train.examples import Examples
@@ -26,7 +27,7 @@ from textok.train.optim import Optimizer
 
 
 class GeneratorTask:
-    """A generator and its lesson.
+    """A generator and its lesson; with ``run.shard`` each of several processes has a part of it.
 
     ``parts`` are the pipeline that is published, with the averaged weights; ``held_out`` judges
     these.
@@ -45,6 +46,10 @@ class GeneratorTask:
         self.lesson, self.parts, self.held_out = lesson, parts, held_out
         self.generator = parts.generator.to(accelerator.device)
         self.ema = Ema(self.generator, config.run.ema)
+        sharded = config.run.shard and accelerator.num_processes > 1
+        if sharded:
+            self.ema.spread(accelerator.device)
+            shard(self.generator, accelerator.device)
         self.optimizer = Optimizer(
             self.generator, config.optim, lr=config.optim.lr, first=0, steps=config.run.steps
         )
@@ -52,7 +57,7 @@ class GeneratorTask:
         self.generator.set_grad_checkpointing(config.run.grad_checkpointing)
         if config.run.compile:
             self.generator.compile()
-        self.parallel = accelerator.prepare_model(self.generator)
+        self.parallel = self.generator if sharded else accelerator.prepare_model(self.generator)
 
     def step(self, micro_batches: Sequence[Examples], step: int) -> dict[str, Tensor]:
         """One optimiser step along the mean gradient over the global batch, or none.
@@ -98,23 +103,26 @@ class GeneratorTask:
 
     @property
     def averaged(self) -> TokenGenerator:
-        """The generator with averaged weights: the one to keep."""
-        return self.ema.module
+        """The generator with averaged weights, whole: the one to keep. All processes ask for it."""
+        return self.ema.whole()
 
     def save(self, folder: Path) -> None:
-        save_pipeline(folder, replace(self.parts, generator=self.averaged))
+        generator = self.averaged
+        if self.accelerator.is_main_process:
+            save_pipeline(folder, replace(self.parts, generator=generator))
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, averages, optimiser and counters."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"generator": self.generator.state_dict(), **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        load_weights(self.generator, state["generator"])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Stateful]:
         return {
-            "generator": self.generator,
             "ema": self.ema,
             "optimizer": self.optimizer,
             "guard": self.guard,

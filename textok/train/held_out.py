@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from textok.latents import LatentSet
 from textok.metrics.features import load_feature_network
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.pipeline.folder import PipelineParts
+from textok.runtime.processes import gather, join_processes
 from textok.runtime.sheet import picture_sheet
 from textok.train.examples import TextReader, condition_of
 from textok.train.lesson import Lesson
@@ -58,9 +59,19 @@ class HeldOut:
             require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
             self._network = load_feature_network("efficientnet_lite0", device=device)
 
-    @torch.no_grad()
     def measure(self, generator: TokenGenerator) -> dict[str, float]:
-        """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for."""
+        """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for.
+
+        All processes ask together: each draws a share of the pictures, the first has the losses.
+        """
+        found = self._losses(generator) if join_processes()[0] == 0 else {}
+        if self._judged:
+            found["fd"] = frechet_distance(self._drawn(generator), self._reference)
+        return found
+
+    @torch.no_grad()
+    def _losses(self, generator: TokenGenerator) -> dict[str, float]:
+        """Of a few hundred rows, under the same chance every time."""
         chance = torch.Generator().manual_seed(0)
         sums: dict[str, float] = defaultdict(float)
         for batch in self._batches:
@@ -71,8 +82,6 @@ class HeldOut:
         rows = sum(len(batch.keys) for batch in self._batches)
         found = {f"val_{name}": total / rows for name, total in sums.items()}
         found["val"] = sum(found.values()) / len(found)
-        if self._judged:
-            found["fd"] = frechet_distance(self._drawn(generator), self._reference)
         return found
 
     def sheet(self, generator: TokenGenerator) -> Image.Image:
@@ -87,13 +96,12 @@ class HeldOut:
 
     def _drawn(self, generator: TokenGenerator) -> FeatureStatistics:
         """Features of a picture for each row that is judged."""
-        first, parts = 0, []
-        for batch in self._judged:
+
+        def draw(batch: LatentBatch, first: int) -> Tensor:
             seeds = range(first, first + len(batch.keys))
-            images = self._draw(generator, self._condition(batch), batch.captions, seeds)
-            parts.append(self._features(images))
-            first = seeds.stop
-        return merge_all(parts)
+            return self._draw(generator, self._condition(batch), batch.captions, seeds)
+
+        return self._features(draw)
 
     @cached_property
     def _reference(self) -> FeatureStatistics:
@@ -102,14 +110,25 @@ class HeldOut:
         Both pass the same decoder, so that the distance says how well latents are drawn, and no
         pixel of a data set is needed.
         """
-        return merge_all(
-            self._features(self._decode(batch.latents.to(self.device), batch.captions))
-            for batch in self._judged
+        return self._features(
+            lambda batch, _: self._decode(batch.latents.to(self.device), batch.captions)
         )
 
     @torch.no_grad()
-    def _features(self, images: Tensor) -> FeatureStatistics:
-        return FeatureStatistics.of(self._network.extract(images.clamp(-1, 1)))
+    def _features(self, images: Callable[[LatentBatch, int], Tensor]) -> FeatureStatistics:
+        """Of the ``images`` of all judged batches, which are told their first row.
+
+        Each batch is one process's, and they are added up in the same order however many there are.
+        """
+        rank, world_size = join_processes()
+        own = {
+            place: FeatureStatistics.of(
+                self._network.extract(images(self._judged[place], place * BATCH).clamp(-1, 1))
+            )
+            for place in range(rank, len(self._judged), world_size)
+        }
+        parts = {place: part for several in gather(own) for place, part in several.items()}
+        return merge_all(parts[place] for place in sorted(parts))
 
     def _draw(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,13 +13,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from textok.config import RunConfig
 from textok.runtime.checkpoint import load_newest, save_checkpoint
 from textok.runtime.files import replace_folder
 from textok.runtime.run_folder import RunFolder
+from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
+from textok.runtime.wait import promptly
 from textok.train.recorder import Recorder
 
 Micro = TypeVar("Micro")
@@ -27,7 +31,11 @@ Given = TypeVar("Given", contravariant=True)
 
 
 class Task(Protocol[Given]):
-    """One thing that can be trained."""
+    """One thing that can be trained.
+
+    Every process calls each of these at the same time, since what it has may be a part of the
+    whole. Sheet, measure and state of the first process are the ones that count.
+    """
 
     def step(self, micro_batches: Sequence[Given], step: int) -> dict[str, Tensor]:
         """Change the weights once; returns scalars, ``loss`` among them."""
@@ -39,7 +47,7 @@ class Task(Protocol[Given]):
         """Scalars that are worth measuring as often as a sheet is drawn."""
 
     def save(self, folder: Path) -> None:
-        """Write what is to be used afterwards."""
+        """Write what is to be used afterwards, in the first process."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes from step to step."""
@@ -67,18 +75,26 @@ def train(
     recorder = Recorder(folder, config, first) if accelerator.is_main_process else nullcontext()
     with StopRequest() as stop, recorder as desk:
         saved_at = time.monotonic()
-        for done, micro_batches in enumerate(batches_from(first), start=first + 1):
+        batches = promptly(
+            batches_from(first),
+            minutes=config.wait_minutes,
+            what="run.wait_minutes: the next batch",
+        )
+        for done, micro_batches in enumerate(batches, start=first + 1):
             logs = task.step(micro_batches, done - 1)
             last = done == config.steps
             show = done % config.sheet_every == 0 or last
             if done % config.log_every == 0 or show:
                 values = mean_over_processes(logs, accelerator)
+                measured = task.measure() if show else {}
                 if desk:
-                    desk.write(done, {**values, **(task.measure() if show else {})})
+                    desk.write(done, {**values, **measured})
             if desk:
                 desk.advance()
-                if show:
-                    desk.show(done, task.sheet())
+            if show:
+                sheet = task.sheet()
+                if desk:
+                    desk.show(done, sheet)
             overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
             due, signum = agree(overdue, stop.signum, accelerator)
             if done % config.save_every == 0 or last or due or signum:
@@ -93,7 +109,10 @@ def train(
 
 
 def resume(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> int:
-    """Load the newest good checkpoint; returns the number of steps done. Refuses to disagree."""
+    """Load the newest good checkpoint; returns the number of steps done.
+
+    Raises ValueError where the processes do not see the same one.
+    """
     main = accelerator.is_main_process
     found = load_newest(folder.checkpoints, say=print if main else lambda message: None)
     step = 0
@@ -115,22 +134,46 @@ def resume(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> int:
 def save(
     task: Task[Any], done: int, folder: RunFolder, accelerator: Accelerator, *, keep: int
 ) -> None:
-    """Write a checkpoint after ``done`` steps, which is the data's position too, and publish."""
+    """Write a checkpoint after ``done`` steps, which is the data's position too, and publish.
+
+    Raises ValueError in every process where one cannot write; what was saved before stays.
+    """
     rng = gather_object([rng_state()])
-    if accelerator.is_main_process:
-        config = folder.config.read_text(encoding="utf-8")
-        state = {"task": task.state_dict(), "rng": rng, "config": config}
-        save_checkpoint(folder.checkpoints, done, state, keep=keep)
+    parts = whole_state(task.state_dict(), keep=accelerator.is_main_process)
+    with written(f"the checkpoint of step {done}", folder, accelerator):
+        if accelerator.is_main_process:
+            config = folder.config.read_text(encoding="utf-8")
+            state = {"task": parts, "rng": rng, "config": config}
+            save_checkpoint(folder.checkpoints, done, state, keep=keep)
     publish(task, folder, accelerator)
 
 
 def publish(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> None:
     """Put what the task would leave behind by now into the run folder."""
-    if accelerator.is_main_process:
-        writing = folder.root / ".writing-model"
+    writing = folder.root / ".writing-model"
+    with written("the model", folder, accelerator):
         task.save(writing)
-        replace_folder(writing, folder.model)
-    accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            replace_folder(writing, folder.model)
+
+
+@contextmanager
+def written(what: str, folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Wait for everyone at the end; where one could not write, all raise the same ValueError."""
+    failure = ""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        for place in (folder.root, folder.checkpoints):
+            for unfinished in place.glob(".writing-*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+        failure = " ".join(str(error).split())
+    failures = [failure for failure in gather_object([failure]) if failure]
+    if failures:
+        raise ValueError(
+            f"run.out: cannot write {what} to {folder.root}: {failures[0]}; make room and run the "
+            "same command: it goes on from the checkpoint before"
+        )
 
 
 def agree(overdue: bool, signum: int, accelerator: Accelerator) -> tuple[bool, int]:

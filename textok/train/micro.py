@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from textok.config import RunConfig
 
@@ -46,6 +47,9 @@ def synced(
     accelerator: Accelerator, module: nn.Module, sync: bool
 ) -> AbstractContextManager[object]:
     """Average the gradients over the processes in this backward pass, or leave it for later."""
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(sync)
+        return nullcontext()
     if sync:
         return nullcontext()
     context: AbstractContextManager[object] = accelerator.no_sync(module)

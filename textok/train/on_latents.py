@@ -148,8 +148,8 @@ def build_parts(
         tokenizer=Tokenizer.from_pretrained(latents.folder / "tokenizer"),
         generator=generator,
         scale=lesson.scale,
-        # The saved pipeline names its text encoder, not this machine's cache.
-        text=None if by_class else replace(config.text, cache=""),
+        # The saved pipeline names its text encoder, not this machine's ways with it.
+        text=None if by_class else replace(config.text, cache="", shard=False),
         sampling=config.sampling,
         classes=classes,
         class_captions={
@@ -187,5 +187,5 @@ def open_decoder_text(
         return None
     drawn = [captions.draw(name, seed=0) for name, captions in parts.class_captions.items()]
     captions = [*latents.captions, *(drawn or config.prompts)]
-    text = replace(text, cache=config.text.cache)
+    text = replace(text, cache=config.text.cache, shard=config.text.shard)
     return session.open_text(text, captions, default=latents.folder / "text-cache")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import OptimConfig
+from textok.runtime.sharding import own_part, whole_tensor
 
 
 def lr_share(step: int, *, warmup: int, steps: int, final: float) -> float:
@@ -43,7 +44,10 @@ class Optimizer:
     def clip(self) -> Tensor:
         """Scale the gradients down to the norm limit; returns their norm before."""
         limit = self._config.clip or math.inf
-        return nn.utils.clip_grad_norm_(self._parameters, limit)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norm = whole_tensor(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(self._parameters, limit, norm)
+        return norm
 
     def step(self, step: int) -> float:
         """Apply the gradients at the rate of optimiser step ``step``; returns AdamW's rate."""
@@ -68,7 +72,12 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            owners = [p for group in optimizer.param_groups for p in group["params"]]
+            state = {
+                place: {name: own_part(value, owners[place]) for name, value in values.items()}
+                for place, values in saved["state"].items()
+            }
+            optimizer.load_state_dict({**saved, "state": state})
 
 
 def adamw(

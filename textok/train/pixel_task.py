@@ -99,7 +99,7 @@ class PixelTask(ABC, Generic[Network]):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the averaged network."""
+        """Write the averaged network, in the first process."""
 
     @property
     @abstractmethod

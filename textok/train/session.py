@@ -34,8 +34,10 @@ FREE = frozenset(
         "run.out",
         "run.save_every",
         "run.save_minutes",
+        "run.shard",
         "run.sheet_every",
         "run.steps",
+        "run.wait_minutes",
         "run.wandb",
         "sampling.guidance.form",
         "sampling.guidance.high",
@@ -48,6 +50,7 @@ FREE = frozenset(
         "sampling.steps",
         "sampling.temperature",
         "text.cache",
+        "text.shard",
     }
 )
 """Settings that may change when a run is continued."""
@@ -82,11 +85,9 @@ class Session:
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
     ) -> FeatureCache:
-        """The features of ``captions``, computed before training by one process, once."""
-        if self.accelerator.is_main_process:
-            self.text_cache(text, default=default).warm(captions)
-        self.accelerator.wait_for_everyone()
+        """The features of ``captions``, computed before training, by each process its share."""
         cache = self.text_cache(text, default=default)
+        cache.warm(captions)
         if cache.cut:
             self.accelerator.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")
         return cache

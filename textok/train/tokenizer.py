@@ -64,8 +64,8 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
 
     Raises ValueError where ``init`` or ``vqgan`` is another model than the settings say.
     """
-    # The saved model names its text encoder, not this machine's cache.
-    text = replace(config.text, cache="") if config.tokenizer.text != "none" else None
+    # The saved model names its text encoder, not this machine's ways with it.
+    text = replace(config.text, cache="", shard=False) if config.tokenizer.text != "none" else None
     tokenizer = Tokenizer(config.tokenizer, text=text)
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)

@@ -103,4 +103,5 @@ class TokenizerTask(PixelTask[Tokenizer]):
         return preview_sheet(self.preview, {"with caption": read, "without": plain})
 
     def save(self, folder: Path) -> None:
-        self.averaged.save_pretrained(folder)
+        if self.accelerator.is_main_process:
+            self.averaged.save_pretrained(folder)

@@ -49,7 +49,8 @@ class VQGANTask(PixelTask[VQGAN]):
         return preview_sheet(self.preview, {"reconstruction": drawn})
 
     def save(self, folder: Path) -> None:
-        self.averaged.save_pretrained(folder)
+        if self.accelerator.is_main_process:
+            self.averaged.save_pretrained(folder)
 
 
 def train_vqgan(config: TrainVQGANConfig) -> Path:
