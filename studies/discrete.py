@@ -58,6 +58,7 @@ TOKENIZERS = {
     "vq-text": "TexTok with a codebook",
     "vq": "single-stage VQ",
     "titok": "TiTok, two-stage VQ",
+    "titok-text": "the same with the caption on both sides",
 }
 GENERATORS = {
     "dit": ("DiT", "generator", "dit-pictograms-64", "textok"),
@@ -74,6 +75,11 @@ PROMPTS = (
     "a glossy 3D Fluent style emoji of a smiling face in yellow",
     "a flag in red, white and blue",
 )
+CAPTION = (
+    "--tokenizer.text both --tokenizer.text-width 384 --tokenizer.text-tokens 8 "
+    "--text.max-tokens 64 --text.pool 8"
+).split()
+"""As study-64 reads it."""
 ROWS_A_STEP = 256
 SHOWN = 10
 """Pictures on the sheet of reconstructions."""
@@ -85,8 +91,8 @@ SHEET_STEPS = (1, 2, 4, 8, 16)
 def tokenizer_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterator[Step]:
     """Train one tokenizer, then measure it on each split."""
     run = runs / name
-    if name == "titok":
-        yield from two_stages(budget, data, runs)
+    if name.startswith("titok"):
+        yield from two_stages(name, budget, data, runs)
     else:
         kind = ("vq-study-64",) if name.startswith("vq") else ()
         text = "both" if name in ("textok", "vq-text") else "none"
@@ -101,19 +107,19 @@ def tokenizer_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterat
         yield Step(command=(*measure, *out, *caches), done=run / split / "report.json")
 
 
-def two_stages(budget: Budget, data: Path, runs: Path) -> Iterator[Step]:
+def two_stages(name: str, budget: Budget, data: Path, runs: Path) -> Iterator[Step]:
     """A VQGAN, the tokenizer that names its codes, and the same on pixels."""
-    vqgan, first, last = runs / "vqgan", runs / "titok-stage1", runs / "titok"
-    place, half = words("--data.path", data), words("--run.steps", budget.steps // 2)
+    vqgan, first, last = runs / "vqgan", runs / f"{name}-stage1", runs / name
+    place = words("--data.path", data)
     train = words("train", "vqgan", "vqgan-64", "--run.out", vqgan)
     yield Step(command=(*train, *place), done=vqgan / "report.md")
+    caption = words(*CAPTION, "--text.cache", runs / "text-cache") if "text" in name else ()
+    half = words("--run.steps", budget.steps // 2)
+    both = (*words("--vqgan", vqgan / "model"), *caption, *half, *place)
     stage1 = words("train", "tokenizer", "titok-study-64-stage1")
-    flags = words("--vqgan", vqgan / "model", "--run.out", first)
-    yield Step(command=(*stage1, *flags, *half, *place), done=first / "report.md")
-    flags = words("--vqgan", vqgan / "model", "--init", first / "model", "--run.out", last)
-    yield Step(
-        command=(*stage1, "titok-study-64-stage2", *flags, *half, *place), done=last / "report.md"
-    )
+    yield Step(command=(*stage1, *both, *words("--run.out", first)), done=first / "report.md")
+    flags = words("--init", first / "model", "--run.out", last)
+    yield Step(command=(*stage1, "titok-study-64-stage2", *both, *flags), done=last / "report.md")
 
 
 def generator_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterator[Step]:

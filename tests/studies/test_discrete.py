@@ -37,13 +37,14 @@ def test_every_tokenizer_has_as_many_tokens_and_images(name: str, read) -> None:
         assert {settings.run.batch_size for settings in trained} == {32}
         seen[tokenizer] = sum(settings.run.steps for settings in trained)
         kind = (trained[-1].tokenizer.text, trained[-1].tokenizer.bottleneck)
-        text = "both" if tokenizer in ("textok", "vq-text") else "none"
+        text = "both" if tokenizer in ("textok", "vq-text", "titok-text") else "none"
         assert kind == (text, "kl" if tokenizer in ("textok", "no-text") else "vq")
     assert set(seen.values()) == {budget.steps}
 
 
-def test_the_two_stages_follow_each_other(read) -> None:
-    steps = [read(step) for step in tokenizer_steps("titok", BUDGETS["cpu"], DATA, RUNS)]
+@pytest.mark.parametrize("name", ["titok", "titok-text"])
+def test_the_two_stages_follow_each_other(name: str, read) -> None:
+    steps = [read(step) for step in tokenizer_steps(name, BUDGETS["cpu"], DATA, RUNS)]
     assert [name for name, _ in steps[:3]] == ["train vqgan", "train tokenizer", "train tokenizer"]
     (vqgan, first, last) = [settings for _, settings in steps[:3]]
     assert vqgan.vqgan == first.tokenizer.vqgan == last.tokenizer.vqgan

@@ -119,7 +119,12 @@ def test_the_discriminator_is_the_one_asked_for(config: TrainTokenizerConfig) ->
 def test_the_preview_is_spread_over_the_validation_images(
     config: TrainTokenizerConfig, pictures: Path, tmp_path: Path
 ) -> None:
-    assert open_preview(config.data, image_size=16).keys[:4] == ["00.png", "01.png", "03.png", "04.png"]
+    assert open_preview(config.data, image_size=16).keys[:4] == [
+        "00.png",
+        "01.png",
+        "03.png",
+        "04.png",
+    ]
     for split, names in {"train": ["00"], "val": ["03", "04", "05"]}.items():
         (tmp_path / split).mkdir()
         for name in names:

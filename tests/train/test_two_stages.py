@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from textok.vqgan import VQGAN
 from torch import Tensor
 
 from textok.config import (
@@ -25,6 +24,7 @@ from textok.train import train_tokenizer, train_vqgan
 from textok.train.tokenizer import build_tokenizer
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
+from textok.vqgan import VQGAN
 
 SHAPE = VQGANConfig(
     image_size=16,

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.nn.block import HeadNorm, SelfAttention, attend, mlp
+from textok.nn.linear import Linear
 from textok.types import TextFeatures
 
 
@@ -40,9 +41,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
+        self.out = Linear(width, width)
         head_width = width // heads
         self.q_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
         self.k_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
@@ -69,7 +70,7 @@ class DiTBlock(nn.Module):
         self, width: int, heads: int, *, reads_text: bool, qk_norm: bool, dropout: float
     ) -> None:
         super().__init__()
-        self.modulation = nn.Linear(width, 6 * width)
+        self.modulation = Linear(width, 6 * width)
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.text = CrossAttention(width, heads, qk_norm=qk_norm) if reads_text else None
         self.mlp = mlp(width)
@@ -106,7 +107,7 @@ class FinalLayer(nn.Module):
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
-        self.modulation = nn.Linear(width, 2 * width)
+        self.modulation = Linear(width, 2 * width)
         self.linear = nn.Linear(width, outputs)
 
     def start(self) -> None:

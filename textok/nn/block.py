@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from textok.nn.linear import Linear
+
 
 class HeadNorm(nn.RMSNorm):
     """RMS norm in the type of its input, which autocast would leave apart from its weight's."""
@@ -25,8 +27,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
         head_width = width // heads
         self.q_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
         self.k_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
@@ -52,7 +54,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 def mlp(width: int, *, exact_gelu: bool = False) -> nn.Sequential:
     """The feed-forward layers of a block, four times as wide inside."""
     gelu = nn.GELU(approximate="none" if exact_gelu else "tanh")
-    return nn.Sequential(nn.Linear(width, 4 * width), gelu, nn.Linear(4 * width, width))
+    return nn.Sequential(Linear(width, 4 * width), gelu, Linear(4 * width, width))
 
 
 class Block(nn.Module):

@@ -1,0 +1,282 @@
+"""What short token sequences buy: DiT-XL/2 at 512 px as it was, against TexTok's K tokens.
+
+    python -m benchmarks.sampling --out docs/results/sampling-speed    # needs textok[bench]
+
+Both sides have random weights and draw classes with guidance: at each step two rows a picture go
+through the network. The peer is diffusers' DiT over the SD-VAE's latents, `--steps` steps.
+TexTok is measured twice for each K: (a) with as many steps of the preset's own sampler, (b) with
+`--sampler` and `--sampler-steps`, the short walk that one would draw with. The caption that its
+decoder reads comes from a class's list, whose text features are computed once for all pictures:
+the text encoder is not timed.
+
+On a CPU only a few steps are walked and their median is multiplied (`--steps-timed`); the report
+says whether later steps cost what the first ones did. bf16 means bf16 weights.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import torch
+import tyro
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.sampling_report import Row, Timing, write_report
+from benchmarks.sampling_sides import Place, PlainDiT, Side, TexTok
+from textok.config import TokenizerConfig, TrainGeneratorConfig, TrainTokenizerConfig
+from textok.config.check import require, require_range
+from textok.config.generator import GuidanceConfig, Sampler, SamplingConfig
+from textok.config.presets import preset_path
+from textok.config.read import load_config
+from textok.runtime.device import Precision, best_device
+
+CLASSES = 1000
+SECONDS_WALKING = 5.0
+SECONDS_DECODING = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Seconds an image and ratio to the original DiT-XL/2: JSON, Markdown and a plot."""
+
+    tokens: tuple[int, ...] = (32, 64, 128, 256)
+    """K of TexTok."""
+    batch: tuple[int, ...] = (1, 8, 32)
+    """Pictures at once."""
+    tokenizer: tuple[str, ...] = ("textok-512",)
+    """Names or .yaml files of the tokenizer, merged left to right."""
+    generator: tuple[str, ...] = ("dit-class", "dit-xl")
+    """Names or .yaml files of the generator; the peer has a network of the same shape."""
+    steps: int = 250
+    """Of the peer, and of (a)."""
+    sampler: Sampler = "dpmpp"
+    """Of (b)."""
+    sampler_steps: int = 16
+    """Of (b)."""
+    guidance: float = 1.5
+    """Scale at every step of both sides, not 1."""
+    steps_timed: int = -1
+    """Steps that are walked at least; 0 for all, -1 for all on a GPU and 4 on a CPU."""
+    precision: tuple[Precision, ...] = ()
+    """Empty: fp32 and bf16 on a CPU, bf16 on a GPU."""
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """torch.compile both sides, on CUDA with recorded graphs; auto: on a GPU."""
+    device: str = "auto"
+    threads: int = 0
+    """CPU threads; 0 leaves the number to torch."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """``cpu``: time of the process on one CPU thread, for a machine that others use too."""
+    out: Path = Path("docs/results/sampling-speed")
+    """Folder for sampling.json, sampling.md and sampling.png."""
+
+    def __post_init__(self) -> None:
+        for name, given in (("tokens", self.tokens), ("batch", self.batch)):
+            require(bool(given), f"{name} is empty: give one or several numbers")
+            require_range(name, min(given), 1)
+        require_range("threads", self.threads, 0)
+        require(self.steps_timed != 1, "steps_timed: at least 2, as the first starts up")
+        require_range("steps_timed", self.steps_timed, -1)
+        require(
+            self.clock == "wall" or (self.threads == 1 and self.device == "cpu"),
+            "clock cpu adds up all threads: give it --threads 1 --device cpu",
+        )
+        require(self.guidance != 1, "guidance is 1, which is none: give another scale")
+        if importlib.util.find_spec("diffusers") is None:
+            raise ValueError("the peer is diffusers' DiT: pip install 'textok[bench]'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One side that is measured."""
+
+    name: str
+    side: Side
+    sampling: SamplingConfig
+    tokens: int
+    """0: the peer."""
+
+
+class _Enough(Exception):
+    """Enough steps were walked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Seconds, once the device has done all that it was told."""
+
+    device: str
+    cpu: bool
+
+    def __call__(self) -> float:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.process_time() if self.cpu else time.perf_counter()
+
+    def time(self, call: Callable[[], object]) -> float:
+        """Of one call."""
+        start = self()
+        call()
+        return self() - start
+
+
+def time_walk(case: Case, pictures: int, timed: int, clock: Clock) -> tuple[float, list[float]]:
+    """Seconds of a whole walk, and of each step that was timed; none where ``timed`` is 0.
+
+    At least ``timed`` steps are walked, and SECONDS_WALKING; the others are taken for the median of
+    all but the first, which also holds what is prepared once for all steps.
+    """
+    if timed == 0:
+        return clock.time(lambda: case.side.walk(pictures, case.sampling)), []
+    marks: list[float] = []
+
+    def on_step(done: int) -> None:
+        marks.append(clock())
+        if done >= timed and marks[-1] - start > SECONDS_WALKING:
+            raise _Enough
+
+    start = clock()
+    with suppress(_Enough):
+        case.side.walk(pictures, case.sampling, on_step)
+    steps = [end - begin for begin, end in pairwise([start, *marks])]
+    return steps[0] + (case.sampling.steps - 1) * median(steps[1:] or steps), steps
+
+
+def count_flops(case: Case) -> tuple[float, float]:
+    """FLOPs a picture of a step, with its share of what is prepared for all, and of decoding.
+
+    By torch's counter, which knows matrix products and convolutions, of attention too: it is told
+    of them when they are done one by one, and nothing of what is compiled.
+    """
+    known = {}
+    if torch.backends.mkldnn.is_available():
+        known[torch.ops.mkldnn._linear_pointwise] = _linear_flops
+    counts = []
+    with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
+        with FlopCounterMode(display=False, custom_mapping=known) as counter:
+            latents = case.side.walk(1, replace(case.sampling, steps=1))
+        counts.append(float(counter.get_total_flops()))
+        with FlopCounterMode(display=False, custom_mapping=known) as counter:
+            case.side.decode(latents)
+        counts.append(float(counter.get_total_flops()))
+    return counts[0], counts[1]
+
+
+def _linear_flops(x_shape: Sequence[int], weight_shape: Sequence[int], *_: Any, **__: Any) -> int:
+    """Of ``textok.nn.linear`` by way of oneDNN, which torch's counter does not know."""
+    return 2 * math.prod(x_shape) * weight_shape[0]
+
+
+def time_case(case: Case, pictures: int, timed: int, clock: Clock) -> Timing:
+    """Seconds of ``pictures`` pictures at once."""
+    torch.compiler.reset()
+    # The third call of a recorded graph is the first that only replays it.
+    calls = 3 if clock.device == "cuda" else 1
+    latents = case.side.walk(pictures, replace(case.sampling, steps=calls))
+    walk, steps = time_walk(case, pictures, timed, clock)
+
+    def decode() -> Tensor:
+        return case.side.decode(latents)
+
+    once = [clock.time(decode) for _ in range(calls)][-1]
+    decoding = [clock.time(decode) for _ in range(math.ceil(SECONDS_DECODING / once))]
+    return Timing(pictures=pictures, walk=walk, steps_timed=steps, decoding=median(decoding))
+
+
+def read_presets(settings: Settings, tokens: int) -> tuple[TokenizerConfig, TrainGeneratorConfig]:
+    """The tokenizer of so many tokens, and all that says how its generator is made."""
+    paths = [preset_path(name) for name in settings.tokenizer]
+    top = {"tokenizer": {"num_tokens": tokens}}
+    tokenizer = load_config(TrainTokenizerConfig, paths, top).tokenizer
+    known = {"num_tokens": tokens, "channels": tokenizer.channels, "classes": CLASSES}
+    paths = [preset_path(name) for name in settings.generator]
+    return tokenizer, load_config(TrainGeneratorConfig, paths, {"generator": known})
+
+
+def samplings(settings: Settings, own: SamplingConfig) -> dict[str, SamplingConfig]:
+    """(a), the preset's sampler with as many steps as the peer, and (b), the short walk."""
+    guided = replace(own, guidance=GuidanceConfig(scale=settings.guidance))
+    return {
+        "(a)": replace(guided, steps=settings.steps),
+        "(b)": replace(guided, sampler=settings.sampler, steps=settings.sampler_steps),
+    }
+
+
+def cases(settings: Settings, place: Place) -> Iterator[Case]:
+    """The peer, then each K in both ways; a side is gone when the next is asked for."""
+    tokenizer, training = read_presets(settings, min(settings.tokens))
+    shape, size = training.generator.network, tokenizer.image_size
+    ddim = SamplingConfig(
+        sampler="ddim", steps=settings.steps, guidance=GuidanceConfig(scale=settings.guidance)
+    )
+    peer = PlainDiT(shape, classes=CLASSES, image_size=size, place=place)
+    yield Case(name="DiT-XL/2 and SD-VAE", side=peer, sampling=ddim, tokens=0)
+    del peer
+    for tokens in settings.tokens:
+        gc.collect()
+        tokenizer, training = read_presets(settings, tokens)
+        side = TexTok(tokenizer, training.generator, place)
+        for letter, sampling in samplings(settings, training.sampling).items():
+            training.generator.check_sampling(sampling)
+            yield Case(name=f"TexTok {letter}", side=side, sampling=sampling, tokens=tokens)
+        del side
+
+
+def measure(settings: Settings, device: str) -> list[Row]:
+    """A row for each precision, side and batch."""
+    default = {"cpu": ("fp32", "bf16")}.get(device, ("bf16",))
+    timed = (4 if device == "cpu" else 0) if settings.steps_timed == -1 else settings.steps_timed
+    compiled = settings.compile == "yes" or (settings.compile == "auto" and device == "cuda")
+    clock = Clock(device=device, cpu=settings.clock == "cpu")
+    rows: list[Row] = []
+    for precision in settings.precision or default:
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        place = Place(device=device, dtype=dtype, compiled=compiled)
+        peers: dict[int, Row] = {}
+        for case in cases(settings, place):
+            step, decoding = count_flops(case)
+            for pictures in settings.batch:
+                row = Row(
+                    name=case.name,
+                    tokens=case.tokens,
+                    precision=precision,
+                    sampler=case.sampling.sampler,
+                    steps=case.sampling.steps,
+                    step_flops=step,
+                    decoding_flops=decoding,
+                    timing=time_case(case, pictures, timed, clock),
+                    peer=peers.get(pictures),
+                )
+                peers.setdefault(pictures, row)
+                rows.append(row)
+                print(row.line(), flush=True)
+    return rows
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and write what the command line asks for."""
+    settings = tyro.cli(Settings, prog="python -m benchmarks.sampling", args=arguments)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = best_device().type if settings.device == "auto" else settings.device
+    try:
+        rows = measure(settings, device)
+    except (ValueError, OSError) as error:
+        sys.exit(f"sampling: error: {error}")
+    write_report(rows, arguments, settings.out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

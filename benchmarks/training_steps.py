@@ -1,0 +1,159 @@
+"""Training steps as `textok train` takes them, over random images, latents, texts and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textok.config import (
+    LossConfig,
+    TokenizerConfig,
+    TrainGeneratorConfig,
+    TrainTokenizerConfig,
+    ViTConfig,
+)
+from textok.config.generator import GeneratorConfig
+from textok.latents import LatentScale
+from textok.losses.perceptual import PerceptualLoss
+from textok.pipeline import PipelineParts
+from textok.tokenizer import Tokenizer
+from textok.train.denoising import Denoising
+from textok.train.examples import Examples
+from textok.train.generator_task import GeneratorTask
+from textok.train.held_out import HeldOut
+from textok.train.images import build_discriminator, build_perceptual
+from textok.train.session import open_accelerator
+from textok.train.tokenizer_task import TokenizerTask
+from textok.types import Batch, Condition, Latents, TextFeatures
+
+Task = Literal["tokenizer", "generator"]
+Config = TrainTokenizerConfig | TrainGeneratorConfig
+VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+def training_step(config: Config) -> Callable[[], object]:
+    """One optimiser step of one process, on the same micro-batch each time.
+
+    The tokenizer's is one of those in which every part of the loss is on.
+    """
+    if isinstance(config, TrainTokenizerConfig):
+        return _tokenizer_step(config)
+    return _generator_step(config)
+
+
+def _tokenizer_step(config: TrainTokenizerConfig) -> Callable[[], object]:
+    shape, rows = config.tokenizer, config.run.batch_size
+    images = torch.rand(rows, 3, shape.image_size, shape.image_size) * 2 - 1
+    batch = Batch(images=images, captions=[""] * rows, keys=[str(row) for row in range(rows)])
+    accelerator = open_accelerator(config.run)
+    text = None
+    if shape.text != "none":
+        text = _random_text(rows, shape.text_tokens, shape.text_width).to(accelerator.device)
+
+    def read(captions: Sequence[str]) -> TextFeatures:
+        assert text is not None
+        return text
+
+    task = TokenizerTask(
+        config,
+        tokenizer=Tokenizer(shape),
+        perceptual=_perceptual(config.loss),
+        discriminator=build_discriminator(config.loss.gan, image_size=shape.image_size),
+        text=None if text is None else read,
+        preview=batch,
+        accelerator=accelerator,
+    )
+    number = max(config.loss.gan.start, config.loss.perceptual_start)
+    given = [batch.to(accelerator.device)]
+    return lambda: task.step(given, number)
+
+
+def _generator_step(config: TrainGeneratorConfig) -> Callable[[], object]:
+    shape, rows = config.generator, config.run.batch_size
+    size = (rows, shape.num_tokens, shape.channels)
+    latents = Latents(mean=torch.randn(size), logvar=torch.full(size, -5.0))
+    if shape.condition == "class":
+        condition = Condition(labels=torch.arange(rows) % shape.classes)
+    else:
+        condition = Condition(text=_random_text(rows, shape.text_tokens, shape.text_width))
+    accelerator = open_accelerator(config.run)
+    scale = LatentScale(torch.zeros(shape.channels), torch.ones(shape.channels))
+    lesson = Denoising(config, scale)
+    task = GeneratorTask(
+        config,
+        lesson=lesson,
+        parts=PipelineParts(
+            tokenizer=_idle_tokenizer(shape),
+            generator=lesson.new_generator(),
+            scale=scale,
+            text=config.text if shape.condition == "text" else None,
+            classes=[str(number) for number in range(shape.classes)],
+        ),
+        # It is asked where sheets are drawn, and no step draws one.
+        held_out=HeldOut.__new__(HeldOut),
+        accelerator=accelerator,
+    )
+    device = accelerator.device
+    given = [Examples(latents=latents.to(device), condition=condition.to(device))]
+    return lambda: task.step(given, 0)
+
+
+def _idle_tokenizer(generator: GeneratorConfig) -> Tokenizer:
+    """The smallest that a pipeline of ``generator`` may hold; no step of training uses it."""
+    tiny = ViTConfig(width=8, depth=1, heads=1)
+    return Tokenizer(
+        TokenizerConfig(
+            image_size=8,
+            patch_size=8,
+            num_tokens=generator.num_tokens,
+            channels=generator.channels,
+            text="none",
+            encoder=tiny,
+            decoder=tiny,
+        )
+    )
+
+
+def _random_text(rows: int, tokens: int, width: int) -> TextFeatures:
+    """About half of the tokens, a different number in each row, are padding."""
+    lengths = torch.linspace(1, tokens, rows + 2)[1:-1].round()
+    return TextFeatures(
+        states=torch.randn(rows, tokens, width), mask=torch.arange(tokens) < lengths[:, None]
+    )
+
+
+def _perceptual(loss: LossConfig) -> nn.Module | None:
+    """The perceptual network; LPIPS with random weights, which are not downloaded for this."""
+    if loss.perceptual and loss.perceptual_net == "lpips_vgg":
+        return RandomLPIPS()
+    return build_perceptual(loss)
+
+
+class RandomLPIPS(PerceptualLoss):
+    """The layers of LPIPS with VGG16 (arXiv 1801.03924, section 3.2): the cost, not the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths, stages = 3, []
+        for stage in VGG16:
+            layers: list[nn.Module] = [] if widths == 3 else [nn.MaxPool2d(2)]
+            for before, after in pairwise((widths, *stage)):
+                layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
+            stages.append(nn.Sequential(*layers))
+            widths = stage[-1]
+        self.stages = nn.ModuleList(stages)
+        self.requires_grad_(False)
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        total = x_B3HW.new_zeros(())
+        x, y = x_B3HW, y_B3HW
+        for stage in self.stages:
+            x, y = stage(x), stage(y)
+            apart = F.normalize(x, dim=1) - F.normalize(y, dim=1)
+            total = total + apart.square().sum(dim=1).mean()
+        return total
