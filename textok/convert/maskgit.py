@@ -11,46 +11,32 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from textok.config import GuidanceConfig, MaskGITConfig, SamplingConfig, ViTConfig
+from textok.config import MaskGITConfig, SamplingConfig, TrainMaskGITConfig, ViTConfig
 from textok.config.check import require
+from textok.config.presets import preset_path
+from textok.config.read import load_config
 from textok.convert.official import Official, inside
 from textok.generator.maskgit import MaskGIT
 
 HEADS = 16
 """Of all published ones."""
 
-PUBLISHED = {
-    ("bert", 32): SamplingConfig(
-        sampler="maskgit",
-        steps=8,
-        guidance=GuidanceConfig(scale=4.5, form="added", schedule="linear"),
-        temperature=9.5,
-        softmax_annealing=True,
-    ),
-    ("bert", 64): SamplingConfig(
-        sampler="maskgit",
-        steps=8,
-        guidance=GuidanceConfig(scale=3.0, form="added", schedule="linear"),
-        temperature=11.0,
-        softmax_annealing=True,
-    ),
-    ("uvit", 128): SamplingConfig(
-        sampler="maskgit",
-        steps=64,
-        guidance=GuidanceConfig(scale=6.9, schedule="power_cosine", power=3.0),
-        temperature=2.8,
-        softmax_annealing=True,
-    ),
+PRESETS = {
+    ("bert", 32): "maskgit-titok-l32",
+    ("bert", 64): "maskgit-titok-b64",
+    ("uvit", 128): "maskgit-titok-s128",
 }
-"""How the published FID of TiTok-L-32, B-64 and S-128 was drawn (their configs/infer/TiTok)."""
+"""Of the published generators, whose sampling is that of the published FID."""
 
 State = dict[str, Tensor]
 
 
 def published_sampling(config: MaskGITConfig) -> SamplingConfig:
     """The published settings of a generator of that architecture and length, else the defaults."""
-    known = PUBLISHED.get((config.architecture, config.num_tokens))
-    return known or SamplingConfig(sampler="maskgit")
+    name = PRESETS.get((config.architecture, config.num_tokens))
+    if name is None:
+        return SamplingConfig(sampler="maskgit")
+    return load_config(TrainMaskGITConfig, [preset_path(name)]).sampling
 
 
 def convert_bert(weights: Official) -> MaskGIT:
