@@ -230,5 +230,9 @@ def test_another_vqgan_than_the_settings_say_is_refused(
     stage1: TrainTokenizerConfig, tmp_path: Path
 ) -> None:
     VQGAN(replace(SHAPE, codebook_size=9)).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"give tokenizer\.vqgan the settings of that VQGAN"):
-        build_tokenizer(replace(stage1, vqgan=str(tmp_path)))
+    build_tokenizer(stage1).save_pretrained(tmp_path / "begun")
+    other = replace(stage1, vqgan=str(tmp_path), run=replace(stage1.run, out=str(tmp_path / "run")))
+    for settings in (other, replace(other, init=str(tmp_path / "begun"))):
+        with pytest.raises(ValueError, match=r"give tokenizer\.vqgan the settings of that VQGAN"):
+            train_tokenizer(settings)
+    assert not (tmp_path / "run").exists()

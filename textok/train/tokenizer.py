@@ -22,7 +22,7 @@ from textok.train.images import (
 from textok.train.session import Session, open_session
 from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
-from textok.vqgan import VQGAN, VQGANDecoder
+from textok.vqgan import VQGAN
 
 
 def train_tokenizer(config: TrainTokenizerConfig) -> Path:
@@ -41,7 +41,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     preview = open_preview(config.data, image_size=config.tokenizer.image_size)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
-    proxy = VQGAN.from_pretrained(config.vqgan) if config.loss.codes > 0 else None
+    proxy = open_vqgan(config) if config.loss.codes > 0 else None
     perceptual = build_perceptual(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=config.tokenizer.image_size)
     # Opened late, so that settings that cannot be leave no folder behind.
@@ -72,7 +72,8 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
     elif tokenizer.painter is not None:
-        _take_painter(tokenizer.painter, config)
+        # A new one starts with the decoder of the VQGAN whose codes it learns.
+        tokenizer.painter.load_state_dict(open_vqgan(config).painter.state_dict())
     if config.freeze_encoder:
         tokenizer.freeze_encoder()
     if tokenizer.painter is not None and not config.loss.pixels:
@@ -80,15 +81,15 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     return tokenizer
 
 
-def _take_painter(painter: VQGANDecoder, config: TrainTokenizerConfig) -> None:
-    """Give a new tokenizer the decoder of the VQGAN whose codes it learns."""
+def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
+    """The VQGAN that ``vqgan`` names. Raises ValueError where it is not as the settings say."""
     vqgan = VQGAN.from_pretrained(config.vqgan)
     require(
         vqgan.config == config.tokenizer.vqgan,
         f"vqgan {config.vqgan} is {vqgan.config}, tokenizer.vqgan says {config.tokenizer.vqgan}: "
         "give tokenizer.vqgan the settings of that VQGAN",
     )
-    painter.load_state_dict(vqgan.painter.state_dict())
+    return vqgan
 
 
 def open_tokenizer_text(

@@ -13,8 +13,6 @@ from textok.config import VQGANConfig
 from textok.config.check import require
 
 GROUPS = 32
-
-
 Shortcut = Literal["output", "input"]
 
 
@@ -30,7 +28,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.shortcut = None
         if inputs != outputs:
-            # Of the block's own output, not of its input: MaskGIT's weights were trained so.
+            # MaskGIT's weights were trained with one of the block's own output.
             taken = inputs if self.of_input else outputs
             self.shortcut = nn.Conv2d(taken, outputs, 1, bias=False)
 
