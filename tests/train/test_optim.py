@@ -110,3 +110,31 @@ def test_a_schedule_may_begin_later() -> None:
     optimizer = Optimizer(layer, config, lr=8.0, first=10, steps=14)
     rates = [optimizer.step(step) for step in (10, 11, 12, 13)]
     assert rates == pytest.approx([4.0, 8.0, 8.0, 6.0])
+
+
+def matrices() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(12, 4), (4, 4), (4, 12), (12, 4), (4, 12)]
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon needs torch >= 2.9")
+def test_muon_of_many_matrices_at_once_is_muon_of_each() -> None:
+    from textok.train.muon import BatchedMuon
+
+    settings = {"lr": 0.02, "weight_decay": 0.1, "adjust_lr_fn": "original"}
+    ours, theirs = matrices(), matrices()
+    pairs = [(BatchedMuon(ours, **settings), ours), (torch.optim.Muon(theirs, **settings), theirs)]
+    for step in range(3):
+        for optimizer, weights in pairs:
+            generator = torch.Generator().manual_seed(step)
+            for weight in weights[: 4 + step % 2]:  # one has no gradient in the first step
+                weight.grad = torch.randn(weight.shape, generator=generator)
+            optimizer.step()
+            optimizer.zero_grad()
+    for mine, other, start in zip(ours, theirs, matrices(), strict=True):
+        moved = (other - start).norm()
+        assert moved > 0.005 * start.norm()
+        assert (mine - other).norm() < 0.01 * moved
+    # A run may go on from either's state.
+    pairs[0][0].load_state_dict(pairs[1][0].state_dict())

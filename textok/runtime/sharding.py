@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
+
+from textok.runtime.blocks import repeated_parts
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -26,7 +28,7 @@ def shard(module: nn.Module, device: torch.device) -> None:
     # About what nobody does to the output of a network.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = _mesh(device)
-    for block in [*_blocks(module), module]:
+    for block in [*repeated_parts(module), module]:
         fully_shard(block, mesh=mesh)
 
 
@@ -99,12 +101,3 @@ def local(value: Tensor) -> Tensor:
 
 def _mesh(device: torch.device) -> DeviceMesh:
     return init_device_mesh(device.type, (dist.get_world_size(),))
-
-
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The repeated parts: what the outermost lists of modules hold."""
-    for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            yield from child
-        else:
-            yield from _blocks(child)

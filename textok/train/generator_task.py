@@ -14,6 +14,7 @@ from torch import Tensor
 from textok.config.training import TrainOnLatentsConfig
 from textok.generator import TokenGenerator
 from textok.pipeline.folder import PipelineParts, save_pipeline
+from textok.runtime.blocks import compile_network
 from textok.runtime.device import autocast
 from textok.runtime.sharding import load_weights, shard
 from textok.train.chance import LatentChance
@@ -56,7 +57,7 @@ class GeneratorTask:
         self.guard = Guard(accelerator, limit=config.run.max_bad_steps)
         self.generator.set_grad_checkpointing(config.run.grad_checkpointing)
         if config.run.compile:
-            self.generator.compile()
+            compile_network(self.generator)
         self.parallel = self.generator if sharded else accelerator.prepare_model(self.generator)
 
     def step(self, micro_batches: Sequence[Examples], step: int) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from textok.config import OptimConfig
 from textok.runtime.sharding import own_part, whole_tensor
@@ -106,7 +107,11 @@ def muon(matrices: list[nn.Parameter], config: OptimConfig) -> torch.optim.Optim
             f"optim.name is 'muon' but torch {torch.__version__} has no Muon: "
             f"install torch >= 2.9 or use 'adamw'"
         )
-    return torch.optim.Muon(
+    from textok.train.muon import BatchedMuon
+
+    sharded = any(isinstance(matrix, DTensor) for matrix in matrices)
+    kind = torch.optim.Muon if sharded else BatchedMuon
+    return kind(
         matrices, lr=config.muon_lr, weight_decay=config.weight_decay, adjust_lr_fn="original"
     )
 

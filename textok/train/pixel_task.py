@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from textok.config import LossConfig, OptimConfig, RunConfig
 from textok.losses.adversarial import discriminator_loss, generator_loss
 from textok.nn.codebook import Codebook, RevivingCodebook
+from textok.runtime.blocks import compile_network
 from textok.runtime.device import autocast
 from textok.train.adversary import Adversary
 from textok.train.chance import Chance
@@ -82,7 +83,7 @@ class PixelTask(ABC, Generic[Network]):
             )
         self.guard = Guard(accelerator, limit=config.run.max_bad_steps)
         if config.run.compile:
-            self.network.compile()
+            compile_network(self.network)
         self.parallel = accelerator.prepare_model(self.network)
 
     @abstractmethod
