@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,17 +37,27 @@ Config = TrainTokenizerConfig | TrainGeneratorConfig
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-def training_step(config: Config) -> Callable[[], object]:
-    """One optimiser step of one process, on the same micro-batch each time.
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """One optimiser step of one process, on the same micro-batch each time."""
 
-    The tokenizer's is one of those in which every part of the loss is on.
-    """
+    task: Any
+    given: list[Any]
+    number: int
+    """The tokenizer's is one of those in which every part of the loss is on."""
+
+    def __call__(self) -> object:
+        return self.task.step(self.given, self.number)
+
+
+def training_step(config: Config) -> TrainingStep:
+    """The step that ``config`` trains by."""
     if isinstance(config, TrainTokenizerConfig):
         return _tokenizer_step(config)
     return _generator_step(config)
 
 
-def _tokenizer_step(config: TrainTokenizerConfig) -> Callable[[], object]:
+def _tokenizer_step(config: TrainTokenizerConfig) -> TrainingStep:
     shape, rows = config.tokenizer, config.run.batch_size
     images = torch.rand(rows, 3, shape.image_size, shape.image_size) * 2 - 1
     batch = Batch(images=images, captions=[""] * rows, keys=[str(row) for row in range(rows)])
@@ -70,10 +81,10 @@ def _tokenizer_step(config: TrainTokenizerConfig) -> Callable[[], object]:
     )
     number = max(config.loss.gan.start, config.loss.perceptual_start)
     given = [batch.to(accelerator.device)]
-    return lambda: task.step(given, number)
+    return TrainingStep(task=task, given=given, number=number)
 
 
-def _generator_step(config: TrainGeneratorConfig) -> Callable[[], object]:
+def _generator_step(config: TrainGeneratorConfig) -> TrainingStep:
     shape, rows = config.generator, config.run.batch_size
     size = (rows, shape.num_tokens, shape.channels)
     latents = Latents(mean=torch.randn(size), logvar=torch.full(size, -5.0))
@@ -100,7 +111,7 @@ def _generator_step(config: TrainGeneratorConfig) -> Callable[[], object]:
     )
     device = accelerator.device
     given = [Examples(latents=latents.to(device), condition=condition.to(device))]
-    return lambda: task.step(given, 0)
+    return TrainingStep(task=task, given=given, number=0)
 
 
 def _idle_tokenizer(generator: GeneratorConfig) -> Tokenizer:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import filecmp
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -33,24 +32,6 @@ TOKENIZER_REPORT = ("report.json", "report.md", "sheet.png")
 GENERATOR_REPORT = (*TOKENIZER_REPORT, "memorisation.png", "distances.png")
 GENERATOR_BYTES = 22_000_000
 """The most that the generator may add to the package."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What differs from the presets pictograms-64 and dit-pictograms-64."""
-
-    tokenizer: tuple[str, ...]
-    generator: tuple[str, ...]
-
-
-BUDGETS = {
-    "cpu": Budget(tokenizer=(), generator=()),
-    # The same networks see 33 and 20 times as many images; not run yet.
-    "gpu": Budget(
-        tokenizer=words("--run.steps", 20_000, "--run.batch-size", 256, "--data.workers", 12),
-        generator=words("--run.steps", 40_000, "--run.batch-size", 512),
-    ),
-}
 
 
 def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
@@ -142,10 +123,10 @@ def publish(run: Path, out: Path, report: Sequence[str]) -> None:
             shutil.copyfile(run / name, out / name)
 
 
-def make_tokenizer(data: Path, runs: Path, out: Path, flags: Sequence[str]) -> None:
+def make_tokenizer(data: Path, runs: Path, out: Path) -> None:
     """Train and judge a tokenizer; ship it if it beats the one that ships."""
     run, shipped = runs / "tokenizer", runs / "shipped"
-    train = words("train", "tokenizer", "pictograms-64", *flags, "--data.path", data)
+    train = words("train", "tokenizer", "pictograms-64", "--data.path", data)
     place = words("--text.cache", runs / "text-cache", "--run.out", run)
     run_steps([Step(command=(*train, *place), done=run / "report.md")])
     packed, there = run / "packed", BUNDLED / "tokenizer"
@@ -163,12 +144,12 @@ def make_tokenizer(data: Path, runs: Path, out: Path, flags: Sequence[str]) -> N
     print(f"{there} is new; its report is in {out}")
 
 
-def make_generator(data: Path, runs: Path, out: Path, flags: Sequence[str]) -> None:
+def make_generator(data: Path, runs: Path, out: Path) -> None:
     """Train and judge a generator on the tokenizer that ships; ship it if it beats the last."""
     latents, run, shipped = runs / "latents", runs / "generator", runs / "shipped-generator"
     run_steps([latents_step(data, runs)])
     check_tokenizer(latents, remove=[latents, run])
-    run_steps([train_step("dit-pictograms-64", latents, run, caches=runs, flags=flags)])
+    run_steps([train_step("dit-pictograms-64", latents, run, caches=runs)])
     check_tokenizer(run / "model", remove=[run])
     packed, there = run / "packed", BUNDLED / "generator"
     pack_pipeline(run / "model", packed)
@@ -192,7 +173,6 @@ def main(
     data: Path = Path("data/pictograms-64"),
     runs: Path = Path("runs/weights"),
     out: Path = Path("docs/results"),
-    budget: str = "",
 ) -> None:
     """Train and judge what is not done yet; ship what beats what ships.
 
@@ -200,11 +180,9 @@ def main(
         data: The pictograms at 64 px.
         runs: Folder of the runs.
         out: Folder of the reports, bundled-tokenizer and bundled-generator.
-        budget: cpu or gpu; without it whichever there is.
     """
-    chosen = BUDGETS[budget or ("gpu" if torch.cuda.is_available() else "cpu")]
-    make_tokenizer(data, runs, out / "bundled-tokenizer", chosen.tokenizer)
-    make_generator(data, runs, out / "bundled-generator", chosen.generator)
+    make_tokenizer(data, runs, out / "bundled-tokenizer")
+    make_generator(data, runs, out / "bundled-generator")
 
 
 if __name__ == "__main__":
