@@ -270,3 +270,11 @@ def test_the_kept_part_of_a_caption(name: str) -> None:
     assert encoder.kept(kept) == kept
     torch.testing.assert_close(encoder([caption]).states, encoder([kept]).states)
     assert encoder.kept("") == ""
+
+
+@pytest.mark.parametrize("settings", [{}, {"pool": 3}, {"precision": "bf16"}])
+def test_autocast_around_the_call_changes_nothing(t5_folder: Path, settings: Any) -> None:
+    encoder = load_text_encoder(TextConfig(encoder=str(t5_folder), **settings))
+    expected = encoder(CAPTIONS).states
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(encoder(CAPTIONS).states, expected)

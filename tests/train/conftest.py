@@ -204,7 +204,7 @@ def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
 
 
 def extract_pictures(
-    root: Path, pictures: Path, *, text: TextConfig | None, codes: int = 0
+    root: Path, pictures: Path, *, text: TextConfig | None, codes: int = 0, text_width: int = 384
 ) -> Path:
     """Latents of eight ``pictures`` to train on, and four to hold out, in two classes."""
     for split, first in (("train", 0), ("val", 8)):
@@ -221,7 +221,7 @@ def extract_pictures(
         num_tokens=4,
         channels=4,
         text="both" if text else "none",
-        text_width=384,
+        text_width=text_width,
         text_tokens=8,
         encoder=vit,
         decoder=vit,

@@ -30,6 +30,7 @@ import textok.train.examples as examples
 import textok.train.loop as loop
 import textok.train.report as report
 import textok.train.session as session
+import textok.train.tokenizer as tokenizer
 from textok.config import (
     TrainGeneratorConfig,
     TrainMaskGITConfig,
@@ -162,7 +163,9 @@ def train(job: dict[str, Any]) -> int:
     # One that hangs says where, and does not hold up the others.
     faulthandler.dump_traceback_later(180, exit=True)
     torch.set_num_threads(1)
-    session.FeatureCache = FakeText
+    if job["fake_text"]:
+        session.FeatureCache = FakeText
+        tokenizer.find_text_model = lambda name: FakeText
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
     arm(job["die"])

@@ -45,8 +45,8 @@ class Runs:
 class Jobs:
     """Trainings to be run one after another, each in processes of its own."""
 
-    def __init__(self, root: Path, config: Any) -> None:
-        self.root, self.config = root, config
+    def __init__(self, root: Path, config: Any, *, fake_text: bool = True) -> None:
+        self.root, self.config, self.fake_text = root, config, fake_text
         self._jobs: dict[str, dict[str, Any]] = {}
 
     def add(
@@ -78,6 +78,7 @@ class Jobs:
             "die": die,
             "damage": [str(self.root / run / damage)] if damage else [],
             "curves": curves,
+            "fake_text": self.fake_text,
         }
 
     def run(self) -> Runs:

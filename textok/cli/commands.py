@@ -27,9 +27,11 @@ def reconstruct(
     tokens: bool = False,
     device: str = "auto",
 ) -> None:
-    """Show images beside what a tokenizer keeps of them, with and without their caption.
+    """Show pictures beside what a few tokens keep of them.
 
     Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
+
+    The sheet shows each with its caption, without and with a wrong one.
 
     Args:
         images: Picture files; without any, a dozen that ship with textok.
@@ -73,11 +75,15 @@ def extract(
     workers: int = 2,
     max_bad_share: float = 0.01,
     text_cache: Path | None = None,
+    text_store: Literal["exact", "float8", "nothing"] = "exact",
+    text_shard: bool = False,
     device: str = "auto",
 ) -> None:
-    """Write the latents of captioned images, for a generator to be trained on; or continue that.
+    """Write the tokens of captioned images, to train a generator on.
 
     Example: textok extract pictograms DATA latents --splits train val --flip
+
+    The same command continues where it was stopped.
 
     Args:
         tokenizer: The bundled 'pictograms', a tokenizer folder or a hub name.
@@ -92,11 +98,19 @@ def extract(
         workers: Loader processes.
         max_bad_share: Stop when more than this share of the files cannot be read.
         text_cache: Folder of caption features; OUT/text-cache if not given.
+        text_store: What it holds: features as they are, or in float8; or nothing, and each batch's
+            captions are encoded when it is their turn.
+        text_shard: Share the text encoder out over the processes, instead of copying it to each.
         device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
     """
     from textok.config import DataConfig
+    from textok.config.check import require
     from textok.extract import extract
 
+    require(
+        text_store != "nothing" or text_cache is None,
+        f"--text-store is nothing but --text-cache names {text_cache}: leave one of them out",
+    )
     indices = extract(
         tokenizer,
         DataConfig(
@@ -112,6 +126,8 @@ def extract(
         shard_rows=shard_rows,
         batch_size=batch_size,
         text_cache=text_cache,
+        text_store=text_store,
+        text_shard=text_shard,
         device=pick_device(device),
     )
     if os.environ.get("RANK", "0") == "0":  # the first of several processes
@@ -147,7 +163,7 @@ def evaluate_reconstruction(
     pca_cache: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Measure how well a tokenizer reconstructs captioned images; write a report and a sheet.
+    """Measure how well a tokenizer reconstructs captioned images.
 
     Example: textok evaluate reconstruction pictograms DATA --out report --pca
 
@@ -157,7 +173,7 @@ def evaluate_reconstruction(
         out: Folder for report.json, report.md and sheet.png.
         split: Sub-folder of the data to measure on, where there are splits.
         where: Measure only records whose metadata match, as in 'style!=openmoji,core=true'.
-        captions: Which captions to give; 'plain' is the second of an image that has several.
+        captions: Which to give: its own, a plain one (the second of several), none, another's.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
         num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
         pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
@@ -205,9 +221,11 @@ def evaluate_compare(
     *,
     out: Path,
 ) -> None:
-    """Set reports on the same data side by side: text against its baseline, seeds as intervals.
+    """Set reports on the same data side by side.
 
     Example: textok evaluate compare a/report.json b/report.json --out comparison
+
+    A tokenizer with text stands against its baseline; several seeds become an interval.
 
     Args:
         reports: Files called report.json, made by `textok evaluate reconstruction`.
@@ -225,9 +243,11 @@ def data_pictograms(
     tarballs: Path | None = None,
     workers: int = 2,
 ) -> None:
-    """Build a set of 17,000 captioned pictograms from npm packages, or continue building it.
+    """Build a set of 17,000 captioned pictograms from npm packages.
 
     Example: textok data pictograms data/pictograms-64 --size 64
+
+    The same command continues where it was stopped.
 
     Args:
         out: Folder of the set.

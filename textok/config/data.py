@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from textok.config.check import require, require_range
+
+Store = Literal["exact", "float8", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,11 @@ class TextConfig:
     """Arithmetic of the encoder and numbers of its cache."""
     cache: str = ""
     """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
+    store: Store = "exact"
+    """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
+    token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
     shard: bool = False
-    """Share the encoder's weights out over the processes (FSDP2) while training computes features,
+    """Share the encoder's weights out over the processes (FSDP2) while features are computed,
     instead of copying them to each."""
     drop: float = 0.1
     """Share of training captions left out, so that the model also learns to do without."""
@@ -78,6 +83,15 @@ class TextConfig:
             "text.pool to 0",
         )
         require(self.encoder != "", "text.encoder is empty: use 'minilm', a folder or a hub name")
+        require(
+            self.store != "nothing" or not self.cache,
+            f"text.store is 'nothing' but text.cache names {self.cache}: leave one of them out",
+        )
+
+    @property
+    def portable(self) -> TextConfig:
+        """The same features without this machine's ways to them: what a saved model names."""
+        return replace(self, cache="", store="exact", shard=False)
 
     @property
     def out_tokens(self) -> int:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from textok.config import DataConfig
 from textok.config.check import require
+from textok.config.data import Store
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
+from textok.extract.text import open_text
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
 from textok.runtime.files import discard_leftovers, replace_folder
 from textok.runtime.processes import gather, join_processes, own_device
+from textok.text.together import Together
 from textok.tokenizer import Tokenizer
 
 TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
@@ -33,6 +37,8 @@ def extract(
     shard_rows: int = 8192,
     batch_size: int = 64,
     text_cache: Path | None = None,
+    text_store: Store = "exact",
+    text_shard: bool = False,
     device: torch.device | str = "cpu",
 ) -> dict[str, LatentIndex]:
     """Write the latents of ``splits`` of ``data`` below ``out``; returns the index of each.
@@ -46,6 +52,8 @@ def extract(
         flip: add a mirrored copy of every row.
         shard_rows: rows a file.
         text_cache: folder of caption features; ``out/text-cache`` without it.
+        text_store: what ``text.store`` is to a training.
+        text_shard: what ``text.shard`` is to a training.
 
     Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
     """
@@ -53,26 +61,26 @@ def extract(
     network = Tokenizer.from_pretrained(tokenizer)
     sha256 = weights_sha256(network)
     images = _open_splits(data, splits, network.config.image_size)
-    parts = [
-        plan_split(
-            images[name],
-            out / name,
-            sha256=sha256,
-            flip=flip,
-            shard_rows=shard_rows,
-            batch_size=batch_size,
-        )
-        for name in splits
-    ]
-    reconstructor = Reconstructor(
-        network, text_cache=text_cache or out / TEXT_CACHE, device=own_device(device)
+    plan = partial(
+        plan_split,
+        sha256=sha256,
+        flip=flip,
+        float8=text_store == "float8",
+        shard_rows=shard_rows,
+        batch_size=batch_size,
     )
+    parts = [plan(images[name], out / name) for name in splits]
     if rank == 0:
         _keep_tokenizer(network, sha256, out)
-    reconstructor.warm([text for split in parts for text in split.plan.captions()])
+    device, cache = own_device(device), text_cache or out / TEXT_CACHE
+    captions = [caption for split in parts for caption in split.plan.captions()]
+    text = open_text(network, captions, cache, store=text_store, shard=text_shard, device=device)
+    reconstructor = Reconstructor(network, text=text, device=device)
     gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)
+        if isinstance(text, Together):
+            text.finish()
         gather(rank)
         if rank == 0:
             split.complete(str(tokenizer), reconstructor)

@@ -123,10 +123,12 @@ def plan_split(
     flip: bool,
     shard_rows: int,
     batch_size: int,
+    float8: bool = False,
 ) -> Split:
     """The split of ``images`` in ``folder``, with the tokenizer whose weights have ``sha256``.
 
-    Raises ValueError where the folder holds latents of other settings, before anything is written.
+    With ``float8`` the features of its captions are rounded. Raises ValueError where the folder
+    holds latents of other settings, before anything is written.
     """
     require_range("shard_rows", shard_rows, 1)
     require_range("batch_size", batch_size, 1)
@@ -138,6 +140,7 @@ def plan_split(
         "flip": flip,
         "shard-rows": shard_rows,
         "list of keys, captions and labels": plan.digest(),
+        **({"text-store": "float8"} if float8 else {}),
     }
     split = Split(
         plan=plan, folder=folder, settings=settings, shard_rows=shard_rows, batch_size=batch_size
@@ -173,11 +176,11 @@ def _join(parts: Sequence[Latents]) -> Latents:
 
 def check_same(folder: Path, *, there: Settings, asked: Settings) -> None:
     """Raise ValueError naming the first setting that the latents ``there`` were not made with."""
-    for name, value in asked.items():
-        if there.get(name) != value:
+    for name in (*asked, *there):
+        if there.get(name) != asked.get(name):
             raise ValueError(
                 f"{folder} holds latents of another {name}: {_short(there.get(name))}, not "
-                f"{_short(value)}; set it back to continue them, or choose another folder"
+                f"{_short(asked.get(name))}; set it back to continue them, or choose another folder"
             )
 
 

@@ -40,7 +40,7 @@ class CaptionReader:
 
     def reads_as(self, config: TextConfig) -> bool:
         """Whether ``config`` asks for the features that this reader gives."""
-        return replace(config, cache=self.config.cache, drop=self.config.drop) == self.config
+        return replace(config, drop=self.config.drop).portable == self.config.portable
 
     def _encode(self, caption: str) -> TextFeatures:
         if self._encoder is None:

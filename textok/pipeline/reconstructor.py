@@ -28,13 +28,14 @@ class Reconstructor:
     Pictures of any size and mode are resized so that their shorter side fits the tokenizer's
     image size, and cropped to the central square. Captions go to the encoder, the decoder or
     both, as the tokenizer was trained; one that reads no text ignores them. The text encoder
-    that the tokenizer names is loaded at the first caption.
+    that the tokenizer names is loaded at the first caption, unless ``text`` gives its features.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         *,
+        text: Callable[[Sequence[str]], TextFeatures] | None = None,
         text_cache: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -43,7 +44,7 @@ class Reconstructor:
         self.config = tokenizer.config
         self.device = torch.device(device)
         self._text_cache = text_cache
-        self._text: Callable[[Sequence[str]], TextFeatures] | None = None
+        self._text = text
         self._latest: tuple[list[str], TextFeatures] | None = None
 
     @classmethod

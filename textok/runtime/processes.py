@@ -23,7 +23,9 @@ def join_processes() -> tuple[int, int]:
     if not dist.is_initialized():
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return 0, 1
-        dist.init_process_group("gloo", timeout=PATIENCE)
+        # Shared-out weights lie on GPUs, which gloo cannot gather from.
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
     return dist.get_rank(), dist.get_world_size()
 
 

@@ -43,7 +43,7 @@ class FeatureCache:
         self.folder = folder / self.fingerprint[:16]
         self._config = config
         self._device = device
-        self._dtype = DTYPES[config.precision]
+        self._dtype, self._float8 = DTYPES[config.precision], config.store == "float8"
         self._encoder: TextEncoder | None = None
         self._shards: dict[Path, Shard] = {}
         self._places: dict[bytes, tuple[Shard, int]] = {}
@@ -106,7 +106,7 @@ class FeatureCache:
             return
         if self._encoder is None or sharded:
             self._encoder = load_text_encoder(self._config, device=self._device, shard=sharded)
-        pending = _Pending()
+        pending = _Pending(float8=self._float8)
         try:
             with counter("text features", total=sum(map(len, batches)), shown=progress) as count:
                 for batch in batches:
@@ -115,7 +115,7 @@ class FeatureCache:
                     if pending.bytes >= _SHARD_BYTES:
                         pending.write(self.folder)
                 for _ in range(rounds - len(batches)):
-                    self._encoder(["."])  # the others need this process's part of the weights
+                    self._encoder([""])  # the others need this process's part of the weights
         finally:
             pending.write(self.folder)
             self._scan()
@@ -141,7 +141,7 @@ class FeatureCache:
             if path in self._shards:
                 continue
             try:
-                shard = Shard(path, width=self.width, dtype=self._dtype)
+                shard = Shard(path, width=self.width, dtype=self._dtype, float8=self._float8)
             except DamagedShard as damage:
                 self._set_aside(damage)
                 continue
@@ -168,7 +168,8 @@ class FeatureCache:
 class _Pending:
     """Features that are encoded and not yet written."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, float8: bool) -> None:
+        self._float8 = float8
         self._states: dict[bytes, Tensor] = {}
         self._cut = 0
         self.bytes = 0
@@ -179,10 +180,10 @@ class _Pending:
         for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
             real_TD = states[mask]
             self._states[caption_key(caption)] = real_TD
-            self.bytes += real_TD.nbytes
+            self.bytes += real_TD.numel() if self._float8 else real_TD.nbytes
         self._cut += encoder.cut - cut
 
     def write(self, folder: Path) -> None:
         if self._states:
-            write_shard(folder, states=self._states, cut=self._cut)
+            write_shard(folder, states=self._states, cut=self._cut, float8=self._float8)
         self._states, self._cut, self.bytes = {}, 0, 0

@@ -50,7 +50,9 @@ class FrozenTextEncoder:
 
     Special tokens count as tokens. Padding is masked and its states are zero, or all captions are
     padded to one length (``padding``): either way a caption's features do not depend on its batch
-    beyond rounding.
+    beyond rounding, nor on any autocast around the call.
+
+    ``shared``: each process has a part of the weights, and all call at the same time.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class FrozenTextEncoder:
         tokenizer: Tokenizer,
         folder: TextModelFolder,
         config: TextConfig,
+        shared: bool = False,
     ) -> None:
         self.width = folder.width
         self.fingerprint = folder.fingerprint(config)
@@ -68,7 +71,7 @@ class FrozenTextEncoder:
         self._device = next(model.parameters()).device
         self._tokenizer = tokenizer
         self.limit = min(config.max_tokens, folder.positions or config.max_tokens)
-        self._config = config
+        self._config, self._shared = config, shared
 
     @torch.no_grad()
     def __call__(self, captions: Sequence[str]) -> TextFeatures:
@@ -80,6 +83,8 @@ class FrozenTextEncoder:
             states, mask = self._encode([captions[row] for row in rows])
             states_BTD[rows, : states.shape[1]] = states.to(dtype)
             mask_BT[rows, : mask.shape[1]] = mask
+        elif self._shared:
+            self._encode(["."])  # the others need this process's part of the weights
         return TextFeatures(states=states_BTD, mask=mask_BT)
 
     def kept(self, caption: str) -> str:
@@ -94,9 +99,10 @@ class FrozenTextEncoder:
     def _encode(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """States (B, t, D), zero at padding, and mask (B, t) of captions that are not blank."""
         ids_BT, mask_BT = self._tokenize(captions)
-        states = self._model(input_ids=ids_BT, attention_mask=mask_BT.long()).last_hidden_state
-        if self._config.pool:
-            return pool_states(states, mask_BT, self._config.pool)
+        with torch.autocast(self._device.type, enabled=False):
+            states = self._model(input_ids=ids_BT, attention_mask=mask_BT.long()).last_hidden_state
+            if self._config.pool:
+                return pool_states(states, mask_BT, self._config.pool)
         return states.masked_fill(~mask_BT[..., None], 0), mask_BT
 
     def _tokenize(self, captions: list[str]) -> tuple[Tensor, Tensor]:
@@ -153,7 +159,9 @@ def load_text_encoder(
         sharding.shard(model, torch.device(device))
     else:
         model.to(device)
-    return FrozenTextEncoder(model=model, tokenizer=tokenizer, folder=folder, config=config)
+    return FrozenTextEncoder(
+        model=model, tokenizer=tokenizer, folder=folder, config=config, shared=shard
+    )
 
 
 def load_tokenizer(folder: TextModelFolder) -> Tokenizer:

@@ -33,7 +33,7 @@ class TextModelFolder:
     """The longest input, None where positions are relative."""
 
     def fingerprint(self, config: TextConfig) -> str:
-        """A hex name of everything the features depend on: files, lengths, precision.
+        """A hex name of everything the features depend on: files, lengths, precision, rounding.
 
         Config and tokenizer files count whole; weights by size, first and last MiB.
         """
@@ -41,6 +41,8 @@ class TextModelFolder:
         settings: tuple[object, ...] = (config.max_tokens, config.pool, config.precision)
         if config.padding:
             settings += ("padding",)
+        if config.store == "float8":
+            settings += ("float8",)
         digest.update(repr((_FEATURES_VERSION, self.model_type, settings)).encode())
         for pattern, read in [(p, Path.read_bytes) for p in _SMALL_FILES] + [
             (p, _edges) for p in _WEIGHTS

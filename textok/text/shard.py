@@ -6,13 +6,15 @@ import hashlib
 import os
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from textok.text.float8 import FLOAT8, from_float8, to_float8
 
 SUFFIX = ".safetensors"
 
@@ -33,19 +35,22 @@ def caption_key(caption: str) -> bytes:
 class Shard:
     """Features of captions in one file, mapped into memory and read row by row.
 
-    Tensors: ``states`` (sum of t, D), ``ends`` (R,) where each caption's states end, ``keys``
-    (R, 20) uint8, ``checks`` (R,) CRC-32 of each caption's states. A row is checked when it is
-    first read, so that opening a shard does not read its states.
+    Tensors: ``states`` (sum of t, D), with ``float8`` also ``scales`` (sum of t,), ``ends`` (R,)
+    where each caption's states end, ``keys`` (R, 20) uint8, ``checks`` (R,) CRC-32 of each
+    caption's states and scales. A row is checked when it is first read, so that opening a shard
+    does not read its states.
 
     Raises:
-        DamagedShard: the file is not such a shard of width ``width`` and numbers ``dtype``.
+        DamagedShard: the file is not such a shard of width ``width``, its states in ``dtype`` or
+            in float8.
     """
 
-    def __init__(self, path: Path, *, width: int, dtype: torch.dtype) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, width: int, dtype: torch.dtype, float8: bool) -> None:
+        self.path, self._dtype = path, dtype
         try:
             with safe_open(path, "pt") as file:
                 self._states = file.get_tensor("states")
+                self._scales = file.get_tensor("scales") if float8 else None
                 ends, checks, keys = (file.get_tensor(k) for k in ("ends", "checks", "keys"))
                 self.cut = int(file.metadata()["cut"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -56,7 +61,8 @@ class Shard:
         total, rows = len(self._states), len(self.keys)
         if (
             self._states.shape != (total, width)
-            or self._states.dtype != dtype
+            or self._states.dtype != (FLOAT8 if float8 else dtype)
+            or (self._scales is not None and self._scales.shape != (total,))
             or (len(self._checks), len(self._ends)) != (rows, rows + 1)
             or self._ends != sorted(self._ends)
             or self._ends[-1] != total
@@ -65,21 +71,28 @@ class Shard:
         self._read = bytearray(rows)
 
     def row(self, row: int) -> Tensor:
-        """States (t, D) of one caption, a view of the file."""
-        states: Tensor = self._states[self._ends[row] : self._ends[row + 1]]
+        """States (t, D) of one caption; a view of the file where it holds them as they are."""
+        own = slice(self._ends[row], self._ends[row + 1])
+        stored = [part[own] for part in (self._states, self._scales) if part is not None]
         if not self._read[row]:
-            if _check(states) != self._checks[row]:
+            if _check(stored) != self._checks[row]:
                 raise DamagedShard(self.path, f"the checksum of row {row} is wrong")
             self._read[row] = 1
-        return states
+        return stored[0] if self._scales is None else from_float8(*stored).to(self._dtype)
 
 
-def write_shard(folder: Path, *, states: Mapping[bytes, Tensor], cut: int) -> Path:
+def write_shard(
+    folder: Path, *, states: Mapping[bytes, Tensor], cut: int, float8: bool = False
+) -> Path:
     """Write the (t, D) states of each key under a name no other writer uses, all or nothing."""
-    tensors = {
-        "states": torch.cat(list(states.values())),
-        "ends": torch.tensor([len(rows) for rows in states.values()]).cumsum(0),
-        "checks": torch.tensor([_check(rows) for rows in states.values()]),
+    lengths = [len(rows) for rows in states.values()]
+    tensors = {"states": torch.cat(list(states.values()))}
+    if float8:
+        tensors["states"], tensors["scales"] = to_float8(tensors["states"])
+    rows = zip(*(part.split(lengths) for part in tensors.values()), strict=True)
+    tensors |= {
+        "ends": torch.tensor(lengths).cumsum(0),
+        "checks": torch.tensor([_check(parts) for parts in rows]),
         "keys": torch.frombuffer(bytearray(b"".join(states)), dtype=torch.uint8).reshape(-1, 20),
     }
     path = folder / (uuid.uuid4().hex + SUFFIX)
@@ -95,5 +108,8 @@ def write_shard(folder: Path, *, states: Mapping[bytes, Tensor], cut: int) -> Pa
     return path
 
 
-def _check(states: Tensor) -> int:
-    return zlib.crc32(states.contiguous().view(torch.uint8).numpy().data)
+def _check(parts: Sequence[Tensor]) -> int:
+    check = 0
+    for part in parts:
+        check = zlib.crc32(part.contiguous().view(torch.uint8).numpy().data, check)
+    return check

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from textok.config import RunConfig
 from textok.data.order import Order
 from textok.latents import LatentSet
+from textok.text import FrozenTextEncoder
 from textok.types import Condition, LatentBatch, Latents, TextFeatures
 
 TextReader = Callable[[Sequence[str]], TextFeatures]
@@ -24,7 +25,7 @@ SECONDS_TO_END = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """One micro-batch, on the CPU."""
+    """One micro-batch, on the CPU but for what an encoder has just said."""
 
     latents: Latents
     """As the tokenizer gave them, not normalised."""
@@ -40,7 +41,8 @@ def examples_from(
 ) -> Iterator[Sequence[Examples]]:
     """This process's micro-batches of ``step`` and all after it, read one step ahead.
 
-    ``text`` gives the features of captions; without it the condition is the class.
+    ``text`` gives the features of captions; without it the condition is the class. An encoder is
+    asked when it is the batch's turn, since it may wait for the other processes.
     """
     order = Order(
         size=len(latents),
@@ -51,17 +53,21 @@ def examples_from(
         world_size=accelerator.num_processes,
     )
 
-    def read() -> Iterator[Sequence[Examples]]:
+    def read() -> Iterator[Sequence[LatentBatch]]:
         draws = order.micro_batches(step)
         while True:
             parts = [next(draws) for _ in range(order.accumulate)]
-            batches = [latents.batch([draw.image for draw in part]) for part in parts]
-            yield [
-                Examples(latents=batch.latents, condition=condition_of(batch, text))
-                for batch in batches
-            ]
+            yield [latents.batch([draw.image for draw in part]) for part in parts]
 
-    return ahead(read())
+    def examples(batches: Sequence[LatentBatch]) -> Sequence[Examples]:
+        return [
+            Examples(latents=batch.latents, condition=condition_of(batch, text))
+            for batch in batches
+        ]
+
+    if isinstance(text, FrozenTextEncoder):
+        return map(examples, ahead(read()))
+    return ahead(map(examples, read()))
 
 
 def condition_of(batch: LatentBatch, text: TextReader | None) -> Condition:

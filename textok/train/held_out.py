@@ -21,6 +21,8 @@ from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_al
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.processes import gather, join_processes
 from textok.runtime.sheet import picture_sheet
+from textok.text import FrozenTextEncoder
+from textok.text.remembered import RememberedText
 from textok.train.examples import TextReader, condition_of
 from textok.train.lesson import Lesson
 from textok.types import Condition, LatentBatch, Latents
@@ -34,8 +36,9 @@ class HeldOut:
     """Held-out latents and prompts, the same every time, for one generator after the other.
 
     ``prompt_text`` gives the features that the generator reads, ``decoder_text`` those that the
-    tokenizer's decoder reads; either is None where there is no reader. Raises ValueError for
-    ``fd_images`` without two latents, or without the weights of the feature network.
+    tokenizer's decoder reads; either is None where there is no reader. An encoder is asked once,
+    here: later it is not every process that reads. Raises ValueError for ``fd_images`` without
+    two latents, or without the weights of the feature network.
     """
 
     def __init__(
@@ -58,6 +61,12 @@ class HeldOut:
         if config.fd_images:
             require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
             self._network = load_feature_network("efficientnet_lite0", device=device)
+        rows = [caption for batch in self._batches + self._judged for caption in batch.captions]
+        if isinstance(prompt_text, FrozenTextEncoder):
+            self._prompt_text = RememberedText(prompt_text, [*rows, *self._prompts])
+        if isinstance(decoder_text, FrozenTextEncoder):
+            drawn = self._ask(self._prompts)[1]
+            self._decoder_text = RememberedText(decoder_text, [*rows, *drawn])
 
     def measure(self, generator: TokenGenerator) -> dict[str, float]:
         """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for.

@@ -17,7 +17,7 @@ from textok.latents import LatentSet, open_latents
 from textok.pipeline.class_captions import ClassCaptions
 from textok.pipeline.folder import PipelineParts, load_pipeline
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache
+from textok.text import FeatureCache, FrozenTextEncoder
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.examples import examples_from
@@ -148,8 +148,7 @@ def build_parts(
         tokenizer=Tokenizer.from_pretrained(latents.folder / "tokenizer"),
         generator=generator,
         scale=lesson.scale,
-        # The saved pipeline names its text encoder, not this machine's ways with it.
-        text=None if by_class else replace(config.text, cache="", shard=False),
+        text=None if by_class else config.text.portable,
         sampling=config.sampling,
         classes=classes,
         class_captions={
@@ -164,7 +163,7 @@ def build_parts(
 
 def open_prompt_text(
     config: Settings, session: Session, latents: TrainingLatents
-) -> FeatureCache | None:
+) -> FeatureCache | FrozenTextEncoder | None:
     """The features of all captions; None where the condition is a class.
 
     They lie beside the latents, where ``textok extract`` may have put them already.
@@ -180,12 +179,13 @@ def open_decoder_text(
     session: Session,
     latents: TrainingLatents,
     parts: PipelineParts,
-) -> FeatureCache | None:
+) -> FeatureCache | FrozenTextEncoder | None:
     """The features that the tokenizer's decoder reads; None for one that reads none."""
     text = parts.tokenizer.text_config
     if text is None or not parts.tokenizer.config.decoder_reads_text:
         return None
     drawn = [captions.draw(name, seed=0) for name, captions in parts.class_captions.items()]
     captions = [*latents.captions, *(drawn or config.prompts)]
-    text = replace(text, cache=config.text.cache, shard=config.text.shard)
+    ways = config.text
+    text = replace(text, cache=ways.cache, store=ways.store, shard=ways.shard)
     return session.open_text(text, captions, default=latents.folder / "text-cache")

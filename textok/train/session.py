@@ -15,7 +15,7 @@ from textok.config import RunConfig, TextConfig
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
 from textok.runtime.device import best_device
 from textok.runtime.run_folder import RunFolder
-from textok.text import FeatureCache
+from textok.text import FeatureCache, FrozenTextEncoder, load_text_encoder
 from textok.train.loop import Micro, Task, train
 from textok.train.report import write_report
 
@@ -51,6 +51,7 @@ FREE = frozenset(
         "sampling.temperature",
         "text.cache",
         "text.shard",
+        "text.store",
     }
 )
 """Settings that may change when a run is continued."""
@@ -77,16 +78,21 @@ class Session:
             self.folder.open(self.config)
         self.accelerator.wait_for_everyone()
 
-    def text_cache(self, text: TextConfig, *, default: Path | None = None) -> FeatureCache:
-        """The features that lie in ``text.cache``, or in ``default``, or in the run folder."""
-        place = Path(text.cache) if text.cache else default or self.folder.text_cache
-        return FeatureCache(text, place, device=self.accelerator.device)
-
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
-    ) -> FeatureCache:
-        """The features of ``captions``, computed before training, by each process its share."""
-        cache = self.text_cache(text, default=default)
+    ) -> FeatureCache | FrozenTextEncoder:
+        """The features of ``captions``, computed before training, by each process its share.
+
+        They lie in ``text.cache``, or in ``default``, or in the run folder. Where nothing is
+        stored it is the encoder itself, which all processes have to ask equally often if its
+        weights are shared out.
+        """
+        device = self.accelerator.device
+        if text.store == "nothing":
+            shared = text.shard and self.accelerator.num_processes > 1
+            return load_text_encoder(text, device=device, shard=shared)
+        place = Path(text.cache) if text.cache else default or self.folder.text_cache
+        cache = FeatureCache(text, place, device=device)
         cache.warm(captions)
         if cache.cut:
             self.accelerator.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")

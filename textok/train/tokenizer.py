@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +10,8 @@ from textok.config import TrainTokenizerConfig
 from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache
+from textok.text import FeatureCache, FrozenTextEncoder
+from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.images import (
     build_discriminator,
@@ -64,8 +64,7 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
 
     Raises ValueError where ``init`` or ``vqgan`` is another model than the settings say.
     """
-    # The saved model names its text encoder, not this machine's ways with it.
-    text = replace(config.text, cache="", shard=False) if config.tokenizer.text != "none" else None
+    text = config.text.portable if config.tokenizer.text != "none" else None
     tokenizer = Tokenizer(config.tokenizer, text=text)
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
@@ -94,11 +93,11 @@ def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
 
 def open_tokenizer_text(
     config: TrainTokenizerConfig, session: Session, images: CaptionedImages, preview: Batch
-) -> FeatureCache | None:
+) -> FeatureCache | FrozenTextEncoder | None:
     """The features of all captions; None for a tokenizer that reads none."""
     if config.tokenizer.text == "none":
         return None
-    width = session.text_cache(config.text).width
+    width = find_text_model(config.text.encoder).width
     if width != config.tokenizer.text_width:
         raise ValueError(
             f"tokenizer.text_width is {config.tokenizer.text_width} but {config.text.encoder} "

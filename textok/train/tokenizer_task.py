@@ -66,7 +66,7 @@ class TokenizerTask(PixelTask[Tokenizer]):
         device = self.accelerator.device
         text = None
         if self.text is not None:
-            text = self.text(batch.captions).drop(chance.drop).to(device)
+            text = self.text(batch.captions).to(device).drop(chance.drop.to(device))
         out: Reconstruction = self.parallel(
             batch.images,
             text,
