@@ -1,6 +1,7 @@
 # make demo     pictures through a handful of tokens and back, and pictures from text
 # make test     the tests
 # make lint     ruff, mypy, import-linter
+# make docs     the site, into site/; open site/index.html
 # make weights  the tokenizer and the generator that ship, from the data on; run again to go on
 # make study    the tables of docs/results, on the models of make weights; run again to go on
 #
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint weights study clean
+.PHONY: demo test lint docs weights study clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -38,6 +39,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 DATA ?= data/pictograms-64
 
 $(DATA)/summary.json: | $(READY)
@@ -55,4 +59,4 @@ study: $(DATA)/summary.json
 	$(BIN)/python -m studies.discrete --data $(DATA)
 
 clean:
-	rm -rf $(VENV) demo-out build dist
+	rm -rf $(VENV) demo-out site build dist
