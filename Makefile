@@ -2,6 +2,7 @@
 # make test     the tests
 # make lint     ruff, mypy, import-linter
 # make docs     the site, into site/; open site/index.html
+# make notebooks  runs the notebooks and stores what they show
 # make weights  the tokenizer and the generator that ship, from the data on; run again to go on
 # make study    the tables of docs/results, on the models of make weights; run again to go on
 #
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint docs weights study clean
+.PHONY: demo test lint docs notebooks weights study clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -41,6 +42,9 @@ lint: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+notebooks: $(READY)
+	$(BIN)/python -m notebooks.run
 
 DATA ?= data/pictograms-64
 

@@ -16,6 +16,7 @@ import textok.caption
 import textok.convert
 import textok.data.imagenet.build
 import textok.data.pictograms.build
+import textok.demo.serve
 import textok.evaluate
 import textok.extract
 import textok.pipeline
@@ -67,6 +68,7 @@ def test_a_shown_command_is_taken(
         (textok.evaluate, "compare_reports", ""),
         (textok.evaluate, "reconstruct_files", []),
         (textok.pipeline, "generate_files", []),
+        (textok.demo.serve, "serve", None),
         (textok.extract, "extract", {}),
         (textok.caption, "caption_images", SimpleNamespace(lines=list, signum=0)),
         (textok.caption, "captions_by_class", {}),

@@ -48,4 +48,4 @@ def test_a_part_that_textok_cannot_do_without_is_an_error(
 
 def test_every_extra_that_a_command_uses_is_explained() -> None:
     declared = importlib.metadata.metadata("textok").get_all("Provides-Extra") or []
-    assert set(declared) - set(doctor.USES) == {"all", "demo", "dev"}
+    assert set(declared) - set(doctor.USES) == {"all", "dev"}

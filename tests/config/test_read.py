@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_type_hints
 
 import pytest
 
+import textok.config
 from textok.config import (
     DataConfig,
     GanConfig,
@@ -15,7 +19,9 @@ from textok.config import (
     OptimConfig,
     TokenizerConfig,
     TrainGeneratorConfig,
+    TrainMaskGITConfig,
     TrainTokenizerConfig,
+    TrainVQGANConfig,
     ViTConfig,
 )
 from textok.config.read import build, load_config, merge, to_yaml
@@ -177,3 +183,28 @@ def test_yaml_names_every_dial() -> None:
 def test_one_word_is_a_list_of_one_where_any_number_will_do() -> None:
     config = build(TrainGeneratorConfig, {"prompts": "a red apple"})
     assert config.prompts == ("a red apple",)
+
+
+def settings_in(group: type[Any]) -> Iterator[set[str]]:
+    """``Class.name`` of every single setting, for each class that may have introduced it."""
+    for setting in fields(group):
+        kind = get_type_hints(group)[setting.name]
+        if is_dataclass(kind):
+            yield from settings_in(kind)
+        else:
+            yield {f"{base.__name__}.{setting.name}" for base in group.__mro__}
+
+
+@pytest.mark.parametrize(
+    "top", [TrainTokenizerConfig, TrainVQGANConfig, TrainGeneratorConfig, TrainMaskGITConfig]
+)
+def test_every_setting_is_explained(top: type[Any]) -> None:
+    explained = set()
+    for module in sorted(Path(textok.config.__file__).parent.glob("*.py")):
+        for group in ast.parse(module.read_text("utf-8")).body:
+            if isinstance(group, ast.ClassDef):
+                for setting, after in pairwise(group.body):
+                    if isinstance(setting, ast.AnnAssign) and ast.unparse(after)[:1] in "'\"":
+                        explained.add(f"{group.name}.{ast.unparse(setting.target)}")
+    for names in settings_in(top):
+        assert names & explained

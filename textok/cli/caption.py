@@ -50,9 +50,11 @@ def caption(
     batch_size: int = 8,
     device: str = "auto",
 ) -> None:
-    """Let a vision-language model write captions of images; or continue that.
+    """Let a vision-language model caption images.
 
     Example: textok caption DATA captions --model gpt-4o-mini --endpoint https://api.openai.com/v1
+
+    The same command continues where it was stopped.
 
     Args:
         data: Folder or tar shards of images.
@@ -64,12 +66,12 @@ def caption(
         captions_per_image: Each is asked for on its own.
         split: Sub-folder of the data, where there are splits.
         where: Caption only records whose metadata match, as in 'style!=openmoji,core=true'.
-        image_size: Pictures are sent with a longer side of at most this many pixels.
-        temperature: Of sampling; the model's own if not given.
+        image_size: Pixels, at most, of the longer side of the pictures that are sent.
+        temperature: Of sampling, 0 or more; the model's own if not given.
         max_tokens: Answers are cut there, and then count as failed.
         max_words: A longer answer counts as failed.
         max_images: Ask for at most this many images now.
-        max_cost: Stop before all runs into OUT together cost more than this.
+        max_cost: Stop before all runs into OUT together cost more, in the unit of the prices.
         price_in: Of a million tokens that the model reads.
         price_out: Of a million tokens that it writes.
         shard: Part of the images to do here, as 0/2 and 1/2 for two processes.
@@ -136,7 +138,7 @@ def captions_by_class(
     template: tuple[str, ...] = ("a photo of a {class}",),
     seed: int = 0,
 ) -> None:
-    """Write the captions of each class, some held out, for pictures of classes to draw from.
+    """Gather the captions of each class, for generators of classes.
 
     Example: textok captions by-class DATA captions.json --captions captions
 
@@ -175,7 +177,7 @@ def captions_report(
     text_encoder: tuple[str, ...] = ("minilm",),
     max_tokens: int = 128,
 ) -> None:
-    """Count what captions are like: lengths in tokens, what would be cut, duplicates, gaps.
+    """Count what captions are like: lengths, cuts, duplicates, gaps.
 
     Example: textok captions report DATA --captions captions --text-encoder minilm --out report
 

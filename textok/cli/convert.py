@@ -14,11 +14,11 @@ def convert_1d_tokenizer(
     *,
     tokenizer: str | None = None,
 ) -> None:
-    """Turn released weights of bytedance/1d-tokenizer into a textok model, or into a pipeline.
+    """Turn released weights of 1d-tokenizer into a textok model.
 
     Example: textok convert 1d-tokenizer yucornetto/tokenizer_titok_l32_imagenet titok-l-32
 
-    Takes TiTok and TA-TiTok tokenizers, their masked generators and the MaskGIT-VQGAN.
+    Takes the TiTok and TA-TiTok tokenizers, masked generators and MaskGIT-VQGAN of bytedance.
 
     Args:
         source: A file (.bin, .pt, .pth, .ckpt, .safetensors), a folder with one or a hub name.

@@ -21,9 +21,11 @@ def data_imagenet(
     workers: int = 2,
     max_bad_share: float = 0.01,
 ) -> None:
-    """Turn ImageNet into tar shards with class names and captions, or continue doing so.
+    """Turn ImageNet into tar shards with class names and captions.
 
     Example: textok data imagenet ILSVRC2012 data/imagenet-256 --workers 16
+
+    The same command continues where it was stopped.
 
     Args:
         source: Folder with the official archives, with class folders, or in Kaggle's layout.

@@ -21,19 +21,21 @@ USES = {
     "data": "textok data",
     "eval": "textok evaluate",
     "fid": "FID, Inception Score and LPIPS, with weights of their own",
+    "demo": "textok demo",
     "offline": "the bundled model's text encoder and the feature network of FD-EffLite0",
     "bench": "benchmarks/",
+    "docs": "the site (make docs)",
 }
 """What each extra is for."""
 
 
 def doctor() -> None:
-    """Say what this machine has: versions, devices, optional parts, bundled models, free disk.
+    """Say what this machine has, and what textok lacks on it.
 
     Example: textok doctor
 
-    What is missing has the command that installs it. Exits with 2 where a part is missing that
-    textok cannot do without.
+    Versions, devices, bundled models, free disk, and the command that installs what is missing.
+    Exits with 2 where a part is missing that textok cannot do without.
     """
     print(f"textok {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(_torch())

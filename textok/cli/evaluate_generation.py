@@ -42,7 +42,7 @@ def evaluate_generation(
     feature_cache: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Draw pictures for the captions or classes of a split and judge them against its images.
+    """Draw for the captions of a split and judge against its images.
 
     Example: textok evaluate generation pictograms DATA --out report --feature-cache features
 
@@ -56,7 +56,7 @@ def evaluate_generation(
         captions: Draw by the first caption of each image, or by the second, plain one.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
         sampler: Instead of the model's own.
-        steps: Of the sampler, instead of the model's own.
+        steps: Of the sampler, 1 or more, instead of the model's own.
         guidance: Scale of classifier-free guidance, instead of the model's own.
         temperature: Of the sampler maskgit, instead of the model's own.
         decoder_captions: What the decoder reads of a class: a held-out caption, its name, nothing.

@@ -40,7 +40,7 @@ def generate(
     repeat: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Draw pictures for prompts, or for classes.
+    """Draw pictures from text, or of classes.
 
     Example: textok generate "a red apple" "a blue bird" --num-images 4 --seed 0
 
@@ -52,10 +52,10 @@ def generate(
         classes: Names of classes, for a model that draws classes.
         model: The bundled 'pictograms' (if not given), a pipeline folder or a hub name.
         num_images: Pictures of each prompt or class; 4 if not given.
-        steps: Of the sampler.
-        guidance: Scale of classifier-free guidance; 1 is none (0 where the model adds to 1).
+        steps: Of the sampler, 1 or more; each costs one pass of the generator.
+        guidance: How closely to follow the prompt; 1 is no guidance (0 where the model adds to 1).
         sampler: How noise becomes a picture.
-        temperature: Of the sampler maskgit: more gives more variety, 0 none.
+        temperature: Of the sampler maskgit, 0 or more: more gives more variety, 0 none.
         seed: Of the first picture of each, 0 if not given; the next has the next.
         negative: Prompt or class that guidance leads away from.
         caption: What the tokenizer's decoder reads instead of the prompt; one for all, or each.

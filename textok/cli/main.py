@@ -6,23 +6,26 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-
-import tyro
+from difflib import get_close_matches
+from itertools import takewhile
 
 from textok import __version__
 from textok.cli import commands
 from textok.cli.caption import caption, captions_by_class, captions_report
+from textok.cli.completion import completion
 from textok.cli.convert import convert_1d_tokenizer
 from textok.cli.data import data_imagenet
+from textok.cli.demo import demo
 from textok.cli.doctor import doctor
 from textok.cli.evaluate_generation import evaluate_generation
 from textok.cli.generate import generate
+from textok.cli.options import read_words
 from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
-from textok.config.check import require
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "reconstruct": commands.reconstruct,
+    "demo": demo,
     "train tokenizer": train_tokenizer,
     "train vqgan": train_vqgan,
     "train generator": train_generator,
@@ -39,16 +42,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data imagenet": data_imagenet,
     "presets": commands.presets,
     "doctor": doctor,
+    "completion": completion,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 2 a user's mistake in one line on stderr, 130 interrupted.
 
-    TEXTOK_TRACEBACK=1 in the environment shows where such a line comes from.
+    141 where nobody reads the output any more. TEXTOK_TRACEBACK=1 in the environment shows where
+    a line on stderr comes from.
     """
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads, as in `| head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError) as error:
         if os.environ.get("TEXTOK_TRACEBACK"):
             raise
@@ -67,7 +77,7 @@ def _run(arguments: list[str]) -> int:
             if name.startswith("train "):
                 command(rest)
             else:
-                tyro.cli(command, prog=f"textok {name}", args=rest)
+                read_words(command, rest, prog=f"textok {name}")()
             return 0
     if arguments == ["--version"]:
         print(f"textok {__version__}")
@@ -77,15 +87,26 @@ def _run(arguments: list[str]) -> int:
 
 def _overview(arguments: Sequence[str]) -> int:
     """List all commands, or those of the group that the words begin; 0 where that was asked for."""
-    group = " ".join(word for word in arguments if not word.startswith("-"))
+    group = " ".join(takewhile(lambda word: not word.startswith("-"), arguments))
     names = [name for name in COMMANDS if f"{name} ".startswith(f"{group} ".lstrip())]
-    require(bool(names), f"no command is called '{group}': `textok --help` lists them")
+    if not names:
+        raise ValueError(_no_command(group.split()))
     width = max(map(len, names))
     lines = [f"  textok {name:<{width}}  {_summary(COMMANDS[name])}" for name in names]
     head = "textok: images to a handful of tokens and back, with the help of a caption."
     tail = "`textok COMMAND --help` shows a command's options and an example; `textok --version`."
     print("\n".join([head, "", *lines, "", tail]))
     return 0 if not arguments or {"-h", "--help"} & set(arguments) else 2
+
+
+def _no_command(words: Sequence[str]) -> str:
+    """That there is none of these words, and the nearest that there is."""
+    groups = {name.split()[0] for name in COMMANDS if " " in name}
+    called = " ".join(words[:2] if words[0] in groups else words[:1])
+    near = get_close_matches(" ".join(words[:2]), COMMANDS, n=1)
+    near = near or get_close_matches(words[0], [*COMMANDS, *groups], n=1)
+    hint = f"did you mean `textok {near[0]}`?" if near else "`textok --help` lists them"
+    return f"no command is called '{called}': {hint}"
 
 
 def _summary(command: Callable[..., None]) -> str:

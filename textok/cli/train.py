@@ -24,7 +24,7 @@ Settings = TypeVar(
 
 
 def train_tokenizer(arguments: list[str]) -> None:
-    """Train a tokenizer on captioned images, or continue the run of the same command."""
+    """Train a tokenizer on captioned images."""
     config = _read(TrainTokenizerConfig, arguments, what="tokenizer", example=TOKENIZER_EXAMPLE)
 
     from textok.train import train_tokenizer
@@ -33,7 +33,7 @@ def train_tokenizer(arguments: list[str]) -> None:
 
 
 def train_vqgan(arguments: list[str]) -> None:
-    """Train a VQGAN on images, whose codes a two-stage tokenizer learns, or continue such a run."""
+    """Train a VQGAN, whose codes a two-stage tokenizer learns."""
     config = _read(TrainVQGANConfig, arguments, what="vqgan", example=VQGAN_EXAMPLE)
 
     from textok.train import train_vqgan
@@ -42,7 +42,7 @@ def train_vqgan(arguments: list[str]) -> None:
 
 
 def train_generator(arguments: list[str]) -> None:
-    """Train a generator on the latents of `textok extract`, or continue the same command's run."""
+    """Train a DiT generator on the tokens of `textok extract`."""
     config = _read(TrainGeneratorConfig, arguments, what="generator", example=GENERATOR_EXAMPLE)
 
     from textok.train import train_generator
@@ -51,7 +51,7 @@ def train_generator(arguments: list[str]) -> None:
 
 
 def train_maskgit(arguments: list[str]) -> None:
-    """Train a masked generator on the latents of a `vq` tokenizer, or continue such a run."""
+    """Train a masked generator on the codes of a `vq` tokenizer."""
     config = _read(TrainMaskGITConfig, arguments, what="maskgit", example=MASKGIT_EXAMPLE)
 
     from textok.train import train_maskgit

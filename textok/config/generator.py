@@ -168,6 +168,7 @@ class GuidanceConfig:
     low: float = 0.0
     """Guide only at times t in [low, high]; 0 is the data, 1 the noise."""
     high: float = 1.0
+    """The upper end of that interval."""
 
     def __post_init__(self) -> None:
         require_range("guidance.scale", self.scale, 0)
@@ -186,6 +187,7 @@ class SamplingConfig:
     """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both;
     ``maskgit``: masked tokens."""
     steps: int = 32
+    """Passes of the generator for each picture, twice as many with guidance."""
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     temperature: float = 4.5
     """``maskgit``: of the Gumbel noise on codes and on their order, falling to 0."""

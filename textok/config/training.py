@@ -20,15 +20,19 @@ class GanConfig:
     """The adversarial part; ``weight`` 0 leaves it out and builds no discriminator."""
 
     weight: float = 0.1
+    """Of the adversarial loss in the network's; 0 builds no discriminator."""
     start: int = 20_000
     """First optimiser step at which the discriminator trains and is heard."""
     loss: Literal["hinge", "non_saturating"] = "hinge"
+    """Of both sides; TiTok and VQGAN take ``hinge``."""
     discriminator: Literal["stylegan", "patchgan"] = "stylegan"
+    """``stylegan`` judges a picture, ``patchgan`` each of up to 16 x 16 places."""
     base: int = 512
     """Largest channel count of the discriminator (StyleGAN: 512 gives about 24 M at 256 px)."""
     lecam: float = 0.001
     """Weight of the LeCAM regulariser (Tseng et al. 2021)."""
     lr: float = 1e-4
+    """Peak rate of the discriminator's AdamW."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "start", "lecam"):
@@ -42,9 +46,13 @@ class LossConfig:
     """Weights of the reconstruction loss; zero leaves a term out."""
 
     l2: float = 1.0
+    """Of the mean squared error of pixels in [-1, 1]."""
     l1: float = 0.0
+    """Of the mean absolute error of pixels in [-1, 1]."""
     perceptual: float = 0.1
+    """Of the distance in the features of ``perceptual_net``."""
     perceptual_net: Literal["efficientnet_lite0", "lpips_vgg", "convnext"] = "efficientnet_lite0"
+    """``lpips_vgg`` needs textok[fid]; ``convnext`` is TiTok's."""
     perceptual_start: int = 0
     """First optimiser step at which the perceptual loss is heard: steps without it are cheaper."""
     perceptual_path: str = ""
@@ -96,10 +104,13 @@ class OptimConfig:
     muon_lr: float = 3e-3
     """Peak rate of Muon's share."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW, each in [0, 1)."""
     weight_decay: float = 1e-4
     """Not applied to biases, norms and embeddings."""
     warmup: int = 5_000
+    """Steps of the linear rise to the peak."""
     final_lr_share: float = 0.1
+    """Of the peak, at the last step."""
     clip: float = 1.0
     """Gradient norm limit; 0 does not clip."""
 
@@ -126,13 +137,19 @@ class RunConfig:
     accumulate: int = 1
     """Micro-batches an optimiser step on each process."""
     seed: int = 0
+    """Of the weights, the order of the data and all that is drawn at random."""
     precision: Literal["fp32", "bf16"] = "bf16"
+    """``bf16``: matrix products under autocast; weights stay in float32."""
     ema: float = 0.999
     """Decay of the weights' moving average; 0 keeps none."""
     grad_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more time."""
     compile: bool = False
+    """Compile the network's blocks before the first step."""
     log_every: int = 50
+    """Steps between two lines of log.jsonl."""
     save_every: int = 5_000
+    """Steps between two checkpoints."""
     save_minutes: float = 5.0
     """Also save when this many minutes have gone by; 0: by steps alone."""
     keep: int = 2

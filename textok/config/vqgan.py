@@ -24,6 +24,7 @@ class VQGANConfig:
     """What is added where a block changes the channels: ``input`` is a residual block and learns
     colours sooner, ``output`` is what MaskGIT's weights were trained with."""
     codebook_size: int = 1024
+    """V, the number of codes."""
     codebook_channels: int = 256
     """Numbers a code."""
     l2_norm: bool = False

@@ -49,7 +49,7 @@ def counter(
     """
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _RateColumn())
     later = (TimeRemainingColumn(), _NoteColumn(note))
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_jupyter=False)
     with Progress(*columns, *later, console=console, disable=not shown) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda more: bar.advance(task, more)

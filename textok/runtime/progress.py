@@ -15,7 +15,7 @@ class RunProgress:
     """Counts steps of ``images_per_step`` images."""
 
     def __init__(self, *, first: int, steps: int, images_per_step: int) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, force_jupyter=False)
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),

@@ -1,0 +1,1 @@
+"""The notebooks, and the command that executes them."""

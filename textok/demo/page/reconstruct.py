@@ -1,0 +1,75 @@
+"""The tab that shows what a caption does for a picture's tokens."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from textok.demo import figures
+from textok.demo.limits import CHARACTERS, checked_text, checked_whole, read_picture
+from textok.demo.page.chooser import Samples, Upload, chooser, chosen_picture
+from textok.demo.page.lane import LANE
+from textok.demo.page.say import spoken
+from textok.demo.reconstruct import compare
+from textok.demo.studio import Studio
+
+LEAD = (
+    "A picture goes through **{k} tokens** and back. Beside the caption the tokens need not say "
+    "what the caption says, so they hold more of the rest: compare with and without."
+)
+OWN = "a green frog"
+NO_TEXT = "A picture goes through **{k} tokens** and back. This tokenizer reads no caption."
+
+
+def reconstruct_tab(studio: Studio, samples: Samples) -> None:
+    """Fields, a button, and the reconstructions; those of the first sample are there at once."""
+    config = studio.config
+    gr.Markdown(
+        (LEAD if studio.reads_text else NO_TEXT).format(k=config.num_tokens), elem_classes="lead"
+    )
+
+    def answer(upload: Upload, caption: object, own: object, kept: object) -> str:
+        picture = chosen_picture(upload, size=config.image_size)
+        k = checked_whole(kept, "tokens kept", 1, config.num_tokens)
+        found = compare(
+            studio,
+            picture,
+            checked_text(caption, "caption"),
+            checked_text(own, "caption of your own"),
+            num_tokens=k,
+        )
+        return figures.comparison(found, studio, num_tokens=k)
+
+    first, _ = read_picture(samples.paths[0], size=config.image_size)
+    start = figures.comparison(compare(studio, first, samples.captions[0], OWN), studio)
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            fields = chooser("Picture", samples, first=0, reads_text=studio.reads_text)
+            own = gr.Textbox(
+                OWN,
+                label="A caption of your own, to compare",
+                max_length=CHARACTERS,
+                visible=studio.reads_text,
+            )
+            kept = gr.Slider(
+                1,
+                config.num_tokens,
+                config.num_tokens,
+                step=1,
+                label="Tokens kept",
+                visible=config.nested,
+            )
+            go = gr.Button("Reconstruct", variant="primary")
+        with gr.Column(scale=5, min_width=300, elem_classes="result"):
+            shown = gr.HTML(start, elem_id="comparison")
+    inputs = [fields.picture, fields.caption, own, kept]
+    work = spoken(answer)
+    gr.on(
+        [go.click, fields.caption.submit, own.submit, kept.release],
+        work,
+        inputs,
+        shown,
+        api_name="reconstruct",
+        **LANE,
+    )
+    for changed in fields.changed:
+        changed.success(work, inputs, shown, api_visibility="private", **LANE)

@@ -1,0 +1,116 @@
+"""The page on an address of this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from textok.config.check import require, require_range
+from textok.demo.guard import Guard
+from textok.demo.limits import UPLOAD_BYTES
+from textok.demo.studio import Studio, open_studio
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+OFF = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_MCP_SERVER": "False",
+    "GRADIO_RUN_HISTORY": "False",
+    "GRADIO_SHARE": "False",
+    "GRADIO_SSR_MODE": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""What gradio reads from the environment when it is imported: it tells nobody anything."""
+PATIENCE = 1
+"""Seconds that open connections are given when the server stops."""
+
+
+def serve(
+    model: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    device: str = "cpu",
+    announce: Callable[[str], None],
+) -> None:
+    """Show the page of ``model`` at ``host``:``port``, 0 a free one, until it is interrupted.
+
+    ``announce`` is told the address once the page is about to be served there.
+
+    Raises ValueError without gradio, for a port that is taken, and for a model that cannot be
+    loaded.
+    """
+    found = importlib.util.find_spec("gradio") is not None
+    require(found, "the page needs gradio: pip install 'textok[demo]'")
+    with closing(_listen(host, port)) as listener:
+        studio = open_studio(model, device=device)
+        signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again once it has stopped
+        with page_app(studio) as app:
+            import uvicorn
+
+            shown = f"[{host}]" if ":" in host else host
+            announce(f"http://{shown}:{listener.getsockname()[1]}")
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
+            server = uvicorn.Server(config)
+            # What browsers still listen to is cut off then: no reason to complain.
+            logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def page_app(studio: Studio) -> Iterator[FastAPI]:
+    """The page as an ASGI application; its uploads and drawn files go when it is left."""
+    os.environ.update(OFF)
+    with tempfile.TemporaryDirectory(prefix="textok-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        import gradio
+        from fastapi import FastAPI
+
+        from textok.demo.page.frame import build_page
+        from textok.demo.page.look import CSS
+
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        gradio.mount_gradio_app(
+            app,
+            build_page(studio, Path(folder)),
+            path="/",
+            footer_links=[],
+            run_history=False,
+            max_file_size=UPLOAD_BYTES,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            show_error=True,
+            css=CSS,
+        )
+        app.add_middleware(Guard, folder=Path(folder))
+        yield app
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that temporary files go."""
+    raise SystemExit(128 + signum)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on the address. Raises ValueError for one that is taken or is none of ours."""
+    require_range("--port", port, 0, 65535)
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise ValueError(
+            f"--host {host} --port {port}: {error.strerror or error}; choose another, 0 takes a "
+            "free port"
+        ) from None
