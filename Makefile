@@ -12,22 +12,28 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
+USE := $(VENV)/.textok
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: demo test lint docs notebooks weights study clean
 .DEFAULT_GOAL := demo
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What using textok takes, and what working on it takes.
+$(USE): EXTRAS = offline,train,eval,data,demo
+$(READY): EXTRAS = dev
+$(USE) $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV): a few minutes, once"
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
 PROMPTS := "a glossy 3D Fluent style emoji of a red apple" "a flat Twemoji style emoji of a cat face" \
 	"soft shaded Noto style icon, house, building" "a blue car"
 
-demo: $(READY)
+demo: $(USE)
 	$(BIN)/textok reconstruct --out demo-out
 	$(BIN)/textok generate $(PROMPTS) --out demo-out/generated
 
@@ -48,7 +54,7 @@ notebooks: $(READY)
 
 DATA ?= data/pictograms-64
 
-$(DATA)/summary.json: | $(READY)
+$(DATA)/summary.json: | $(USE)
 	$(BIN)/textok data pictograms $(DATA) --size 64
 
 weights: $(DATA)/summary.json
