@@ -36,6 +36,7 @@ PROMPTS := "a glossy 3D Fluent style emoji of a red apple" "a flat Twemoji style
 demo: $(USE)
 	$(BIN)/textok reconstruct --out demo-out
 	$(BIN)/textok generate $(PROMPTS) --out demo-out/generated
+	@echo "look at these two; then: source $(BIN)/activate, textok demo, docs/tutorial.md"
 
 test: $(READY)
 	$(BIN)/python -m pytest

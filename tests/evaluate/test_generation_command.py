@@ -11,7 +11,7 @@ from textok.cli.main import main
 from textok.config import DataConfig
 
 
-@pytest.mark.parametrize(("rank", "shown"), [("0", "# table\n"), ("1", "")])
+@pytest.mark.parametrize(("rank", "shown"), [("0", "# table\n\no/report.md\n"), ("1", "")])
 def test_words_become_settings_and_the_first_process_prints(
     rank: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -19,7 +19,7 @@ def test_words_become_settings_and_the_first_process_prints(
 
     def evaluate(*places: object, **settings: object) -> SimpleNamespace:
         asked.append((places, settings))
-        return SimpleNamespace(to_markdown=lambda: "# table")
+        return SimpleNamespace(to_markdown=lambda: "# table\n\n## Protocol\n\n- a")
 
     monkeypatch.setattr(textok.evaluate, "evaluate_generation", evaluate)
     monkeypatch.setenv("RANK", rank)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from textok.cli.device import pick_device
+from textok.cli.findings import findings
 
 Model = Annotated[str, arg(metavar="MODEL")]
 SHOWN = 12
@@ -213,7 +214,7 @@ def evaluate_reconstruction(
         pca_cache=pca_cache,
     )
     if os.environ.get("RANK", "0") == "0":  # the first of several processes
-        print(report.to_markdown())
+        print(findings(report.to_markdown(), out))
 
 
 def evaluate_compare(

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from textok.cli.commands import Model
 from textok.cli.device import pick_device
+from textok.cli.findings import findings
 from textok.config.generator import Sampler
 
 
@@ -108,4 +109,4 @@ def evaluate_generation(
         batch_size=batch_size,
     )
     if os.environ.get("RANK", "0") == "0":  # the first of several processes
-        print(report.to_markdown())
+        print(findings(report.to_markdown(), out))
