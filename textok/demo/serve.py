@@ -77,7 +77,7 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
         from fastapi import FastAPI
 
         from textok.demo.page.frame import build_page
-        from textok.demo.page.look import CSS
+        from textok.demo.page.look import CSS, theme
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         gradio.mount_gradio_app(
@@ -91,6 +91,7 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
             mcp_server=False,
             enable_monitoring=False,
             show_error=True,
+            theme=theme(),
             css=CSS,
         )
         app.add_middleware(Guard, folder=Path(folder))

@@ -25,7 +25,8 @@ def read_png_note(path: Path) -> dict[str, Any]:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError(f"{path}: not a PNG file")
     try:
-        with PngImagePlugin.PngImageFile(path) as picture:
+        picture = PngImagePlugin.PngImageFile(path)
+        with picture:
             text = picture.text.get(KEY)
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise ValueError(f"{path}: damaged ({error})") from error

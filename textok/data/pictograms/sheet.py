@@ -38,8 +38,8 @@ def write_sheet(path: Path, pictures: Iterable[Picture], files: Mapping[str, Pat
         left, top = GAP + i % COLUMNS * cell, i // COLUMNS * band + HEADING
         for row, style in enumerate(STYLES):
             if style in keys[code]:
-                with Image.open(files[keys[code][style]]) as picture:
-                    tile = picture.resize((TILE, TILE), Image.Resampling.LANCZOS)
+                with Image.open(files[keys[code][style]]) as drawn:
+                    tile = drawn.resize((TILE, TILE), Image.Resampling.LANCZOS)
                 sheet.paste(tile, (left, top + row * cell))
     scratch = path.with_name(f".{path.name}.tmp")
     sheet.save(scratch, "PNG")
