@@ -195,9 +195,9 @@ def test_training_without_its_packages_names_the_extra(
     assert capsys.readouterr().err == message
 
 
-@pytest.mark.parametrize(("rank", "shown"), [("", "# table\n"), ("0", "# table\n"), ("1", "")])
+@pytest.mark.parametrize("rank", ["", "0", "1"])
 def test_one_of_several_processes_prints_the_evaluation(
-    rank: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rank: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[DataConfig] = []
 
@@ -206,13 +206,14 @@ def test_one_of_several_processes_prints_the_evaluation(
             asked.append(data)
 
         def to_markdown(self) -> str:
-            return "# table"
+            return "# table\n\n- passed\n\n## Protocol\n\n- long"
 
     monkeypatch.setattr(textok.evaluate, "evaluate_reconstruction", Table)
     if rank:
         monkeypatch.setenv("RANK", rank)
     words = "evaluate reconstruction m images --out o --max-bad-share 0.5 --where core=true"
     assert cli.main(words.split()) == 0
+    shown = "" if rank == "1" else "# table\n\n- passed\n\no/report.md\n"
     assert capsys.readouterr().out == shown
     where = {"split": "test", "where": "core=true", "max_bad_share": 0.5}
     assert asked == [DataConfig(path="images", **where)]
