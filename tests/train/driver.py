@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import functools
 import json
 import os
 import signal
@@ -51,6 +52,9 @@ TRAININGS: dict[type[Any], Callable[[Any], Path]] = {
     TrainGeneratorConfig: train_generator,
     TrainMaskGITConfig: train_maskgit,
 }
+
+
+KEPT: list[Any] = []
 
 
 class FakeText:
@@ -155,6 +159,12 @@ def last_process() -> bool:
     return os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1")) - 1)
 
 
+def kept(work: Callable[..., None], *given: Any, **named: Any) -> None:
+    """``work`` whose arguments outlive it."""
+    KEPT.append((given, named))
+    work(*given, **named)
+
+
 def train(job: dict[str, Any]) -> int:
     """One process of a job; its output goes to ``job['output']``."""
     output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -169,6 +179,8 @@ def train(job: dict[str, Any]) -> int:
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
     arm(job["die"])
+    # torch may hang in taking down what the processes shared, and a process ends soon enough.
+    session.train = functools.partial(kept, session.train)
     measure = GeneratorTask.measure
     GeneratorTask.measure = lambda task: (count_weights(task), measure(task))[1]
     try:
