@@ -153,11 +153,11 @@ def write_report(rows: Sequence[Row], arguments: Sequence[str], folder: Path) ->
         "",
         *markdown_table(HEADS, [row.cells() for row in rows]),
         "",
-        "![times as fast](sampling.png)",
-        "",
     ]
+    if len({row.tokens for row in rows if row.peer is not None}) > 1:
+        _plot(rows, folder / "sampling.png")
+        lines += ["![times as fast](sampling.png)", ""]
     write_text(folder / "sampling.md", "\n".join(lines))
-    _plot(rows, folder / "sampling.png")
 
 
 def _how_steps_were_timed(rows: Sequence[Row]) -> list[str]:
