@@ -51,8 +51,10 @@ class LossConfig:
     """Of the mean absolute error of pixels in [-1, 1]."""
     perceptual: float = 0.1
     """Of the distance in the features of ``perceptual_net``."""
-    perceptual_net: Literal["efficientnet_lite0", "lpips_vgg", "convnext"] = "efficientnet_lite0"
-    """``lpips_vgg`` needs textok[fid]; ``convnext`` is TiTok's."""
+    perceptual_net: Literal["efficientnet_lite0", "lpips_alex", "lpips_vgg", "convnext"] = (
+        "efficientnet_lite0"
+    )
+    """LPIPS reads the file of `textok convert lpips`; ``convnext`` is TiTok's."""
     perceptual_start: int = 0
     """First optimiser step at which the perceptual loss is heard: steps without it are cheaper."""
     perceptual_path: str = ""

@@ -6,15 +6,16 @@ also under autocast: distances of nearly equal features do not survive bfloat16.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textok.config.check import require
 from textok.nn.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
 from textok.nn.feature_distance import feature_distance, lite0_maps
+from textok.nn.lpips import LPIPS, load_lpips
 
 CONVNEXT_SMALL = "facebook/convnext-small-224"
 
@@ -62,33 +63,16 @@ class EffLitePerceptual(PerceptualLoss):
 
 
 class LPIPSPerceptual(PerceptualLoss):
-    """LPIPS with VGG16 (arXiv 1801.03924): torchvision's weights, the authors' linear layers.
+    """LPIPS (arXiv 1801.03924), with the authors' weights."""
 
-    Raises ValueError when the extra `textok[fid]` or the VGG16 weights are missing.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, network: LPIPS) -> None:
         super().__init__()
-        for package in ("torchvision", "torchmetrics"):
-            if importlib.util.find_spec(package) is None:
-                raise ValueError(
-                    f"lpips_vgg needs {package}: pip install 'textok[fid]', "
-                    "or choose efficientnet_lite0"
-                )
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-
-        try:
-            self.network = LearnedPerceptualImagePatchSimilarity(net_type="vgg").net
-        except OSError as error:
-            raise ValueError(
-                f"lpips_vgg: cannot get the VGG16 weights ({error}); copy vgg16-397923af.pth to "
-                f"{Path(torch.hub.get_dir()) / 'checkpoints'}"
-            ) from error
-        self.network.requires_grad_(False)
+        self.network = network
 
     def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
-        distances: Tensor = self.network(x_B3HW, y_B3HW)
-        return distances.mean()
+        with torch.no_grad():
+            y_maps = self.network.maps(y_B3HW)
+        return self.network.distance(self.network.maps(x_B3HW), y_maps).mean()
 
 
 class ConvNeXtLogits(PerceptualLoss):
@@ -135,23 +119,26 @@ def perceptual_loss(name: str, *, path: str | None = None) -> PerceptualLoss:
     """Return the perceptual loss called `name`.
 
     Args:
-        name: "efficientnet_lite0", "lpips_vgg", "convnext" or "none".
-        path: weights to use instead of the default ones: a file for efficientnet_lite0, a folder or
-            hub name for convnext; the others take none.
+        name: "efficientnet_lite0", "lpips_alex", "lpips_vgg", "convnext" or "none".
+        path: weights to use instead of the default ones: a file for efficientnet_lite0 and LPIPS, a
+            folder or hub name for convnext.
 
     Raises ValueError for another name, a path where none is taken, or missing weights.
     """
-    if path and name in ("lpips_vgg", "none"):
-        raise ValueError(f"perceptual loss {name!r} takes no path: remove {path!r}")
+    file = Path(path).expanduser() if path else None
     match name:
         case "efficientnet_lite0":
-            return EffLitePerceptual(load_efficientnet_lite0(Path(path) if path else None))
+            return EffLitePerceptual(load_efficientnet_lite0(file))
+        case "lpips_alex":
+            return LPIPSPerceptual(load_lpips("alex", path=file))
         case "lpips_vgg":
-            return LPIPSPerceptual()
+            return LPIPSPerceptual(load_lpips("vgg", path=file))
         case "convnext":
             return ConvNeXtLogits(path or CONVNEXT_SMALL)
         case "none":
+            require(path is None, f"perceptual loss 'none' takes no path: remove {path!r}")
             return NoPerceptualLoss()
     raise ValueError(
-        f"perceptual loss {name!r}: choose efficientnet_lite0, lpips_vgg, convnext or none"
+        f"perceptual loss {name!r}: choose efficientnet_lite0, lpips_alex, lpips_vgg, convnext or "
+        "none"
     )
