@@ -15,7 +15,8 @@ class DataConfig:
     """One split of captioned images, read at random access."""
 
     path: str = ""
-    """Folder or tar shards (``data-{000..009}.tar``); conventions in docs/data.md."""
+    """Folder or tar shards (``data-{000..009}.tar``), or several with weights (``"a=0.7 b=0.3"``);
+    conventions in docs/data.md."""
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textok.data.images import CaptionedImages
+from textok.data.mixture_order import MixtureOrder
 from textok.data.order import Draw, Order, draw_generator
 from textok.data.pixels import CENTER, BadImageError, to_tensor
 from textok.data.records import BadFilesError
@@ -55,7 +56,7 @@ class _TrainingItems(Dataset[_Item]):
     def __getitem__(self, draw: Draw) -> _Item:
         bad: dict[str, str] = {}
         for step in range(MAX_TRIES):
-            index = (draw.image + step) % len(self.images)
+            index = self.images.following(draw.image, step)
             try:
                 return self._read(Draw(draw.epoch, index), bad)
             except (BadImageError, OSError) as error:
@@ -122,8 +123,18 @@ def train_batches(
         accumulate=accumulate,
         rank=rank,
         world_size=world_size,
+        mixture=mixture_order(images, seed) if images.parts else None,
     )
     return _steps(images, order, first_step=first_step, workers=workers)
+
+
+def mixture_order(images: CaptionedImages, seed: int) -> MixtureOrder:
+    """Which image of which set each position of a training on a mixture draws."""
+    return MixtureOrder(
+        sizes=tuple(len(part.images) for part in images.parts),
+        weights=tuple(part.weight for part in images.parts),
+        seed=seed,
+    )
 
 
 def _steps(

@@ -12,7 +12,7 @@ from torch import nn
 
 from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
 from textok.data.images import CaptionedImages, open_captioned_images
-from textok.data.loading import eval_batches, train_batches
+from textok.data.loading import eval_batches, mixture_order, train_batches
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
 from textok.losses.perceptual import perceptual_loss
 from textok.train.loop import Task
@@ -30,7 +30,9 @@ def train_on_images(session: Session, task: Task[Batch], images: CaptionedImages
         session.train(task, partial(batches_from, session.config.run, images, accelerator))
     finally:
         list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
-    return session.close(images.report.summary())
+    positions = session.config.run.steps * session.config.run.batch_size
+    shares = describe_shares(images, seed=session.config.run.seed, positions=positions)
+    return session.close("; ".join([images.report.summary(), *shares]))
 
 
 def batches_from(
@@ -47,6 +49,23 @@ def batches_from(
         seed=run.seed,
         workers=images.config.workers,
     )
+
+
+def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> list[str]:
+    """What each set of a mixture gave to the first ``positions`` draws, a set a line."""
+    if not images.parts:
+        return []
+    lines = []
+    for part, draws in zip(
+        images.parts, mixture_order(images, seed).counts(positions), strict=True
+    ):
+        records = [images.records[place] for place in part.images]
+        captions = sum(len(record.captions) for record in records)
+        lines.append(
+            f"set {part.name}: weight {part.weight:.4g}, {len(records)} images, {captions} "
+            f"captions, {draws} draws ({draws / len(records):.3g} passes)"
+        )
+    return lines
 
 
 def build_perceptual(loss: LossConfig) -> nn.Module | None:
