@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,6 @@ from textok.data.records import Entry, Record, Report
 
 MIN_SHARE = 1e-6
 """The smallest share of the draws that a set can have."""
-
-_NUMBER = re.compile(
-    r".+=[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|nan|inf(inity)?)", re.I
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +50,12 @@ def parse_mixture(path: str) -> list[MixtureSet]:
     Raises:
         ValueError: a set without a usable weight, with under ``MIN_SHARE`` of it, or named twice.
     """
-    if os.path.exists(os.path.expanduser(path)):
+    # Not by Path: it raises an error for long names and unknown users, as a mixture may look like.
+    if os.path.exists(os.path.expanduser(path)):  # noqa: PTH110, PTH111
         return []
     words = _words(path)
-    weighted = [_NUMBER.fullmatch(word) is not None for word in words]
-    if not any(weighted) and not (len(words) > 1 and all("=" in word for word in words)):
+    weighted = any(_number(word.rpartition("=")[2]) is not None for word in words if "=" in word)
+    if not weighted and not (len(words) > 1 and all("=" in word for word in words)):
         return []
     pairs = [_path_and_weight(word, path) for word in words]
     total = sum(weight for _, weight in pairs)
@@ -70,7 +66,7 @@ def parse_mixture(path: str) -> list[MixtureSet]:
             f"data.path {path}: {folder} has under a millionth of the weights; leave it out",
         )
     paths = [folder for folder, _ in pairs]
-    places = [os.path.realpath(os.path.expanduser(folder)) for folder in paths]
+    places = [os.path.realpath(Path(folder).expanduser()) for folder in paths]
     for number, place in enumerate(places):
         require(
             place not in places[:number],
@@ -141,15 +137,19 @@ def _path_and_weight(word: str, path: str) -> tuple[str, float]:
         f"data.path {path}: '{word}' has no weight; write each set as PATH=WEIGHT, in quotes where "
         "the path has spaces",
     )
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    require(
-        weight > 0 and math.isfinite(weight),
-        f"data.path {path}: the weight of {folder} is '{number}'; it must be a number above 0",
-    )
+    weight = _number(number)
+    if weight is None or not (weight > 0 and math.isfinite(weight)):
+        raise ValueError(
+            f"data.path {path}: the weight of {folder} is '{number}'; it must be a number above 0"
+        )
     return folder, weight
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _names(places: list[str]) -> list[str]:

@@ -24,10 +24,10 @@ class _Block:
 
     before: list[int]
     """How often each set was drawn before the block."""
-    sets_P: NDArray[np.int64]
-    """The set that each position draws from."""
-    ranks_P: NDArray[np.int64]
-    """How many earlier positions of the block draw from the same set."""
+    sets: NDArray[np.int64]
+    """(P,) the set that each position draws from."""
+    ranks: NDArray[np.int64]
+    """(P,) how many earlier positions of the block draw from the same set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ class MixtureOrder:
         """The image at a position of the endless order."""
         number, place = divmod(position, self.block)
         block = self._block(number)
-        chosen = int(block.sets_P[place])
-        count = block.before[chosen] + int(block.ranks_P[place])
+        chosen = int(block.sets[place])
+        count = block.before[chosen] + int(block.ranks[place])
         epoch, place = divmod(count, self.sizes[chosen])
         image = int(self._passes[chosen](epoch)[place])
         return Draw(epoch, sum(self.sizes[:chosen]) + image)
@@ -60,7 +60,7 @@ class MixtureOrder:
         """How many of the first ``positions`` draw from each set."""
         number, rest = divmod(positions, self.block)
         block = self._block(number)
-        inside = np.bincount(block.sets_P[:rest], minlength=len(self.sizes))
+        inside = np.bincount(block.sets[:rest], minlength=len(self.sizes))
         return [a + int(b) for a, b in zip(block.before, inside, strict=True)]
 
     @cached_property
