@@ -29,6 +29,9 @@ class DataConfig:
     """Square crop after resizing the shorter side."""
     workers: int = 2
     """Loader processes on each rank; 0 reads in the training process."""
+    cache: Literal["none", "ram", "device"] = "none"
+    """Where a training keeps all its pictures decoded, from before the first step: main memory
+    (``ram``), the memory of the GPU (``device``), or nowhere."""
     max_bad_share: float = 0.01
     """Stop when more than this share of the files cannot be read."""
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from textok.config.data import DataConfig
 from textok.data.detect import find_entries
@@ -44,9 +45,12 @@ class CaptionedImages:
             BadImageError: damaged, truncated or refused.
             OSError: the file is gone.
         """
-        image = decode(self.records[index].read_bytes(), size=self.image_size)
-        pixels = pil_to_square(image, self.image_size, crop)
+        pixels = pil_to_square(self.open(index), self.image_size, crop)
         return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
+
+    def open(self, index: int) -> Image.Image:
+        """One image, decoded and not yet cut. Raises what :meth:`read` raises."""
+        return decode(self.records[index].read_bytes(), size=self.image_size)
 
     def following(self, index: int, steps: int) -> int:
         """The image ``steps`` after ``index``, round and round in its own set."""
