@@ -41,11 +41,11 @@ class PictureCache:
         The same bits on every device.
         """
         places = torch.tensor(indices, dtype=torch.int64, device=self.pixels.device)
-        pixels_BHW3 = self.pixels[places].to(self.device)
-        if any(flips):
-            flips_B = torch.tensor(flips, device=self.device)
-            flips_B111 = rearrange(flips_B, "b -> b 1 1 1")
-            pixels_BHW3 = torch.where(flips_B111, pixels_BHW3.flip(2), pixels_BHW3)
+        pixels_BHW3 = self.pixels.index_select(0, places).to(self.device)
+        mirrored = [row for row, flip in enumerate(flips) if flip]
+        if mirrored:
+            rows = torch.tensor(mirrored, device=self.device)
+            pixels_BHW3.index_copy_(0, rows, pixels_BHW3.index_select(0, rows).flip(2))
         if self.device.type == "cpu":
             return to_tensor(pixels_BHW3)
         return look_up(pixels_BHW3)
