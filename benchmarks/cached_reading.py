@@ -105,7 +105,9 @@ def measure(images: CaptionedImages, settings: Settings) -> tuple[list[Row], lis
         seconds = time.perf_counter() - start
         size = caches[kind].pixels.nbytes
         filled.append(Filled(kind=kind, seconds=seconds, images=len(images), bytes=size))
-    ways = {f"files, {workers} workers": (None, workers) for workers in settings.workers}
+    ways: dict[str, tuple[PictureCache | None, int]] = {
+        f"files, {workers} workers": (None, workers) for workers in settings.workers
+    }
     ways |= {f"cache in {kind}": (cache, 0) for kind, cache in caches.items()}
     turns: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(settings.repeats):

@@ -101,8 +101,9 @@ def write_report(
         "",
         f"Training batches of {about}, cut at the centre and mirrored by chance, as float32 on the "
         "device named above; the same bits from every way. Medians over the turns, ratios of the "
-        "same turn. The files are in the cache of the operating system. Where the load is above the "
-        "number of cores, other work slowed all ways: the ratios hold better than the pictures/s.",
+        "same turn. The files are in the cache of the operating system. Where the load is above "
+        "the number of cores, other work slowed all ways: the ratios hold better than the "
+        "pictures/s.",
         "",
         *markdown_table(heads, [row.cells() for row in rows]),
         "",

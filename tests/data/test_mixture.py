@@ -10,7 +10,9 @@ import pytest
 
 from tests.data.conftest import encoded, write_folder
 from tests.data.test_loading import rows, steps
+from textok.caption.job import caption_images
 from textok.config import DataConfig
+from textok.config.caption import CaptionConfig, EndpointConfig
 from textok.data import CaptionedImages, eval_batches, open_captioned_images, train_batches
 from textok.data.mixture import parse_mixture
 from textok.data.mixture_order import MixtureOrder
@@ -242,6 +244,15 @@ def test_mixtures_that_cannot_be_are_refused(sets: Path, path: str, message: str
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         opened(path)
     assert "\n" not in str(error.value)
+
+
+def test_captions_are_written_for_one_set_at_a_time(sets: Path) -> None:
+    endpoint = EndpointConfig(url="http://localhost:1/v1")
+    with pytest.raises(ValueError, match="a=1 b=1 is a mixture: caption each of its sets by"):
+        caption_images(
+            DataConfig(path="a=1 b=1"), sets / "out", CaptionConfig(model="any"), via=endpoint
+        )
+    assert not (sets / "out").exists()
 
 
 def test_one_set_alone_is_drawn_as_without_a_weight(sets: Path) -> None:

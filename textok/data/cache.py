@@ -93,7 +93,9 @@ def fill_cache(
                 for at in sorted(set(chunk) - set(items.indices))
             }
             if items.indices:
-                pixels[torch.tensor(items.indices, device=place)] = items.pixels.to(place)
+                rows = torch.tensor(items.indices, device=place) - chunk[0]
+                part = pixels[chunk[0] : chunk[-1] + 1]
+                part.index_copy_(0, rows, items.pixels.to(place))
             advance(len(chunk))
     return PictureCache(pixels=pixels, bad=bad, device=device)
 

@@ -48,10 +48,9 @@ def train_batches(
         world_size=world_size,
         mixture=mixture_order(images, seed) if images.parts else None,
     )
-    if cache is not None:
-        return _steps(images, order, _from_cache(images, cache, order, first_step))
-    read = load(TrainingItems(images, seed), order.micro_batches(first_step), workers)
-    return _steps(images, order, (_read_batch(images, items) for items in read))
+    if cache is None:
+        return _steps(images, order, _from_files(images, order, first_step, workers))
+    return _steps(images, order, _from_cache(images, cache, order, first_step))
 
 
 def mixture_order(images: CaptionedImages, seed: int) -> MixtureOrder:
@@ -73,6 +72,13 @@ def _steps(
                 f"{MAX_TRIES} files in a row cannot be read: {images.report.summary()}"
             )
         yield step
+
+
+def _from_files(
+    images: CaptionedImages, order: Order, first_step: int, workers: int
+) -> Iterator[Batch]:
+    for items in load(TrainingItems(images, order.seed), order.micro_batches(first_step), workers):
+        yield _read_batch(images, items)
 
 
 def _from_cache(
