@@ -15,7 +15,8 @@ class DataConfig:
     """One split of captioned images, read at random access."""
 
     path: str = ""
-    """Folder or tar shards (``data-{000..009}.tar``); conventions in docs/data.md."""
+    """Folder or tar shards (``data-{000..009}.tar``), or several with weights (``"a=0.7 b=0.3"``);
+    conventions in docs/data.md."""
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
@@ -28,6 +29,9 @@ class DataConfig:
     """Square crop after resizing the shorter side."""
     workers: int = 2
     """Loader processes on each rank; 0 reads in the training process."""
+    cache: Literal["none", "ram", "device"] = "none"
+    """Where a training keeps all its pictures decoded, from before the first step: main memory
+    (``ram``), the memory of the GPU (``device``), or nowhere."""
     max_bad_share: float = 0.01
     """Stop when more than this share of the files cannot be read."""
 

@@ -66,6 +66,13 @@ class Report:
     bad: dict[str, str] = field(default_factory=dict)
     """Key and reason of each image that could not be read."""
 
+    def add(self, other: Report, *, prefix: str) -> None:
+        """Count what ``other`` counts, with ``prefix`` before its keys."""
+        self.unlisted += other.unlisted
+        self.duplicates += [prefix + key for key in other.duplicates]
+        self.truncated += [prefix + name for name in other.truncated]
+        self.missing.update({prefix + key: reason for key, reason in other.missing.items()})
+
     def check_share(self, max_share: float) -> None:
         """Refuse data of which too much is lost.
 

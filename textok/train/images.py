@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
 from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
+from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
-from textok.data.loading import eval_batches, train_batches
+from textok.data.loading import eval_batches, mixture_order, train_batches
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
 from textok.losses.perceptual import perceptual_loss
+from textok.train.examples import ahead
 from textok.train.loop import Task
 from textok.train.report import list_bad_files
 from textok.train.session import Session
@@ -27,17 +31,46 @@ def train_on_images(session: Session, task: Task[Batch], images: CaptionedImages
     """Bring ``task`` to its last step on ``images`` and close the session; returns its folder."""
     accelerator = session.accelerator
     try:
-        session.train(task, partial(batches_from, session.config.run, images, accelerator))
+        cache = open_cache(images, accelerator)
+        session.train(task, partial(batches_from, session.config.run, images, cache, accelerator))
     finally:
         list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
-    return session.close(images.report.summary())
+    positions = session.config.run.steps * session.config.run.batch_size
+    shares = describe_shares(images, seed=session.config.run.seed, positions=positions)
+    return session.close("; ".join([images.report.summary(), *shares]))
+
+
+def open_cache(images: CaptionedImages, accelerator: Accelerator) -> PictureCache | None:
+    """All pictures, where ``data.cache`` asks for them; each process has its own copy.
+
+    Raises ValueError where they do not fit into memory.
+    """
+    kind = images.config.cache
+    if kind == "none":
+        return None
+    # All wait here for each other, so that nobody measures what another has taken already.
+    hosts = gather_object([gethostname()])
+    return fill_cache(
+        images,
+        kind,
+        device=accelerator.device,
+        copies=hosts.count(gethostname()),
+        shown=accelerator.is_main_process,
+    )
 
 
 def batches_from(
-    run: RunConfig, images: CaptionedImages, accelerator: Accelerator, step: int
+    run: RunConfig,
+    images: CaptionedImages,
+    cache: PictureCache | None,
+    accelerator: Accelerator,
+    step: int,
 ) -> Iterator[Sequence[Batch]]:
-    """This process's micro-batches of ``step`` and all after it."""
-    return train_batches(
+    """This process's micro-batches of ``step`` and all after it.
+
+    Those from a cache are made one step ahead, by a thread.
+    """
+    batches = train_batches(
         images,
         global_batch=run.batch_size,
         accumulate=run.accumulate,
@@ -46,7 +79,26 @@ def batches_from(
         first_step=step,
         seed=run.seed,
         workers=images.config.workers,
+        cache=cache,
     )
+    return batches if cache is None else ahead(batches)
+
+
+def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> list[str]:
+    """What each set of a mixture gave to the first ``positions`` draws, a set a line."""
+    if not images.parts:
+        return []
+    lines = []
+    for part, draws in zip(
+        images.parts, mixture_order(images, seed).counts(positions), strict=True
+    ):
+        records = [images.records[place] for place in part.images]
+        captions = sum(len(record.captions) for record in records)
+        lines.append(
+            f"set {part.name}: weight {part.weight:.4g}, {len(records)} images, {captions} "
+            f"captions, {draws} draws ({draws / len(records):.3g} passes)"
+        )
+    return lines
 
 
 def build_perceptual(loss: LossConfig) -> nn.Module | None:

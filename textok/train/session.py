@@ -21,6 +21,7 @@ from textok.train.report import write_report
 
 FREE = frozenset(
     {
+        "data.cache",
         "data.max_bad_share",
         "data.workers",
         "fd_images",
