@@ -60,3 +60,34 @@ def data_imagenet(
         if summary.warning():
             print(f"warning: {summary.warning()}")
     print(out)
+
+
+def data_tiny_imagenet(
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    *,
+    max_bad_share: float = 0.01,
+) -> None:
+    """Turn Tiny ImageNet into tar shards with captions from class names and boxes.
+
+    Example: textok data tiny-imagenet tiny-imagenet-200.zip data/tiny-imagenet
+
+    The same command continues where it was stopped.
+
+    Args:
+        source: The published zip, or the folder that it unpacks to.
+        out: Folder of the set: train/, val/ (1,000 of the published train) and test/ (its val).
+        max_bad_share: Stop when more than this share of the images cannot be read.
+    """
+    from textok.data.tiny_imagenet.build import build_tiny_imagenet
+
+    for summary in build_tiny_imagenet(source, out, max_bad_share=max_bad_share):
+        mib = summary.bytes / 2**20
+        print(
+            f"{summary.split:<6} {summary.images:>9,} images  {summary.classes:>5,} classes  "
+            f"{mib:.0f} MiB  {len(summary.bad)} unreadable  {len(summary.missing)} missing  "
+            f"{summary.without_box} without a box"
+        )
+        for key, reason in list(summary.bad.items())[:SHOWN]:
+            print(f"  {key}: {reason}")
+    print(out)
