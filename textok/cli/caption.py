@@ -132,13 +132,14 @@ def captions_by_class(
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     *,
     captions: str = "",
+    sentences: Path | None = None,
     split: str = "train",
     where: str = "",
     held_out: float = 0.1,
     template: tuple[str, ...] = ("a photo of a {class}",),
     seed: int = 0,
 ) -> None:
-    """Gather the captions of each class, for generators of classes.
+    """Gather the captions of each class, or sentences about it.
 
     Example: textok captions by-class DATA captions.json --captions captions
 
@@ -146,24 +147,31 @@ def captions_by_class(
         data: Folder or tar shards of images with classes.
         out: File, as captions.json in the folder of a pipeline.
         captions: File or folder of `textok caption`; without it the captions beside the images.
+        sentences: JSON file of class name to a list of sentences, to take instead of captions.
         split: Sub-folder of the data, where there are splits.
         where: Take only records whose metadata match, as in 'style!=openmoji,core=true'.
         held_out: Share of the captions that is held out.
-        template: Sentences for a class without captions; {class} becomes its name.
+        template: Sentences for a class without any; {class} becomes its name.
         seed: Of the draw of held-out captions.
     """
-    from textok.caption import captions_by_class
+    from textok.caption import captions_by_class, sentences_by_class
+    from textok.config.check import require
 
-    found = captions_by_class(
-        DataConfig(path=str(data), split=split, where=where, captions=captions),
-        out,
-        held_out=held_out,
-        templates=template,
-        seed=seed,
-    )
+    images = DataConfig(path=str(data), split=split, where=where, captions=captions)
+    unmatched: list[str] = []
+    if sentences is None:
+        found = captions_by_class(images, out, held_out=held_out, templates=template, seed=seed)
+    else:
+        require(not captions, "--captions and --sentences: leave one of them out")
+        made = sentences_by_class(
+            images, out, sentences, held_out=held_out, templates=template, seed=seed
+        )
+        found, unmatched = made.captions, made.unmatched
     train = sum(len(captions.train) for captions in found.values())
     unseen = sum(len(captions.held_out) for captions in found.values())
     print(f"{len(found)} classes: {train} captions to train on, {unseen} held out")
+    if unmatched:
+        print(f"{len(unmatched)} classes without a sentence: {', '.join(unmatched)}")
     print(out)
 
 

@@ -24,6 +24,7 @@ def evaluate_generation(
     num_images: int | None = None,
     captions: Literal["true", "plain"] = "true",
     caption_files: str = "",
+    class_captions: str = "",
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -56,6 +57,7 @@ def evaluate_generation(
         num_images: Pictures to draw; as many as images without it, 50,000 with --npz.
         captions: Draw by the first caption of each image, or by the second, plain one.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
+        class_captions: File of `textok captions by-class`, to draw captions from instead.
         sampler: Instead of the model's own.
         steps: Of the sampler, 1 or more, instead of the model's own.
         guidance: Scale of classifier-free guidance, instead of the model's own.
@@ -85,6 +87,7 @@ def evaluate_generation(
             split=split,
             where=where,
             captions=caption_files,
+            class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
         ),

@@ -22,6 +22,9 @@ class DataConfig:
     """Keep only records whose metadata match, as in ``style!=openmoji,core=true``."""
     captions: str = ""
     """File or folder of `textok caption`, whose captions stand in for those beside the images."""
+    class_captions: str = ""
+    """File of `textok captions by-class`, whose captions of an image's class stand in for its own:
+    those to train on in the split ``train``, held-out ones in other splits."""
     flip: bool = False
     """Mirror each image with probability one half."""
     crop: Literal["center", "random"] = "center"
@@ -34,6 +37,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_range("data.workers", self.workers, 0)
         require_range("data.max_bad_share", self.max_bad_share, 0, 1)
+        require(
+            not (self.captions and self.class_captions),
+            f"data.captions is {self.captions} and data.class_captions is {self.class_captions}: "
+            "leave one of them out",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textok.config.data import DataConfig
 from textok.data.caption_files import read_captions
+from textok.data.class_captions import for_image, read_class_captions
 from textok.data.detect import find_entries
 from textok.data.pixels import CENTER, decode, pil_to_square
 from textok.data.records import Record, Report
@@ -70,12 +71,13 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
 
     Raises:
         ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing, or
-            ``captions`` of other images.
+            ``captions`` or ``class_captions`` of other images.
         BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
     """
     report = Report()
     kept = keep_records(find_entries(config, report), config.where, report)
     records = _with_captions(_first_of_each_key(kept, report), config)
+    records = _with_class_captions(records, config)
     report.images = len(records)
     report.without_caption = sum(not record.captions for record in records)
     report.check_share(config.max_bad_share)
@@ -109,6 +111,26 @@ def _with_captions(records: list[Record], config: DataConfig) -> list[Record]:
             f"is in {config.path}, where one is {records[0].key}"
         )
     return [replace(record, captions=captions.get(record.key, ())) for record in records]
+
+
+def _with_class_captions(records: list[Record], config: DataConfig) -> list[Record]:
+    """The records with the captions of their class, where ``data.class_captions`` has any."""
+    if not config.class_captions:
+        return records
+    known = read_class_captions(Path(config.class_captions).expanduser())
+    of_class = {name: captions.of_split(config.split) for name, captions in known.items()}
+    labels = {record.label for record in records if record.label is not None}
+    if records and not labels & known.keys():
+        raise ValueError(
+            f"data.class_captions {config.class_captions} has captions of {len(known)} classes, "
+            f"none of which is in {config.path}, "
+            + (f"where one is {min(labels)}" if labels else "whose images have no classes")
+        )
+    several = [of_class.get(record.label or "") for record in records]
+    return [
+        replace(record, captions=for_image(captions, record.key)) if captions else record
+        for record, captions in zip(records, several, strict=True)
+    ]
 
 
 def sorted_labels(labels: set[str]) -> list[str]:
