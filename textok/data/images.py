@@ -14,7 +14,7 @@ from textok.config.data import DataConfig
 from textok.data.caption_files import read_captions
 from textok.data.class_captions import for_image, read_class_captions
 from textok.data.detect import find_entries
-from textok.data.pixels import CENTER, decode, pil_to_square
+from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
 from textok.data.records import Record, Report
 from textok.data.where import keep_records
 
@@ -44,6 +44,8 @@ class CaptionedImages:
             OSError: the file is gone.
         """
         image = decode(self.records[index].read_bytes(), size=self.image_size)
+        if self.config.fit == "pad":
+            image = pad_to_square(image)
         pixels = pil_to_square(image, self.image_size, crop)
         return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
 

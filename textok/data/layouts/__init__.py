@@ -1,0 +1,22 @@
+"""Well-known data sets in the layouts in which they are published, a module each.
+
+A layout is a function that looks at a folder: None where it is another one, else what reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from textok.data.layouts import flickr8k, flickr8k_kaggle
+from textok.data.records import Entry, Report
+
+ReadLayout = Callable[[str, Report], Iterator[Entry]]
+"""The records of a split, or of everything for an empty one."""
+
+LAYOUTS: tuple[Callable[[Path], ReadLayout | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
+
+
+def find_layout(root: Path) -> ReadLayout | None:
+    """How the folder is read, if it is one of the ``LAYOUTS``."""
+    return next((read for find in LAYOUTS if (read := find(root)) is not None), None)
