@@ -149,7 +149,7 @@ def test_what_is_not_there_is_named(
 
 
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="but data.table is empty"):
+    with pytest.raises(ValueError, match=r"but data\.table is empty"):
         DataConfig(images="x")
     with pytest.raises(ValueError, match="give one character"):
         DataConfig(table="t", delimiter="::")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from textok.cli.device import pick_device
+from textok.cli.reading import AS_IT_IS, Reading
 from textok.config.caption import (
     BudgetConfig,
     CaptionConfig,
@@ -32,6 +34,7 @@ def caption(
     captions_per_image: int = 1,
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     image_size: int = 512,
     temperature: float | None = None,
     max_tokens: int = 300,
@@ -113,7 +116,7 @@ def caption(
     from textok.caption import caption_images
 
     summary = caption_images(
-        DataConfig(path=str(data), split=split, where=where),
+        DataConfig(path=str(data), split=split, where=where, **asdict(reading)),
         out,
         asked,
         via=via,
@@ -135,6 +138,7 @@ def captions_by_class(
     sentences: Path | None = None,
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     held_out: float = 0.1,
     template: tuple[str, ...] = ("a photo of a {class}",),
     seed: int = 0,
@@ -157,7 +161,9 @@ def captions_by_class(
     from textok.caption import captions_by_class, sentences_by_class
     from textok.config.check import require
 
-    images = DataConfig(path=str(data), split=split, where=where, captions=captions)
+    images = DataConfig(
+        path=str(data), split=split, where=where, captions=captions, **asdict(reading)
+    )
     unmatched: list[str] = []
     if sentences is None:
         found = captions_by_class(images, out, held_out=held_out, templates=template, seed=seed)
@@ -182,6 +188,7 @@ def captions_report(
     captions: str = "",
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     text_encoder: tuple[str, ...] = ("minilm",),
     max_tokens: int = 128,
 ) -> None:
@@ -201,7 +208,7 @@ def captions_report(
     from textok.caption import caption_report
 
     report = caption_report(
-        DataConfig(path=str(data), split=split, where=where, captions=captions),
+        DataConfig(path=str(data), split=split, where=where, captions=captions, **asdict(reading)),
         out,
         text_encoders=text_encoder,
         max_tokens=max_tokens,

@@ -6,6 +6,7 @@ Each imports what it calls when it runs: `textok --help` does not wait for torch
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
+from textok.cli.reading import AS_IT_IS, Reading
 
 Model = Annotated[str, arg(metavar="MODEL")]
 SHOWN = 12
@@ -69,6 +71,7 @@ def extract(
     *,
     splits: tuple[str, ...] = ("train", "val"),
     where: str = "",
+    reading: Reading = AS_IT_IS,
     captions: str = "",
     class_captions: str = "",
     captions_per_image: int = 0,
@@ -125,6 +128,7 @@ def extract(
             class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         splits=splits,
@@ -151,6 +155,7 @@ def evaluate_reconstruction(
     out: Path,
     split: str = "test",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     captions: tuple[Literal["true", "plain", "absent", "shuffled"], ...] = (
         "true",
         "plain",
@@ -209,6 +214,7 @@ def evaluate_reconstruction(
             class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         modes=captions,

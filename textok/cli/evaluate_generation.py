@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from tyro.conf import Positional, arg
 from textok.cli.commands import Model
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
+from textok.cli.reading import AS_IT_IS, Reading
 from textok.config.generator import Sampler
 
 
@@ -21,6 +23,7 @@ def evaluate_generation(
     out: Path,
     split: str = "test",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     num_images: int | None = None,
     captions: Literal["true", "plain"] = "true",
     caption_files: str = "",
@@ -90,6 +93,7 @@ def evaluate_generation(
             class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         num_images=num_images,

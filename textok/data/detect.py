@@ -47,8 +47,18 @@ def find_entries(config: DataConfig, report: Report) -> Iterable[Entry]:
         return table.read(pictures, report)
     layout = find_layout(path)
     if layout is not None:
-        return layout(config.split, report)
+        return layout.read(config.split, report)
     return _folder_entries(_split_folder(path, config.split), config, report)
+
+
+def own_splits(config: DataConfig) -> tuple[str, ...]:
+    """The values of ``data.split`` that ``config.path`` has by itself; none for a set without."""
+    path = Path(config.path).expanduser()
+    if not path.is_dir():
+        return ()
+    folders = tuple(name for name in SPLITS if (path / name).is_dir())
+    layout = None if folders or config.table else find_layout(path)
+    return folders if layout is None else layout.splits
 
 
 def _split_folder(path: Path, split: str) -> Path:

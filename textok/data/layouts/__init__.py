@@ -5,18 +5,15 @@ A layout is a function that looks at a folder: None where it is another one, els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from textok.data.layouts import flickr8k, flickr8k_kaggle
-from textok.data.records import Entry, Report
+from textok.data.layouts.layout import Layout
 
-ReadLayout = Callable[[str, Report], Iterator[Entry]]
-"""The records of a split, or of everything for an empty one."""
-
-LAYOUTS: tuple[Callable[[Path], ReadLayout | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
+LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
 
 
-def find_layout(root: Path) -> ReadLayout | None:
+def find_layout(root: Path) -> Layout | None:
     """How the folder is read, if it is one of the ``LAYOUTS``."""
-    return next((read for find in LAYOUTS if (read := find(root)) is not None), None)
+    return next((layout for find in LAYOUTS if (layout := find(root)) is not None), None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from textok.data.folder import find_files, is_image
+from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry, Record, Report
 
@@ -21,11 +22,13 @@ SPLITS = {
 OTHER_NAMES = {"validation": "val", "dev": "val"}
 
 
-def find(root: Path) -> Callable[[str, Report], Iterator[Entry]] | None:
+def find(root: Path) -> Layout | None:
     """The texts in ``root`` or a folder in it; the pictures anywhere below ``root``."""
     folders = (root, *sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir()))
     texts = next((folder for folder in folders if (folder / TOKENS).is_file()), None)
-    return None if texts is None else partial(_read, root, texts)
+    if texts is None:
+        return None
+    return Layout(read=partial(_read, root, texts), splits=tuple(_lists(texts)))
 
 
 def _read(root: Path, texts: Path, split: str, report: Report) -> Iterator[Entry]:
@@ -57,13 +60,17 @@ def _captions(path: Path) -> dict[str, list[str]]:
 
 def _members(texts: Path, split: str) -> list[str] | None:
     """The names of a split; None for all, where no lists are there or no split is asked for."""
-    lists = {name: texts / file for name, file in SPLITS.items() if (texts / file).is_file()}
+    lists = _lists(texts)
     if not split or not lists:
         return None
     name = OTHER_NAMES.get(split, split)
     if name not in lists:
         raise ValueError(f"{texts} has no list of '{split}'; data.split can be {', '.join(lists)}")
     return list(dict.fromkeys(line.strip() for line in _lines(lists[name]) if line.strip()))
+
+
+def _lists(texts: Path) -> dict[str, Path]:
+    return {name: texts / file for name, file in SPLITS.items() if (texts / file).is_file()}
 
 
 def _lines(path: Path) -> list[str]:

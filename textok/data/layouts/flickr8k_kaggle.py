@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from textok.data.folder import find_files, is_image
+from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry, Report
 from textok.data.table import Table
@@ -14,14 +15,15 @@ from textok.data.table import Table
 CAPTIONS, HEADER = "captions.txt", "image,caption"
 
 
-def find(root: Path) -> Callable[[str, Report], Iterator[Entry]] | None:
+def find(root: Path) -> Layout | None:
     """There are no splits in it: every one is the whole."""
     table = root / CAPTIONS
     if not table.is_file():
         return None
     with table.open(encoding="utf-8-sig", errors="replace") as stream:
         head = stream.readline()
-    return partial(_read, root) if head.strip().replace(" ", "") == HEADER else None
+    fits = head.strip().replace(" ", "") == HEADER
+    return Layout(read=partial(_read, root)) if fits else None
 
 
 def _read(root: Path, split: str, report: Report) -> Iterator[Entry]:
