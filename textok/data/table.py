@@ -100,8 +100,8 @@ class Table:
         return str(value).strip()
 
     def _captions(self, row: Row) -> tuple[str, ...]:
-        groups = [[name] for name in self.caption_columns] or [CAPTION_FIELDS]
-        columns = (_first_there(names, row.fields) for names in groups)
+        groups: list[Sequence[str]] = [[name] for name in self.caption_columns]
+        columns = (_first_there(names, row.fields) for names in groups or [CAPTION_FIELDS])
         texts = (clean_captions(row.fields[name]) for name in columns if name is not None)
         return tuple(text for several in texts for text in several)
 
