@@ -13,8 +13,12 @@ from PIL import Image
 from textok.config.data import DataConfig
 from textok.data.detect import find_entries
 from textok.data.mixture import MixturePart, find_parts, mixture_entries, parse_mixture
-from textok.data.other_captions import with_captions, with_captions_by_set
-from textok.data.pixels import CENTER, decode, pil_to_square
+from textok.data.other_captions import (
+    with_captions,
+    with_captions_by_set,
+    with_class_captions,
+)
+from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
 from textok.data.records import Record, Report
 from textok.data.where import keep_records
 
@@ -49,8 +53,9 @@ class CaptionedImages:
         return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
 
     def open(self, index: int) -> Image.Image:
-        """One image, decoded and not yet cut. Raises what :meth:`read` raises."""
-        return decode(self.records[index].read_bytes(), size=self.image_size)
+        """One image, decoded and padded where ``data.fit`` asks. Raises what :meth:`read` does."""
+        image = decode(self.records[index].read_bytes(), size=self.image_size)
+        return pad_to_square(image) if self.config.fit == "pad" else image
 
     def following(self, index: int, steps: int) -> int:
         """The image ``steps`` after ``index``, round and round in its own set."""
@@ -83,7 +88,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
 
     Raises:
         ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing,
-            ``captions`` of other images, or weights that cannot be.
+            ``captions`` or ``class_captions`` of other images, or weights that cannot be.
         BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
     """
     report = Report()
@@ -95,6 +100,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
         records = (
             with_captions_by_set(records, parts, config) if sets else with_captions(records, config)
         )
+    records = with_class_captions(records, config)
     report.images = len(records)
     report.without_caption = sum(not record.captions for record in records)
     report.check_share(config.max_bad_share)

@@ -1,4 +1,4 @@
-"""The captions of ``data.captions`` in the place of those beside the images."""
+"""Captions of other files in the place of those beside the images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.caption_files import read_captions
+from textok.data.class_captions import for_image, read_class_captions
 from textok.data.mixture import MixturePart
 from textok.data.records import Record
 
@@ -67,6 +68,26 @@ def with_captions_by_set(
     if not folders and not taken:
         raise _of_others(config, len(shared), records[0].key.partition("/")[2])
     return found
+
+
+def with_class_captions(records: list[Record], config: DataConfig) -> list[Record]:
+    """The records with the captions of their class, where ``data.class_captions`` has any."""
+    if not config.class_captions:
+        return records
+    known = read_class_captions(Path(config.class_captions).expanduser())
+    of_class = {name: captions.of_split(config.split) for name, captions in known.items()}
+    labels = {record.label for record in records if record.label is not None}
+    if records and not labels & known.keys():
+        raise ValueError(
+            f"data.class_captions {config.class_captions} has captions of {len(known)} classes, "
+            f"none of which is in {config.path}, "
+            + (f"where one is {min(labels)}" if labels else "whose images have no classes")
+        )
+    several = [of_class.get(record.label or "") for record in records]
+    return [
+        replace(record, captions=for_image(captions, record.key)) if captions else record
+        for record, captions in zip(records, several, strict=True)
+    ]
 
 
 def _of_others(config: DataConfig, count: int, example: str) -> ValueError:

@@ -61,6 +61,10 @@ class Report:
     """Keys that came again; the first holds."""
     truncated: list[str] = field(default_factory=list)
     """Shards that end too early; read up to there."""
+    pictureless: int = 0
+    """Images that a well-known set describes but that are not there."""
+    malformed: dict[str, str] = field(default_factory=dict)
+    """Image of each row that has more fields than the table has columns, and where; left out."""
     missing: dict[str, str] = field(default_factory=dict)
     """Key of each image that is named but does not exist, and who names it."""
     bad: dict[str, str] = field(default_factory=dict)
@@ -79,8 +83,8 @@ class Report:
         Raises:
             BadFilesError: over ``max_share`` of all images named are missing or unreadable.
         """
-        lost = {**self.missing, **self.bad}
-        named = self.images + len(self.missing)
+        lost = {**self.missing, **self.malformed, **self.bad}
+        named = self.images + len(self.missing) + len(self.malformed)
         if len(lost) > max_share * named:
             raise BadFilesError(
                 f"{len(lost)} of {named} images cannot be read, over data.max_bad_share ="
@@ -93,11 +97,13 @@ class Report:
             "without a caption": self.without_caption,
             "left out by data.where": self.filtered,
             "not in the table": self.unlisted,
+            "described but not there": self.pictureless,
         }
         named = {
             "duplicate keys": dict.fromkeys(self.duplicates, ""),
             "truncated shards": dict.fromkeys(self.truncated, ""),
             "missing": self.missing,
+            "rows with too many fields": self.malformed,
             "unreadable": self.bad,
         }
         parts = [f"{self.images} images"]

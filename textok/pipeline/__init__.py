@@ -1,6 +1,6 @@
 """Pictures and captions in, pictures out."""
 
-from textok.pipeline.class_captions import ClassCaptions
+from textok.data.class_captions import ClassCaptions
 from textok.pipeline.files import generate_files
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.reconstructor import Reconstructor
