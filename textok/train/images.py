@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
+from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, train_batches
 from textok.evaluate.reconstruction import evenly
@@ -88,17 +89,25 @@ def open_preview(config: DataConfig, *, image_size: int) -> Batch:
 
 
 def open_validation(
-    run: RunConfig, config: DataConfig, *, image_size: int, device: torch.device
+    run: RunConfig, trained: CaptionedImages, *, device: torch.device
 ) -> Validation | None:
     """The pictures to measure in training, from the validation split; None where none are asked.
 
-    Raises ValueError where there is no such split, or where what measures is missing.
+    Raises ValueError where there is no such split, where it has pictures that are ``trained`` on,
+    or where what measures is missing.
     """
     if run.validate_every == 0:
         return None
-    data = replace(config, split="val", flip=False, crop="center")
+    data = replace(trained.config, split="val", workers=0, flip=False, crop="center")
     try:
-        images = open_captioned_images(data, image_size=image_size)
+        images = open_captioned_images(data, image_size=trained.image_size)
     except ValueError as error:
         raise ValueError(f"run.validate_every wants a validation split: {error}") from error
+    known = {(record.file, record.span) for record in trained.records}
+    shared = sum((record.file, record.span) in known for record in images.records)
+    require(
+        shared == 0,
+        f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
+        f"{data.path} the sub-folders train and val, or set it to 0",
+    )
     return Validation(evenly(images, run.validate_images), device=device)

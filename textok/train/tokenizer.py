@@ -48,9 +48,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     perceptual = build_perceptual(config.loss)
     logits = build_logits(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    validation = open_validation(
-        config.run, config.data, image_size=size, device=session.accelerator.device
-    )
+    validation = open_validation(config.run, images, device=session.accelerator.device)
     held_out = [*preview.captions, *([] if validation is None else validation.captions)]
     # Opened late, so that settings that cannot be leave no folder behind.
     session.open_folder()
