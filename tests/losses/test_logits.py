@@ -94,8 +94,8 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path) -> None:
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     """transformers would fill in what is missing at random."""
-    with pytest.raises(ValueError, match="resnet50: .* is not that classifier with 1000 classes"):
+    with pytest.raises(ValueError, match=r"resnet50: .* is not that classifier with 1000 classes"):
         logits_loss("resnet50", path=save("ConvNext", tmp_path / "convnext"))
     few = save("ResNet", tmp_path / "few", classes=7)
-    with pytest.raises(ValueError, match="resnet50: .* is not that classifier with 1000 classes"):
+    with pytest.raises(ValueError, match=r"resnet50: .* is not that classifier with 1000 classes"):
         logits_loss("resnet50", path=few)

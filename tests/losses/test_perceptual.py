@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from urllib.error import URLError
 

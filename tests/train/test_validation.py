@@ -208,7 +208,9 @@ def test_without_a_validation_split_it_says_so(
         train_tokenizer(replace(config, data=data, run=run))
     shutil.copytree(split / "train", tmp_path / "data" / "train")
     data = replace(config.data, path=str(tmp_path / "data"))
-    with pytest.raises(ValueError, match="validate_every wants a validation split: .* no sub-fold"):
+    with pytest.raises(
+        ValueError, match=r"validate_every wants a validation split: .* no sub-fold"
+    ):
         train_tokenizer(replace(config, data=data, run=run))
     assert not (tmp_path / "run").exists()
 
