@@ -89,7 +89,7 @@ def test_the_type_of_the_field_decides(tmp_path: Path) -> None:
             "tokenizer: {num_token: 3}",
             "tokenizer.num_token: no such field; did you mean 'num_tokens'?",
         ),
-        ("loss: {gan: {zzz: 3}}", "loss.gan.zzz: no such field; there is weight, start, loss, "),
+        ("loss: {gan: {zzz: 3}}", "loss.gan.zzz: no such field; there is weight, adaptive, "),
         ("optim: {lr: fast}", "optim.lr: 'fast' is not a number"),
         ("optim: {lr: nan}", "optim.lr: 'nan' is not a number"),
         ("optim: {lr: [1]}", "optim.lr: ['1'] is not a number"),

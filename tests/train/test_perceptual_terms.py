@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textok.config import GanConfig, LossConfig, TrainTokenizerConfig
-from textok.nn.lpips import WEIGHTS_VARIABLE, LPIPS
+from textok.nn.lpips import LPIPS, WEIGHTS_VARIABLE
 from textok.train.images import build_logits, build_perceptual
 from textok.train.tokenizer import build_tokenizer
 from textok.train.tokenizer_task import TokenizerTask

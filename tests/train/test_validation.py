@@ -15,6 +15,8 @@ from PIL import Image
 from tests.evaluate.test_reconstruction import few_features
 from tests.train.jobs import Jobs, Runs
 from textok.config import (
+    GanConfig,
+    LossConfig,
     RunConfig,
     TextConfig,
     TrainGeneratorConfig,
@@ -208,14 +210,14 @@ def test_without_a_validation_split_it_says_so(
         train_tokenizer(replace(config, data=data, run=run))
     shutil.copytree(split / "train", tmp_path / "data" / "train")
     data = replace(config.data, path=str(tmp_path / "data"))
-    with pytest.raises(
-        ValueError, match=r"validate_every wants a validation split: .* no sub-fold"
-    ):
+    with pytest.raises(ValueError, match=r"wants a validation split: .* no sub-folder 'val'"):
         train_tokenizer(replace(config, data=data, run=run))
     assert not (tmp_path / "run").exists()
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"loss\.gan\.adaptive wants the gradient"):
+        TrainVQGANConfig(run=RunConfig(compile=True), loss=LossConfig(gan=GanConfig(adaptive=True)))
     with pytest.raises(ValueError, match=r"run\.validate_images is 1: it must be >= 2"):
         RunConfig(validate_images=1)
     with pytest.raises(ValueError, match=r"run\.validate_every is for tokenizers"):

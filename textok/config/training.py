@@ -175,6 +175,11 @@ class TrainVQGANConfig:
         )
         require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
         require(
+            not (self.run.compile and self.loss.gan.adaptive),
+            "run.compile compiles a VQGAN whole, while loss.gan.adaptive wants the gradient of its "
+            "last layer alone: set one of them to false",
+        )
+        require(
             not self.run.grad_checkpointing,
             "run.grad_checkpointing is for transformers: a VQGAN has none; raise run.accumulate",
         )
