@@ -42,6 +42,7 @@ from textok.config import (
 from textok.config.read import load_config
 from textok.latents import LatentSet
 from textok.metrics.features import FeatureNetwork
+from textok.metrics.image import psnr
 from textok.runtime.run_log import RunLog
 from textok.runtime.sharding import local
 from textok.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
@@ -189,6 +190,8 @@ def train(job: dict[str, Any]) -> int:
     if job["fake_text"]:
         session.FeatureCache = FakeText
         tokenizer.find_text_model = lambda name: FakeText
+    validation.load_efficientnet_lite0 = torch.nn.Identity
+    validation.load_image_metrics = lambda network, device: ({"psnr": psnr}, [])
     validation.lite0_features = few_features
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
