@@ -10,11 +10,10 @@ from textok.config.generator import (
     SamplingConfig,
     TokenGeneratorConfig,
 )
+from textok.config.losses import GanConfig, LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import VIT_SIZES, CodebookConfig, TokenizerConfig, ViTConfig
 from textok.config.training import (
-    GanConfig,
-    LossConfig,
     OptimConfig,
     RunConfig,
     TrainGeneratorConfig,

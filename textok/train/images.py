@@ -8,20 +8,24 @@ from functools import partial
 from pathlib import Path
 from socket import gethostname
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
 from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
+from textok.config.check import require
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
+from textok.evaluate.reconstruction import evenly
 from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
-from textok.losses.perceptual import perceptual_loss
+from textok.losses.perceptual import logits_loss, perceptual_loss
 from textok.train.examples import ahead
 from textok.train.loop import Task
 from textok.train.report import list_bad_files
 from textok.train.session import Session
+from textok.train.validation import Validation
 from textok.types import Batch
 
 PREVIEWS = 8
@@ -108,6 +112,13 @@ def build_perceptual(loss: LossConfig) -> nn.Module | None:
     return perceptual_loss(loss.perceptual_net, path=loss.perceptual_path or None)
 
 
+def build_logits(loss: LossConfig) -> nn.Module | None:
+    """The classifier whose logits are compared; None where the loss has no such term."""
+    if loss.logits == 0:
+        return None
+    return logits_loss(loss.logits_net, path=loss.logits_path or None)
+
+
 def build_discriminator(gan: GanConfig, *, image_size: int) -> nn.Module | None:
     """The discriminator; None where the loss has no such term."""
     if gan.weight == 0:
@@ -127,3 +138,28 @@ def open_preview(config: DataConfig, *, image_size: int) -> Batch:
     count = min(PREVIEWS, len(images))
     spread = [images.records[index * len(images) // count] for index in range(count)]
     return next(eval_batches(replace(images, records=spread), batch_size=count))
+
+
+def open_validation(
+    run: RunConfig, trained: CaptionedImages, *, device: torch.device
+) -> Validation | None:
+    """The pictures to measure in training, from the validation split; None where none are asked.
+
+    Raises ValueError where there is no such split, where it has pictures that are ``trained`` on,
+    or where what measures is missing.
+    """
+    if run.validate_every == 0:
+        return None
+    data = replace(trained.config, split="val", workers=0, flip=False, crop="center")
+    try:
+        images = open_captioned_images(data, image_size=trained.image_size)
+    except ValueError as error:
+        raise ValueError(f"run.validate_every wants a validation split: {error}") from error
+    known = {(record.file, record.span) for record in trained.records}
+    shared = sum((record.file, record.span) in known for record in images.records)
+    require(
+        shared == 0,
+        f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
+        f"{data.path} the sub-folders train and val, or set it to 0",
+    )
+    return Validation(evenly(images, run.validate_images), device=device)

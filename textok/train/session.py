@@ -38,6 +38,8 @@ FREE = frozenset(
         "run.shard",
         "run.sheet_every",
         "run.steps",
+        "run.validate_every",
+        "run.validate_images",
         "run.wait_minutes",
         "run.wandb",
         "sampling.guidance.form",
