@@ -32,7 +32,7 @@ def test_whether_the_weights_of_lpips_are_here(
     damaged.write_bytes(b"cut")
     for file, said in (
         (no_lpips, f"LPIPS weights: none at {no_lpips}: textok convert lpips"),
-        (lpips_file, f"LPIPS weights: {lpips_file} (68.7 MB)"),
+        (lpips_file, f"LPIPS weights: {lpips_file} (68.8 MB)"),
         (damaged, f"LPIPS weights: {damaged}: damaged"),
     ):
         monkeypatch.setenv(WEIGHTS_VARIABLE, str(file))

@@ -68,7 +68,7 @@ def evaluate_generation(
         clip: Folder or hub name of a CLIP model, for the CLIP score.
         npz: Also write samples.npz for the evaluation script of ADM.
         limit: Measure against this many images, evenly spread.
-        probe_images: At most this many training images for the probe of text alignment.
+        probe_images: At most this many training images for the probe of alignment or classes.
         batch_size: Pictures at once.
         workers: Loader processes.
         max_bad_share: Stop when more than this share of the files cannot be read.

@@ -102,7 +102,7 @@ def load_image_metrics(
         "perceptual": perceptual_metric(network),
     }
     if not default_weights().is_file():
-        return metrics, [f"LPIPS ({missing_weights(default_weights())})"]
+        return metrics, [missing_weights(default_weights())]
     absent = []
     for name, backbone in LPIPS_METRICS.items():
         least = SMALLEST[backbone]
