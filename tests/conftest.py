@@ -16,7 +16,10 @@ from textok.nn.lpips import BACKBONES, LPIPS, WEIGHTS_VARIABLE
 @pytest.fixture(scope="session", autouse=True)
 def no_lpips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No weights of LPIPS, whatever this machine has; the path where they are missing."""
-    before, path = os.environ.get(WEIGHTS_VARIABLE), tmp_path_factory.mktemp("none") / "lpips"
+    before, path = (
+        os.environ.get(WEIGHTS_VARIABLE),
+        tmp_path_factory.mktemp("none") / "lpips.safetensors",
+    )
     os.environ[WEIGHTS_VARIABLE] = str(path)
     yield path
     if before is None:
