@@ -1,0 +1,80 @@
+"""A study run from its plan to its tables: the same call goes on where it was cut off."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from studies.pairs.page import write_page
+from studies.pairs.pictures import write_curves, write_sheet
+from studies.pairs.study import Study, every_generator
+from studies.pairs.summary import note_hardware, summary, write_summary
+from studies.steps import Step, plan, run_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A study, its steps, and what its results are called."""
+
+    study: Study
+    steps: Sequence[Step]
+    commands: tuple[str, ...]
+    """That made it, as the results name them."""
+    out: Path
+    title: str
+    about: str
+    """What the page says above its tables."""
+    sheet_at: int
+    """K of the tokenizers on the sheet."""
+
+
+def run_job(
+    job: Job,
+    *,
+    minutes: float = 0,
+    only: str = "",
+    run: Callable[[Sequence[str]], int] | None = None,
+) -> bool:
+    """Say what is to do, do it, write the results after every step; whether all is complete.
+
+    ``only`` takes the steps in whose folders a name matches, as in ``*none*``: two calls for
+    different ones can run side by side. ``minutes`` and ``run`` are those of ``run_steps``. Raises
+    SystemExit where ``only`` takes no step.
+    """
+    steps = [step for step in job.steps if not only or _named(step, job.study.runs, only)]
+    if not steps:
+        raise SystemExit(f"--only {only}: no step is called so; names are like k4-none-s0")
+    print(plan(steps, str(job.study.budget.speed)), flush=True)
+    if any(not step.done.exists() for step in steps):
+        note_hardware(job.study.runs)
+    complete = run_steps(steps, minutes=minutes, run=run, after=lambda _: write_results(job))
+    write_results(job)
+    if not complete:
+        print("not complete: the tables hold what is done; run the same command to go on")
+    return complete
+
+
+def _named(step: Step, runs: Path, pattern: str) -> bool:
+    return any(fnmatch(part, pattern) for part in step.done.relative_to(runs).parts)
+
+
+def write_results(job: Job) -> None:
+    """``summary.json``, ``README.md`` and pictures of what is complete."""
+    job.out.mkdir(parents=True, exist_ok=True)
+    found = summary(job.study, job.commands)
+    write_summary(found, job.out)
+    write_curves(job.study, job.out)
+    write_sheet(job.study, job.sheet_at, job.out)
+    _copy_prompts(job)
+    write_page(found, job.out, title=job.title, about=job.about)
+
+
+def _copy_prompts(job: Job) -> None:
+    """The sheet of the last generator that drew one: that on the tokenizer with text."""
+    for generator in every_generator(job.study):
+        sheet = job.study.runs / "generators" / generator.name / "prompts" / "sheet.png"
+        if sheet.exists():
+            shutil.copyfile(sheet, job.out / "prompts.png")
