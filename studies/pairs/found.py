@@ -53,6 +53,7 @@ def generator_entry(generator: Generator, study: Study) -> Entry | None:
     config = load_config(TrainGeneratorConfig, [place / "config.yaml"])
     scores = report["scores"]
     alignment, copies = scores["alignment"], scores["memorisation"]
+    accuracy = scores.get("class_accuracy")
     return {
         "name": generator.name,
         "draws_by": generator.kind,
@@ -65,7 +66,8 @@ def generator_entry(generator: Generator, study: Study) -> Entry | None:
         "not_comparable": report.get("not_comparable", []),
         "precision": scores["manifold"]["precision"],
         "recall": scores["manifold"]["recall"],
-        "class_accuracy": scores.get("class_accuracy"),
+        "class_accuracy": accuracy and accuracy["drawn"],
+        "class_accuracy_of_real_images": accuracy and accuracy["real"],
         "retrieval_at_1": alignment and alignment["drawn"]["at_1"],
         "nearer_than_99_percent_of_real": copies and copies["closer"],
     }

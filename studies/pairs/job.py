@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, NoReturn
 
 from studies.pairs.page import write_page
 from studies.pairs.pictures import write_curves, write_sheet
-from studies.pairs.study import Study, every_generator
+from studies.pairs.study import SPLIT, Study, every_generator
 from studies.pairs.summary import note_hardware, summary, write_summary
 from studies.steps import Step, plan, run_steps
 
@@ -29,6 +31,8 @@ class Job:
     """What the page says above its tables."""
     sheet_at: int
     """K of the tokenizers on the sheet."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of the summary that only this study has."""
 
 
 def run_job(
@@ -46,7 +50,7 @@ def run_job(
     """
     steps = [step for step in job.steps if not only or _named(step, job.study.runs, only)]
     if not steps:
-        raise SystemExit(f"--only {only}: no step is called so; names are like k4-none-s0")
+        refuse(f"--only {only}: no step is called so; names are like k4-none-s0")
     print(plan(steps, str(job.study.budget.speed)), flush=True)
     if any(not step.done.exists() for step in steps):
         note_hardware(job.study.runs)
@@ -64,7 +68,7 @@ def _named(step: Step, runs: Path, pattern: str) -> bool:
 def write_results(job: Job) -> None:
     """``summary.json``, ``README.md`` and pictures of what is complete."""
     job.out.mkdir(parents=True, exist_ok=True)
-    found = summary(job.study, job.commands)
+    found = {**summary(job.study, job.commands), **job.notes}
     write_summary(found, job.out)
     write_curves(job.study, job.out)
     write_sheet(job.study, job.sheet_at, job.out)
@@ -78,3 +82,16 @@ def _copy_prompts(job: Job) -> None:
         sheet = job.study.runs / "generators" / generator.name / "prompts" / "sheet.png"
         if sheet.exists():
             shutil.copyfile(sheet, job.out / "prompts.png")
+
+
+def require_splits(data: Path, *, how: str) -> None:
+    """End with one line unless ``data`` has the splits that a study needs; ``how`` makes them."""
+    missing = [name for name in ("train", "val", SPLIT) if not (data / name).is_dir()]
+    if missing:
+        refuse(f"{data} has no folder {missing[0]}: make it with `{how}`")
+
+
+def refuse(what: str) -> NoReturn:
+    """End with one line on stderr and exit code 2."""
+    print(f"error: {what}", file=sys.stderr)
+    raise SystemExit(2)

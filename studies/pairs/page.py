@@ -12,6 +12,15 @@ from textok.runtime.files import write_text
 NOTES = "## What it says"
 """Everything from this heading on is written by hand."""
 UNKNOWN = "–"
+HEADINGS = {
+    "lpips": "LPIPS ↓",
+    "lpips_alex": "LPIPS-Alex ↓",
+    "perceptual": "perceptual ↓",
+    "psnr": "PSNR dB ↑",
+    "ssim": "SSIM ↑",
+}
+"""Of the metrics of single images, in the order of the table."""
+TRAINED = "\\* in a network that these tokenizers were trained against: no verdict."
 Found = Mapping[str, Any]
 
 
@@ -54,8 +63,8 @@ def _verdicts(found: Found) -> list[str]:
             continue
         reached = "reached" if value >= goal else "not reached"
         lines.append(
-            f"- {found['metric']} of {of} is {value:.1f} % lower on average with the caption in the "
-            f"tokenizer; the paper's mean on ImageNet is {goal} %: {reached}."
+            f"- {found['metric']} of {of} is {value:.1f} % lower on average with the caption in "
+            f"the tokenizer; the paper's mean on ImageNet is {goal} %: {reached}."
         )
     return lines
 
@@ -91,15 +100,12 @@ def tokenizer_table(found: Found) -> list[str]:
     if not entries:
         return []
     metrics = list(found["tokenizer_fd_gain_percent"])
-    singles = {
-        "lpips": "LPIPS ↓",
-        "perceptual": "perceptual ↓",
-        "psnr": "PSNR dB ↑",
-        "ssim": "SSIM ↑",
-    }
     first = next(iter(entries[0]["captions"].values()))
-    shown = [name for name in singles if name in first]
-    heads = ["tokens", "text", "seed", "captions", *(f"{metric} ↓" for metric in metrics)]
+    shown = [name for name in HEADINGS if name in first]
+    trained = {name for entry in entries for name in entry["not_comparable"]}
+    columns = {metric: f"{metric} ↓" for metric in metrics}
+    columns |= {name: heading for name, heading in HEADINGS.items() if name in first}
+    measured = [f"{head} *" if name in trained else head for name, head in columns.items()]
     rows, pca = [], {}
     for entry in sorted(entries, key=lambda one: (one["tokens"], one["seed"])):
         passed = {True: "passed", False: "failed", None: "not tested"}[entry["gate_passed"]]
@@ -111,7 +117,9 @@ def tokenizer_table(found: Found) -> list[str]:
         if numbers is not None:
             cells = [str(count), "PCA", UNKNOWN, UNKNOWN]
             rows.append([*cells, *_row(numbers, metrics, shown), UNKNOWN])
-    return markdown_table([*heads, *(singles[name] for name in shown), "PCA gate"], rows)
+    heads = ["tokens", "text", "seed", "captions", *measured, "PCA gate"]
+    lines = markdown_table(heads, rows)
+    return [*lines, "", TRAINED] if trained & columns.keys() else lines
 
 
 def _row(numbers: Mapping[str, Any], metrics: Sequence[str], shown: Sequence[str]) -> list[str]:

@@ -14,8 +14,8 @@ import torch
 import tyro
 
 from studies.pairs.commands import every_step
-from studies.pairs.job import Job, run_job
-from studies.photographs.budgets import BUDGETS, study_of
+from studies.pairs.job import Job, refuse, require_splits, run_job
+from studies.photographs.budgets import BUDGETS, prepare_judged, study_of
 
 TITLE = "What the caption is worth on photographs"
 ABOUT = """The same tokenizer of real photographs (Tiny ImageNet, 64 px, C = 8) with the caption in
@@ -30,7 +30,7 @@ def main(
     data: Path = Path("data/tiny-imagenet"),
     runs: Path = Path("runs/photographs"),
     out: Path = Path("docs/results/photographs"),
-    budget: Literal["", "cpu", "gpu"] = "",
+    budget: Literal["", "cpu", "gpu", "pieces"] = "",
     toy: bool = False,
     minutes: float = 0,
     only: str = "",
@@ -41,13 +41,19 @@ def main(
         data: What `textok data tiny-imagenet` made.
         runs: Folder of the runs.
         out: Folder of the results.
-        budget: cpu or gpu; without it whichever there is.
+        budget: cpu or gpu; without it whichever there is. pieces goes on with tokenizers from
+            studies.photographs.offline.
         toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
         only: Take only steps of this name, as in '*none*' or 'k4-*'.
     """
+    require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
     name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
     study = study_of(BUDGETS[name], data, runs)
+    try:
+        prepare_judged(study)
+    except ValueError as error:
+        refuse(str(error))
     words = "--toy" if toy else f"--budget {name}"
     job = Job(
         study=study,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from studies.pairs.study import Budget, Speed, Study
+from studies.photographs.subset import is_written, subset, write_subset
 
 PROMPTS = (
     "a photo of a goldfish, large, in the center",
@@ -19,6 +20,9 @@ PROMPTS = (
 )
 ROWS = 600_000
 """Captions of the train split's pictures: six of each."""
+JUDGED = "judged"
+JUDGED_TRAINING = 10_000
+"""Training pictures beside those that generators are judged by."""
 
 CPU = Budget(
     tokens=(4, 2, 8),
@@ -29,18 +33,22 @@ CPU = Budget(
     limit=2_500,
     generators_at=4,
     generator_steps=1_200,
-    speed=Speed(training=85, measuring=25, encoding=600, rows=250, drawing=15),
+    speed=Speed(training=65, measuring=25, encoding=500, rows=250, drawing=15),
 )
-WIDE = (
-    "--tokenizer.encoder.width 384 --tokenizer.encoder.depth 6 --tokenizer.encoder.heads 6 "
-    "--tokenizer.decoder.width 384 --tokenizer.decoder.depth 6 --tokenizer.decoder.heads 6 "
-    "--optim.lr 5e-4 --data.cache device"
-).split()
-ADVERSARIAL = (
-    "--loss.gan.weight 0.1 --loss.gan.adaptive true --loss.gan.discriminator patchgan "
-    "--loss.gan.base 256 --loss.gan.lecam 0 --loss.gan.r1 1 --loss.gan.r1_every 16 "
-    "--loss.gan.lr 2e-4 --loss.gan.betas 0 0.99"
-).split()
+WIDE = tuple(
+    (
+        "--tokenizer.encoder.width 384 --tokenizer.encoder.depth 6 --tokenizer.encoder.heads 6 "
+        "--tokenizer.decoder.width 384 --tokenizer.decoder.depth 6 --tokenizer.decoder.heads 6 "
+        "--optim.lr 5e-4 --data.cache device"
+    ).split()
+)
+ADVERSARIAL = tuple(
+    (
+        "--loss.gan.weight 0.1 --loss.gan.adaptive true --loss.gan.discriminator patchgan "
+        "--loss.gan.base 256 --loss.gan.lecam 0 --loss.gan.r1 1 --loss.gan.r1_every 16 "
+        "--loss.gan.lr 2e-4 --loss.gan.betas 0 0.99"
+    ).split()
+)
 GPU = replace(
     CPU,
     tokens=(2, 4, 8, 16),
@@ -53,6 +61,28 @@ GPU = replace(
     evaluation_flags=("--batch-size", "256"),
     speed=Speed(training=3_000, measuring=1_000, encoding=8_000, rows=8_000, drawing=500),
 )
+PIECES = replace(
+    CPU,
+    tokens=(4, 2),
+    seeds=(0,),
+    places_at=0,
+    steps=1_600,
+    batch=256,
+    flags=(
+        *tuple(
+            "--tokenizer.encoder.width 256 --tokenizer.encoder.depth 6 --tokenizer.encoder.heads 4 "
+            "--tokenizer.decoder.width 256 --tokenizer.decoder.depth 6 --tokenizer.decoder.heads 4 "
+            "--data.cache device".split()
+        ),
+        *ADVERSARIAL,
+        *("--loss.gan.start", "800"),
+    ),
+    networks=("efficientnet_lite0",),
+    evaluation_flags=("--batch-size", "256"),
+    speed=replace(GPU.speed, training=5_000),
+)
+"""Tokenizers on a machine without network, given files in pieces: few enough numbers that the
+weights of the first pair come back."""
 TOY = Budget(
     tokens=(2, 4),
     seeds=(0,),
@@ -74,14 +104,14 @@ TOY = Budget(
     ),
     speed=Speed(training=50, measuring=10, encoding=100, rows=100, drawing=10),
 )
-BUDGETS = {"cpu": CPU, "gpu": GPU, "toy": TOY}
+BUDGETS = {"cpu": CPU, "gpu": GPU, "pieces": PIECES, "toy": TOY}
 
 
 def study_of(budget: Budget, data: Path, runs: Path) -> Study:
     """The study on ``data``, as `textok data tiny-imagenet` makes it.
 
-    Drawn pictures are judged against the test pictures alone: features of all training images would
-    take longer than all else.
+    Drawn pictures are judged beside some of the training pictures, see ``prepare_judged``: features
+    of all of them would take longer than all else.
     """
     return Study(
         budget=budget,
@@ -90,6 +120,17 @@ def study_of(budget: Budget, data: Path, runs: Path) -> Study:
         rows=ROWS,
         tokenizer="photographs-64",
         generators=(("class", "dit-photographs-64-class"), ("text", "dit-photographs-64")),
-        judged=data / "test",
+        judged=runs / JUDGED,
         prompts=PROMPTS,
     )
+
+
+def prepare_judged(study: Study) -> None:
+    """The measured test pictures and JUDGED_TRAINING training pictures, as a set of their own.
+
+    Both evenly spaced over their splits. Raises ValueError for unreadable data.
+    """
+    for split, count in (("train", JUDGED_TRAINING), ("test", study.budget.limit)):
+        folder = study.runs / JUDGED / split
+        if not is_written(folder):
+            write_subset(subset(study.data, split, count), folder)
