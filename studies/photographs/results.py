@@ -30,7 +30,7 @@ MOST_FILES = 8
 
 
 def write_results(runs: Path, names: Sequence[str], out: Path, *, files: int = MOST_FILES) -> None:
-    """What the runs ``names`` left: all but the weights in one file, and weights as far as they fit.
+    """What the runs ``names`` left: all but weights in one file, and weights as far as they fit.
 
     Of the runs that are trained the first ones' weights come along, in bf16, whole or not at all.
     """
