@@ -66,7 +66,8 @@ def plan(steps: Sequence[Step], assumption: str) -> str:
     left = [step for step in steps if not step.done.exists()]
     lines = [f"{len(steps) - len(left)} of {len(steps)} steps are done"]
     for step in left:
-        what = " ".join(step.command[:2] if step.command[0] != "extract" else step.command[:1])
+        alone = step.command[0] in ("extract", "generate")
+        what = " ".join(step.command[: 1 if alone else 2])
         lines.append(f"  {what:<24} {step.done.parent!s:<48} {step.seconds / 60:6.1f} min")
     if left:
         total = sum(step.seconds for step in left) / 3600

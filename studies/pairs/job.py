@@ -15,6 +15,8 @@ from studies.pairs.pictures import write_curves, write_sheet
 from studies.pairs.study import SPLIT, Study, every_generator
 from studies.pairs.summary import note_hardware, summary, write_summary
 from studies.steps import Step, plan, run_steps
+from textok.config import DataConfig
+from textok.data import open_captioned_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,17 @@ def require_splits(data: Path, *, how: str) -> None:
     missing = [name for name in ("train", "val", SPLIT) if not (data / name).is_dir()]
     if missing:
         refuse(f"{data} has no folder {missing[0]}: make it with `{how}`")
+
+
+def training_captions(data: Path) -> list[tuple[str, ...]]:
+    """The captions of each training picture. Raises ValueError for unreadable data."""
+    images = open_captioned_images(DataConfig(path=str(data), split="train"), image_size=64)
+    return [record.captions for record in images.records]
+
+
+def count_rows(captions: Sequence[tuple[str, ...]]) -> int:
+    """Rows that an extraction makes of pictures with these captions."""
+    return sum(max(1, len(several)) for several in captions)
 
 
 def refuse(what: str) -> NoReturn:

@@ -73,7 +73,7 @@ class Study:
     data: Path
     runs: Path
     rows: int
-    """Captions of all pictures of the train split, about, for the plan."""
+    """Captions of all pictures of the train split, for the plan."""
     tokenizer: str
     """Preset of the tokenizers."""
     generators: tuple[tuple[GeneratorKind, str], ...]

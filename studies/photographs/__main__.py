@@ -14,7 +14,7 @@ import torch
 import tyro
 
 from studies.pairs.commands import every_step
-from studies.pairs.job import Job, refuse, require_splits, run_job
+from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
 from studies.photographs.budgets import BUDGETS, prepare_judged, study_of
 
 TITLE = "What the caption is worth on photographs"
@@ -49,8 +49,9 @@ def main(
     """
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
     name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
-    study = study_of(BUDGETS[name], data, runs)
     try:
+        rows = count_rows(training_captions(data))
+        study = study_of(BUDGETS[name], data, runs, rows=rows)
         prepare_judged(study)
     except ValueError as error:
         refuse(str(error))

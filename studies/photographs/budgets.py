@@ -18,8 +18,6 @@ PROMPTS = (
     "a photo of a teapot, large, in the center",
     "a photo of a king penguin, large, in the center",
 )
-ROWS = 600_000
-"""Captions of the train split's pictures: six of each."""
 JUDGED = "judged"
 JUDGED_TRAINING = 10_000
 """Training pictures beside those that generators are judged by."""
@@ -33,6 +31,7 @@ CPU = Budget(
     limit=2_500,
     generators_at=4,
     generator_steps=1_200,
+    evaluation_flags=("--workers", "0"),
     speed=Speed(training=65, measuring=25, encoding=500, rows=250, drawing=15),
 )
 WIDE = tuple(
@@ -58,7 +57,7 @@ GPU = replace(
     limit=10_000,
     generator_steps=10_000,
     generator_seeds=(0, 1),
-    evaluation_flags=("--batch-size", "256"),
+    evaluation_flags=("--batch-size", "256", "--workers", "4"),
     speed=Speed(training=3_000, measuring=1_000, encoding=8_000, rows=8_000, drawing=500),
 )
 PIECES = replace(
@@ -78,13 +77,13 @@ PIECES = replace(
         *("--loss.gan.start", "800"),
     ),
     networks=("efficientnet_lite0",),
-    evaluation_flags=("--batch-size", "256"),
+    evaluation_flags=("--batch-size", "256", "--workers", "4"),
     speed=replace(GPU.speed, training=5_000),
 )
 """Tokenizers on a machine without network, given files in pieces: few enough numbers that the
 weights of the first pair come back."""
 TOY = Budget(
-    tokens=(2, 4),
+    tokens=(2, 1),
     seeds=(0,),
     places_at=2,
     steps=2,
@@ -94,7 +93,7 @@ TOY = Budget(
         "--tokenizer.decoder.width 32 --tokenizer.decoder.depth 1 --tokenizer.decoder.heads 1 "
         "--run.log-every 1 --run.precision fp32".split()
     ),
-    limit=8,
+    limit=10,
     generators_at=2,
     generator_steps=2,
     generator_batch=4,
@@ -102,12 +101,13 @@ TOY = Budget(
         "--generator.network.width 32 --generator.network.depth 1 --generator.network.heads 1 "
         "--sampling.steps 2 --run.log-every 1 --run.precision fp32".split()
     ),
+    evaluation_flags=("--workers", "0"),
     speed=Speed(training=50, measuring=10, encoding=100, rows=100, drawing=10),
 )
 BUDGETS = {"cpu": CPU, "gpu": GPU, "pieces": PIECES, "toy": TOY}
 
 
-def study_of(budget: Budget, data: Path, runs: Path) -> Study:
+def study_of(budget: Budget, data: Path, runs: Path, *, rows: int = 0) -> Study:
     """The study on ``data``, as `textok data tiny-imagenet` makes it.
 
     Drawn pictures are judged beside some of the training pictures, see ``prepare_judged``: features
@@ -117,7 +117,7 @@ def study_of(budget: Budget, data: Path, runs: Path) -> Study:
         budget=budget,
         data=data,
         runs=runs,
-        rows=ROWS,
+        rows=rows,
         tokenizer="photographs-64",
         generators=(("class", "dit-photographs-64-class"), ("text", "dit-photographs-64")),
         judged=runs / JUDGED,

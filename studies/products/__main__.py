@@ -8,6 +8,7 @@ its pictures for combinations of colour and kind that were never sold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -16,12 +17,10 @@ import torch
 import tyro
 
 from studies.pairs.commands import every_step
-from studies.pairs.job import Job, refuse, require_splits, run_job
+from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
 from studies.pairs.study import Budget, Study
 from studies.photographs import budgets as photographs
 from studies.products.unseen import Combination, unseen_combinations
-from textok.config import DataConfig
-from textok.data import open_captioned_images
 
 PROMPTS = (
     "red women handbag",
@@ -33,7 +32,6 @@ PROMPTS = (
 )
 UNSEEN = 6
 """Prompts of combinations that no training name has."""
-ROWS = 40_000
 TITLE = "What a name is worth on pictures of products"
 ABOUT = """The same tokenizer of catalogue pictures (64 px, C = 8) with the product's name in both
 sides and without, equal in all else, measured on products that were held out. Then a DiT by text on
@@ -49,6 +47,7 @@ CPU = Budget(
     generators_at=4,
     generator_texts=("both",),
     generator_steps=1_200,
+    evaluation_flags=photographs.CPU.evaluation_flags,
     speed=replace(photographs.CPU.speed, drawing=10),
 )
 BUDGETS = {
@@ -66,24 +65,19 @@ BUDGETS = {
 }
 
 
-def study_of(budget: Budget, data: Path, runs: Path, unseen: list[Combination]) -> Study:
+def study_of(
+    budget: Budget, data: Path, runs: Path, *, unseen: Sequence[Combination] = (), rows: int = 0
+) -> Study:
     """The study on ``data``; what is drawn is also compared with the training pictures."""
     return Study(
         budget=budget,
         data=data,
         runs=runs,
-        rows=ROWS,
+        rows=rows,
         tokenizer="products-study-64",
         generators=(("text", "dit-photographs-64"),),
         prompts=(*PROMPTS, *(one.prompt for one in unseen)),
     )
-
-
-def never_sold(data: Path, *, toy: bool) -> list[Combination]:
-    """Combinations that no name of the train split has."""
-    images = open_captioned_images(DataConfig(path=str(data), split="train"), image_size=64)
-    names = [record.captions[0] for record in images.records if record.captions]
-    return unseen_combinations(names, count=UNSEEN, least=1 if toy else 100)
 
 
 def main(
@@ -111,10 +105,12 @@ def main(
     require_splits(data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
     name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
     try:
-        unseen = never_sold(data, toy=toy)
+        captions = training_captions(data)
     except ValueError as error:
         refuse(str(error))
-    study = study_of(BUDGETS[name], data, runs, unseen)
+    names = [several[0] for several in captions if several]
+    unseen = unseen_combinations(names, count=UNSEEN, least=1 if toy else 100)
+    study = study_of(BUDGETS[name], data, runs, unseen=unseen, rows=count_rows(captions))
     words = "--toy" if toy else f"--budget {name}"
     job = Job(
         study=study,
