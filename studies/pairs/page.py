@@ -63,7 +63,7 @@ def _verdicts(found: Found) -> list[str]:
             continue
         reached = "reached" if value >= goal else "not reached"
         lines.append(
-            f"- {found['metric']} of {of} is {value:.1f} % lower on average with the caption in "
+            f"- {found['metric']} of {of} is {_change(value)} on average with the caption in "
             f"the tokenizer; the paper's mean on ImageNet is {goal} %: {reached}."
         )
     return lines
@@ -152,10 +152,8 @@ def generator_table(found: Found) -> list[str]:
     lines = markdown_table(heads, rows)
     for metric, each in found["generator_fd_gain_percent"].items():
         if each["mean"] is not None:
-            lines += [
-                "",
-                f"g{metric} with the caption in the tokenizer: {each['mean']:.1f} % lower.",
-            ]
+            change = _change(each["mean"])
+            lines += ["", f"g{metric} with the caption in the tokenizer: {change}."]
     return lines
 
 
@@ -186,6 +184,10 @@ def _conditions(found: Found) -> list[str]:
 def _mean_of(value: Any) -> float | None:
     """Of an interval, or the number itself."""
     return value["mean"] if isinstance(value, Mapping) else value
+
+
+def _change(gain: float) -> str:
+    return f"{abs(gain):.1f} % {'higher' if gain < 0 else 'lower'}"
 
 
 def _number(value: float | None, digits: int) -> str:

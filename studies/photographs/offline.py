@@ -26,12 +26,12 @@ from studies.pairs.commands import tokenizer_steps
 from studies.pairs.job import refuse
 from studies.pairs.study import Study, members
 from studies.pairs.summary import note_hardware
-from studies.photographs.baggage import settle
+from studies.photographs.baggage import settle, use_lpips
 from studies.photographs.budgets import BUDGETS, study_of
 from studies.photographs.pack import PRESET
 from studies.photographs.pieces import unpack
 from studies.photographs.results import write_results
-from studies.steps import Step, plan, run_steps
+from studies.steps import plan, run_steps
 from textok.cli.main import main as textok
 from textok.config import TrainTokenizerConfig
 from textok.config.presets import preset_path
@@ -62,12 +62,15 @@ def seconds_from_now(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def train(study: Study, steps: Sequence[Step], out: Path, *, seconds: float) -> bool:
+def train(study: Study, work: Path, out: Path, *, seconds: float) -> bool:
     """Train and measure within ``seconds``; whether all is complete. Results are in ``out``."""
+    steps = [step for member in members(study.budget) for step in tokenizer_steps(member, study)]
+    print(plan(steps, str(study.budget.speed)), flush=True)
     names = [member.name for member in members(study.budget)]
     ends = time.monotonic() + seconds
 
     def run(command: Sequence[str]) -> int:
+        use_lpips(work, whole=command[0] == "train" or "vgg16" in study.budget.networks)
         code = textok(command)
         if time.monotonic() >= ends:
             raise TimeUp
@@ -109,13 +112,12 @@ def main(
         print(f"unpacked into {work}; still to come: {', '.join(missing)}")
         return
     settings = json.loads((work / "settings.json").read_text(encoding="utf-8"))
-    settle(work, load_config(TrainTokenizerConfig, [preset_path(PRESET)]).text)
     budget = replace(BUDGETS["toy" if toy else "pieces"], networks=tuple(settings["networks"]))
     study = study_of(budget, work / "data", work / "runs")
-    steps = [step for member in members(budget) for step in tokenizer_steps(member, study)]
-    print(plan(steps, str(budget.speed)), flush=True)
+    text = load_config(TrainTokenizerConfig, [preset_path(PRESET)]).text
+    settle(work, text, cache=study.runs / "text-cache")
     left = seconds - (time.monotonic() - began)
-    done = train(study, steps, out, seconds=left)
+    done = train(study, work, out, seconds=left)
     print(f"results in {out}: {'complete' if done else 'not complete, the same call goes on'}")
 
 

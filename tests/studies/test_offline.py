@@ -71,13 +71,13 @@ def test_from_pieces_to_runs(
     counts = {"train": 20, "val": 4, "test": 10}
     networks = ("efficientnet_lite0",)
     written = pack(
-        data, tmp_path / "pieces", counts=counts, captions=[0], networks=networks, limit=11_000_000
+        data, tmp_path / "pieces", counts=counts, captions=[0], networks=networks, limit=8_000_000
     )
     assert [path.name for path in written] == [
         "photographs-01-of-02.tar",
         "photographs-02-of-02.tar",
     ]
-    assert all(path.stat().st_size <= 11_000_000 for path in written)
+    assert all(path.stat().st_size <= 8_000_000 for path in written)
 
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", "")
