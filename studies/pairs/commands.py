@@ -116,4 +116,14 @@ def every_step(study: Study) -> list[Step]:
             for generator in generators(study, kind, seed=seed):
                 steps += generator_steps(generator, study)
     # Generators of two kinds share their latents.
-    return list({step.done: step for step in steps}.values())
+    return _with_training_features(list({step.done: step for step in steps}.values()), study)
+
+
+def _with_training_features(steps: list[Step], study: Study) -> list[Step]:
+    """The same, the first judgement longer by the features that all judgements share."""
+    judging = (i for i, step in enumerate(steps) if step.command[1] == "generation")
+    first = next(judging, None)
+    if first is not None:
+        more = study.compared / study.budget.speed.measuring
+        steps[first] = replace(steps[first], seconds=steps[first].seconds + more)
+    return steps

@@ -32,7 +32,8 @@ class Speed:
     def __str__(self) -> str:
         return (
             f"{self.training:g} images/s in training, {self.measuring:g} in measuring, "
-            f"{self.encoding:g} in extraction, {self.rows:g} rows/s of generators"
+            f"{self.encoding:g} in extraction, {self.rows:g} rows/s of generators; text features "
+            "and PCA are not counted"
         )
 
 
@@ -81,6 +82,8 @@ class Study:
     judged: Path | None = None
     """Folder of the test pictures alone, for drawn pictures that are not compared with the training
     images; without it they are."""
+    compared: int = 0
+    """Training pictures that drawn ones are compared with, for the plan."""
     prompts: tuple[str, ...] = ()
     """Of a sheet by each generator that draws by text."""
 

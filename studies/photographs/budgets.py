@@ -121,6 +121,7 @@ def study_of(budget: Budget, data: Path, runs: Path, *, rows: int = 0) -> Study:
         tokenizer="photographs-64",
         generators=(("class", "dit-photographs-64-class"), ("text", "dit-photographs-64")),
         judged=runs / JUDGED,
+        compared=min(JUDGED_TRAINING, rows),
         prompts=PROMPTS,
     )
 

@@ -74,6 +74,7 @@ def study_of(
         data=data,
         runs=runs,
         rows=rows,
+        compared=rows,  # products have one name each
         tokenizer="products-study-64",
         generators=(("text", "dit-photographs-64"),),
         prompts=(*PROMPTS, *(one.prompt for one in unseen)),
