@@ -20,6 +20,14 @@ HEADINGS = {
     "ssim": "SSIM ↑",
 }
 """Of the metrics of single images, in the order of the table."""
+DRAWN = {
+    "precision": "precision ↑",
+    "recall": "recall ↑",
+    "class_accuracy": "class accuracy ↑",
+    "retrieval_at_1": "retrieval@1 ↑",
+    "nearer_than_99_percent_of_real": "nearer to a training picture than 99 % of real ones",
+}
+"""Of drawn pictures, shares from 0 to 1."""
 TRAINED = "\\* in a network that these tokenizers were trained against: no verdict."
 Found = Mapping[str, Any]
 
@@ -59,7 +67,7 @@ def _verdicts(found: Found) -> list[str]:
     for what, of in (("tokenizer", "reconstructions"), ("generator", "drawn pictures")):
         value, goal = found[f"{what}_fd_gain_percent_mean"], found["goals_percent"][what]
         if value is None:
-            lines.append(f"- What the caption in the tokenizer is worth to {of}: not measured yet.")
+            lines.append(f"- What the caption in the tokenizer is worth to {of}: not measured.")
             continue
         reached = "reached" if value >= goal else "not reached"
         lines.append(
@@ -137,10 +145,9 @@ def generator_table(found: Found) -> list[str]:
     if not entries:
         return []
     metrics = list(entries[0]["frechet"])
-    names = {"precision": "precision ↑", "recall": "recall ↑", "class_accuracy": "class accuracy ↑"}
-    shown = [name for name in names if any(entry[name] is not None for entry in entries)]
+    shown = [name for name in DRAWN if any(entry[name] is not None for entry in entries)]
     heads = ["draws by", "tokens", "text in the tokenizer", "seed"]
-    heads += [f"g{metric} ↓" for metric in metrics] + [names[name] for name in shown]
+    heads += [f"g{metric} ↓" for metric in metrics] + [DRAWN[name] for name in shown]
     rows = [
         [
             *(entry["draws_by"], str(entry["tokens"]), entry["text"], str(entry["seed"])),

@@ -124,7 +124,7 @@ def test_of_nothing_every_gain_is_null_and_the_page_says_so(study: Study, tmp_pa
     assert (found["seeds"], found["tokenizers"], found["commands"]) == ([], [], ["a command"])
     text = page(found, title="Title", about="About.")
     assert text.startswith("# Title\n\nAbout.\n")
-    assert text.count("not measured yet") == 2
+    assert text.count(": not measured.") == 2
 
 
 def test_what_was_measured_is_there_and_the_rest_is_null(study: Study, tmp_path: Path) -> None:
