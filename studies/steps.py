@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,23 @@ class Step:
 
     command: tuple[str, ...]
     done: Path
+    seconds: float = 0.0
+    """About how long it takes, where that was estimated."""
 
 
-def run_steps(steps: Sequence[Step], *, minutes: float = 0) -> bool:
+def run_steps(
+    steps: Sequence[Step],
+    *,
+    minutes: float = 0,
+    run: Callable[[Sequence[str]], int] | None = None,
+    after: Callable[[Step], None] | None = None,
+) -> bool:
     """Run what is not complete, in order; whether all is complete now.
 
     With ``minutes`` no step is begun after that time, so that a study fits a borrowed machine in
-    parts. Raises SystemExit with the command's own code if one fails.
+    parts. ``run`` runs a command's words and returns its exit code, in a process of its own where
+    it is not given; ``after`` is called whenever a step has become complete. Raises SystemExit with
+    the command's own code if one fails.
     """
     began = time.monotonic()
     for number, step in enumerate(steps, start=1):
@@ -35,13 +45,34 @@ def run_steps(steps: Sequence[Step], *, minutes: float = 0) -> bool:
         if minutes and time.monotonic() - began > 60 * minutes:
             return False
         print(f"[{number}/{len(steps)}] textok {shlex.join(step.command)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", "textok.cli", *step.command]).returncode
+        code = (run or in_a_process)(step.command)
         if code:
             raise SystemExit(code)
         assert step.done.exists(), f"the step left no {step.done}"
+        if after is not None:
+            after(step)
     return True
+
+
+def in_a_process(command: Sequence[str]) -> int:
+    """Run ``textok`` with these words; its exit code."""
+    return subprocess.run([sys.executable, "-m", "textok.cli", *command]).returncode
 
 
 def words(*parts: object) -> tuple[str, ...]:
     """A command line's words from numbers, paths and texts."""
     return tuple(str(part) for part in parts)
+
+
+def plan(steps: Sequence[Step], assumption: str) -> str:
+    """What is still to do and about how long it takes, one line a step."""
+    left = [step for step in steps if not step.done.exists()]
+    lines = [f"{len(steps) - len(left)} of {len(steps)} steps are done"]
+    for step in left:
+        alone = step.command[0] in ("extract", "generate")
+        what = " ".join(step.command[: 1 if alone else 2])
+        lines.append(f"  {what:<24} {step.done.parent!s:<48} {step.seconds / 60:6.1f} min")
+    if left:
+        total = sum(step.seconds for step in left) / 3600
+        lines.append(f"to go: about {total:.1f} hours, at {assumption}")
+    return "\n".join(lines)

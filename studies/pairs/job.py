@@ -1,0 +1,110 @@
+"""A study run from its plan to its tables: the same call goes on where it was cut off."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NoReturn
+
+from studies.pairs.page import write_page
+from studies.pairs.pictures import write_curves, write_sheet
+from studies.pairs.study import SPLIT, Study, every_generator
+from studies.pairs.summary import note_hardware, summary, write_summary
+from studies.steps import Step, plan, run_steps
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A study, its steps, and what its results are called."""
+
+    study: Study
+    steps: Sequence[Step]
+    commands: tuple[str, ...]
+    """That made it, as the results name them."""
+    out: Path
+    title: str
+    about: str
+    """What the page says above its tables."""
+    sheet_at: int
+    """K of the tokenizers on the sheet."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of the summary that only this study has."""
+
+
+def run_job(
+    job: Job,
+    *,
+    minutes: float = 0,
+    only: str = "",
+    run: Callable[[Sequence[str]], int] | None = None,
+) -> bool:
+    """Say what is to do, do it, write the results after every step; whether all is complete.
+
+    ``only`` takes the steps in whose folders a name matches, as in ``*none*``: two calls for
+    different ones can run side by side. ``minutes`` and ``run`` are those of ``run_steps``. Raises
+    SystemExit where ``only`` takes no step.
+    """
+    steps = [step for step in job.steps if not only or _named(step, job.study.runs, only)]
+    if not steps:
+        refuse(f"--only {only}: no step is called so; names are like k4-none-s0")
+    print(plan(steps, str(job.study.budget.speed)), flush=True)
+    if any(not step.done.exists() for step in steps):
+        note_hardware(job.study.runs)
+    complete = run_steps(steps, minutes=minutes, run=run, after=lambda _: write_results(job))
+    write_results(job)
+    if not complete:
+        print("not complete: the tables hold what is done; run the same command to go on")
+    return complete
+
+
+def _named(step: Step, runs: Path, pattern: str) -> bool:
+    return any(fnmatch(part, pattern) for part in step.done.relative_to(runs).parts)
+
+
+def write_results(job: Job) -> None:
+    """``summary.json``, ``README.md`` and pictures of what is complete."""
+    job.out.mkdir(parents=True, exist_ok=True)
+    found = {**summary(job.study, job.commands), **job.notes}
+    write_summary(found, job.out)
+    write_curves(job.study, job.out)
+    write_sheet(job.study, job.sheet_at, job.out)
+    _copy_prompts(job)
+    write_page(found, job.out, title=job.title, about=job.about)
+
+
+def _copy_prompts(job: Job) -> None:
+    """The sheet of the last generator that drew one: that on the tokenizer with text."""
+    for generator in every_generator(job.study):
+        sheet = job.study.runs / "generators" / generator.name / "prompts" / "sheet.png"
+        if sheet.exists():
+            shutil.copyfile(sheet, job.out / "prompts.png")
+
+
+def require_splits(data: Path, *, how: str) -> None:
+    """End with one line unless ``data`` has the splits that a study needs; ``how`` makes them."""
+    missing = [name for name in ("train", "val", SPLIT) if not (data / name).is_dir()]
+    if missing:
+        refuse(f"{data} has no folder {missing[0]}: make it with `{how}`")
+
+
+def training_captions(data: Path) -> list[tuple[str, ...]]:
+    """The captions of each training picture. Raises ValueError for unreadable data."""
+    images = open_captioned_images(DataConfig(path=str(data), split="train"), image_size=64)
+    return [record.captions for record in images.records]
+
+
+def count_rows(captions: Sequence[tuple[str, ...]]) -> int:
+    """Rows that an extraction makes of pictures with these captions."""
+    return sum(max(1, len(several)) for several in captions)
+
+
+def refuse(what: str) -> NoReturn:
+    """End with one line on stderr and exit code 2."""
+    print(f"error: {what}", file=sys.stderr)
+    raise SystemExit(2)

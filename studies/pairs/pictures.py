@@ -1,0 +1,71 @@
+"""The sheet of a study: test pictures, and what is left of them without text and with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from studies.curves import draw_curves
+from studies.pairs.study import SPLIT, Study, members
+from studies.text_gain import Member
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+from textok.evaluate.captions import captions_by_key, derange
+from textok.evaluate.reconstruction import evenly
+from textok.pipeline import Reconstructor
+from textok.runtime.sheet import picture_sheet, save_picture
+
+ROWS = 10
+CELL = 128
+
+
+def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> None:
+    """``out/sheet.png``, once both tokenizers of K = ``tokens`` and the first seed are trained.
+
+    One that is newer than they stays.
+    """
+    seed = study.budget.seeds[0]
+    models: Mapping[str, Path] = {
+        text: study.runs / Member(tokens=tokens, text=text, seed=seed).name
+        for text in ("none", "both")
+    }
+    trained = [run / "report.md" for run in models.values()]
+    if not all(report.exists() for report in trained) or _newer(out / "sheet.png", trained):
+        return
+    config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
+    none, both = (
+        Reconstructor.from_pretrained(run / "model", text_cache=study.runs / "text-cache")
+        for run in models.values()
+    )
+    images = evenly(open_captioned_images(config, image_size=none.config.image_size), rows)
+    keys = [record.key for record in images.records]
+    pictures = [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))]
+    by_key = captions_by_key("true", images.records)
+    true = [by_key[key] for key in keys]
+    wrong = derange(true)
+    kept = f"{tokens} tokens"
+    columns = {
+        "original": pictures,
+        f"{kept}, no text": none.reconstruct(pictures),
+        f"{kept} and the caption": both.reconstruct(pictures, true),
+        "the same, caption absent": both.reconstruct(pictures),
+        "the same, wrong caption": both.reconstruct(pictures, wrong),
+    }
+    told = [f"{right}\nwrong: {other}" for right, other in zip(true, wrong, strict=True)]
+    save_picture(picture_sheet(columns, told, cell=CELL), out / "sheet.png")
+
+
+def _newer(path: Path, others: Sequence[Path]) -> bool:
+    """Whether ``path`` is there and was written after all the others."""
+    newest = max(other.stat().st_mtime for other in others)
+    return path.exists() and path.stat().st_mtime > newest
+
+
+def write_curves(study: Study, out: Path) -> None:
+    """``out/curves.png``: the distance that is trained on against images seen."""
+    runs = [study.runs / member.name for member in members(study.budget)]
+    trained = [run for run in runs if (run / "report.md").exists()]
+    if trained:
+        draw_curves(trained, out / "curves.png", value="perceptual", label="perceptual loss")

@@ -1,0 +1,72 @@
+"""What the caption is worth on photographs of known classes: the paper's two comparisons.
+
+A tokenizer with the caption against one without, and a DiT of classes on the latents of each.
+
+    python -m studies.photographs --data data/tiny-imagenet --runs runs/photographs
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from studies.pairs.commands import every_step
+from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
+from studies.photographs.budgets import BUDGETS, prepare_judged, study_of
+
+TITLE = "What the caption is worth on photographs"
+ABOUT = """The same tokenizer of real photographs (Tiny ImageNet, 64 px, C = 8) with the caption in
+both sides and without, equal in all else: a caption names the class and tells the box, as in "a
+photo of a goldfish, large, in the center". Test pictures are the published validation set's, unseen
+in training. Then the same DiT of classes on the latents of both tokenizers; with text the decoder
+reads a held-out caption of the class. FD-EffLite0 is no FID (docs/evaluation.md)."""
+
+
+def main(
+    *,
+    data: Path = Path("data/tiny-imagenet"),
+    runs: Path = Path("runs/photographs"),
+    out: Path = Path("docs/results/photographs"),
+    budget: Literal["", "cpu", "gpu", "pieces"] = "",
+    toy: bool = False,
+    minutes: float = 0,
+    only: str = "",
+) -> None:
+    """Train, measure and compare what is not done yet.
+
+    Args:
+        data: What `textok data tiny-imagenet` made.
+        runs: Folder of the runs.
+        out: Folder of the results.
+        budget: cpu or gpu; without it whichever there is. pieces goes on with tokenizers from
+            studies.photographs.offline.
+        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
+        minutes: Begin no step after this many minutes; 0 goes on to the end.
+        only: Take only steps of this name, as in '*none*' or 'k4-*'.
+    """
+    require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
+    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    try:
+        rows = count_rows(training_captions(data))
+        study = study_of(BUDGETS[name], data, runs, rows=rows)
+        prepare_judged(study)
+    except ValueError as error:
+        refuse(str(error))
+    words = "--toy" if toy else f"--budget {name}"
+    job = Job(
+        study=study,
+        steps=every_step(study),
+        commands=(f"python -m studies.photographs {words}",),
+        out=out,
+        title=TITLE,
+        about=ABOUT,
+        sheet_at=study.budget.generators_at,
+    )
+    run_job(job, minutes=minutes, only=only)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,130 @@
+"""What a product's name is worth to a tokenizer, and pictures of products from text.
+
+Tokenizers with the name against tokenizers without, a DiT by text on the tokens of one with it, and
+its pictures for combinations of colour and kind that were never sold.
+
+    python -m studies.products --data data/products-64 --runs runs/products
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from studies.pairs.commands import every_step
+from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
+from studies.pairs.study import Budget, Study
+from studies.photographs import budgets as photographs
+from studies.products.unseen import Combination, unseen_combinations
+
+PROMPTS = (
+    "red women handbag",
+    "men black casual shoes",
+    "white tshirt",
+    "women golden watch",
+    "blue jeans",
+    "green backpack",
+)
+UNSEEN = 6
+"""Prompts of combinations that no training name has."""
+TITLE = "What a name is worth on pictures of products"
+ABOUT = """The same tokenizer of catalogue pictures (64 px, C = 8) with the product's name in both
+sides and without, equal in all else, measured on products that were held out. Then a DiT by text on
+the tokens of the one with names: its pictures of held-out names, and of prompts, the last of which
+combine a colour and a kind that no training name combines."""
+
+CPU = Budget(
+    tokens=(4, 2, 1),
+    seeds=(0, 1),
+    steps=1_200,
+    batch=64,
+    limit=2_500,
+    generators_at=4,
+    generator_texts=("both",),
+    generator_steps=1_200,
+    evaluation_flags=photographs.CPU.evaluation_flags,
+    speed=replace(photographs.CPU.speed, drawing=10),
+)
+BUDGETS = {
+    "cpu": CPU,
+    "gpu": replace(
+        CPU,
+        steps=6_000,
+        batch=256,
+        flags=photographs.WIDE,
+        generator_steps=6_000,
+        evaluation_flags=photographs.GPU.evaluation_flags,
+        speed=photographs.GPU.speed,
+    ),
+    "toy": replace(photographs.TOY, places_at=0, generator_texts=("both",)),
+}
+
+
+def study_of(
+    budget: Budget, data: Path, runs: Path, *, unseen: Sequence[Combination] = (), rows: int = 0
+) -> Study:
+    """The study on ``data``; what is drawn is also compared with the training pictures."""
+    return Study(
+        budget=budget,
+        data=data,
+        runs=runs,
+        rows=rows,
+        compared=rows,  # products have one name each
+        tokenizer="products-study-64",
+        generators=(("text", "dit-photographs-64"),),
+        prompts=(*PROMPTS, *(one.prompt for one in unseen)),
+    )
+
+
+def main(
+    *,
+    data: Path = Path("data/products-64"),
+    runs: Path = Path("runs/products"),
+    out: Path = Path("docs/results/products"),
+    budget: Literal["", "cpu", "gpu"] = "",
+    toy: bool = False,
+    minutes: float = 0,
+    only: str = "",
+) -> None:
+    """Train, measure and compare what is not done yet.
+
+    Args:
+        data: Pictures of products with a name each, in train, val and test, as
+            `textok data prepare` makes them.
+        runs: Folder of the runs.
+        out: Folder of the results.
+        budget: cpu or gpu; without it whichever there is.
+        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
+        minutes: Begin no step after this many minutes; 0 goes on to the end.
+        only: Take only steps of this name, as in '*none*' or 'k4-*'.
+    """
+    require_splits(data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
+    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    try:
+        captions = training_captions(data)
+    except ValueError as error:
+        refuse(str(error))
+    names = [several[0] for several in captions if several]
+    unseen = unseen_combinations(names, count=UNSEEN, least=1 if toy else 100)
+    study = study_of(BUDGETS[name], data, runs, unseen=unseen, rows=count_rows(captions))
+    words = "--toy" if toy else f"--budget {name}"
+    job = Job(
+        study=study,
+        steps=every_step(study),
+        commands=(f"python -m studies.products {words}",),
+        out=out,
+        title=TITLE,
+        about=ABOUT,
+        sheet_at=study.budget.generators_at,
+        notes={"prompts_never_sold": [asdict(one) for one in unseen]},
+    )
+    run_job(job, minutes=minutes, only=only)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
