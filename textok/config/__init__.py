@@ -11,7 +11,13 @@ from textok.config.generator import (
     TokenGeneratorConfig,
 )
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
-from textok.config.tokenizer import VIT_SIZES, CodebookConfig, TokenizerConfig, ViTConfig
+from textok.config.tokenizer import (
+    VIT_SIZES,
+    CodebookConfig,
+    DecodingConfig,
+    TokenizerConfig,
+    ViTConfig,
+)
 from textok.config.training import (
     GanConfig,
     LossConfig,
@@ -29,6 +35,7 @@ __all__ = [
     "VIT_SIZES",
     "CodebookConfig",
     "DataConfig",
+    "DecodingConfig",
     "DiTShape",
     "GanConfig",
     "GeneratorConfig",

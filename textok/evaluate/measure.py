@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from torch import Tensor
 
@@ -88,13 +89,16 @@ def reconstructions(
 
     The codes (B, k) too, where there are any.
     """
+    # Of the key, so that an image is sampled alike in any batch and for any caption.
+    seeds = [crc32(key.encode()) for key in batch.keys]
     for mode in asked.modes:
         texts = [captions[mode][key] for key in batch.keys]
         latents = asked.reconstructor.encode(batch.images, texts)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
         for k in asked.budgets:
             first = latents.first(k)
-            yield (mode, k), asked.reconstructor.decode_tensor(first, texts), first.codes
+            images = asked.reconstructor.decode_tensor(first, texts, seeds=seeds)
+            yield (mode, k), images, first.codes
     if asked.pca is not None:
         codes = asked.pca.encode(batch.images).half().float()
         for k in asked.budgets:

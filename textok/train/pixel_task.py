@@ -115,7 +115,12 @@ class PixelTask(ABC, Generic[Network]):
         if out.images is not None:
             error = out.images - real
             terms = {"l2": error.square().mean(), "l1": error.abs().mean()}
-            loss = weights.l2 * terms["l2"] + weights.l1 * terms["l1"]
+            loss = weights.l1 * terms["l1"]
+            if out.velocity_error is None:
+                loss = loss + weights.l2 * terms["l2"]
+            else:
+                terms["velocity"] = out.velocity_error.mean()
+                loss = loss + weights.l2 * terms["velocity"]
             if self.perceptual is not None and step >= weights.perceptual_start:
                 terms["perceptual"] = self.perceptual(out.images, real)
                 loss = loss + weights.perceptual * terms["perceptual"]

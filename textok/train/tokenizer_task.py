@@ -73,6 +73,7 @@ class TokenizerTask(PixelTask[Tokenizer]):
             noise_BKC=None if chance.noise is None else chance.noise.to(device),
             keep_B=None if chance.keep is None else chance.keep.to(device),
             pixels=self.config.loss.pixels,
+            flow=None if chance.flow is None else chance.flow.to(device),
         )
         return out
 
