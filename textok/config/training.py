@@ -57,6 +57,9 @@ class LossConfig:
     """LPIPS reads the file of `textok convert lpips`; ``convnext`` is TiTok's."""
     perceptual_start: int = 0
     """First optimiser step at which the perceptual loss is heard: steps without it are cheaper."""
+    perceptual_phases: int = 1
+    """Shift both images by 0 to this many pixels less one along each axis, another shift each step:
+    without it a network whose first layer has a stride leaves a grid in the output."""
     perceptual_path: str = ""
     """Folder or hub name of the perceptual network's weights, where the network takes one."""
     kl: float = 1e-6
@@ -74,6 +77,7 @@ class LossConfig:
             require_range(f"loss.{name}", getattr(self, name), 0)
         for name in ("codebook", "commitment", "codes"):
             require_range(f"loss.{name}", getattr(self, name), 0)
+        require_range("loss.perceptual_phases", self.perceptual_phases, 1)
         require(
             self.l2 + self.l1 + self.perceptual + self.codes > 0,
             "loss: l2, l1, perceptual and codes are all 0: nothing to reconstruct towards",

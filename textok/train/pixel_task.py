@@ -49,6 +49,12 @@ Terms = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def shifted(images_B3HW: Tensor, step: int, phases: int) -> Tensor:
+    """The images rolled by the shift of ``step``: every one of phases x phases in as many steps."""
+    down, across = divmod(step % phases**2, phases)
+    return images_B3HW.roll((down, across), dims=(2, 3)) if down or across else images_B3HW
+
+
 class PixelTask(ABC, Generic[Network]):
     """A network against pixels, a perceptual network and, from a set step, a discriminator."""
 
@@ -122,7 +128,8 @@ class PixelTask(ABC, Generic[Network]):
                 terms["velocity"] = out.velocity_error.mean()
                 loss = loss + weights.l2 * terms["velocity"]
             if self.perceptual is not None and step >= weights.perceptual_start:
-                terms["perceptual"] = self.perceptual(out.images, real)
+                images = (shifted(x, step, weights.perceptual_phases) for x in (out.images, real))
+                terms["perceptual"] = self.perceptual(*images)
                 loss = loss + weights.perceptual * terms["perceptual"]
         if out.codebook is not None and out.commitment is not None:
             terms |= {"codebook": out.codebook, "commitment": out.commitment}
