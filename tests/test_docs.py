@@ -16,6 +16,8 @@ import textok.caption
 import textok.convert
 import textok.data.imagenet.build
 import textok.data.pictograms.build
+import textok.data.prepare.build
+import textok.data.tiny_imagenet.build
 import textok.demo.serve
 import textok.evaluate
 import textok.extract
@@ -58,6 +60,9 @@ def test_a_shown_command_is_taken(
     monkeypatch.chdir(tmp_path)
     Path("prompts.txt").write_text("a red apple")
     report = SimpleNamespace(to_markdown=str, pictures={}, parameters=list)
+    prepared = textok.data.prepare.Prepared(
+        images={}, classes=0, without_caption=0, duplicates=0, bad={}, source={}
+    )
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
         (textok.train, "train_generator", None),
@@ -72,10 +77,13 @@ def test_a_shown_command_is_taken(
         (textok.extract, "extract", {}),
         (textok.caption, "caption_images", SimpleNamespace(lines=list, signum=0)),
         (textok.caption, "captions_by_class", {}),
+        (textok.caption, "sentences_by_class", SimpleNamespace(captions={}, unmatched=[])),
         (textok.caption, "caption_report", report),
         (textok.convert, "convert_1d_tokenizer", report),
         (textok.data.pictograms.build, "build_pictograms", report),
         (textok.data.imagenet.build, "build_imagenet", []),
+        (textok.data.tiny_imagenet.build, "build_tiny_imagenet", []),
+        (textok.data.prepare.build, "prepare_data", prepared),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
 

@@ -271,6 +271,20 @@ def test_the_papers_discriminator_builds(preset: str) -> None:
     assert millions(discriminator) == pytest.approx(24.0, abs=0.1)
 
 
+def test_the_recipe_of_the_earlier_code_is_merged_over_the_papers_tokenizer() -> None:
+    base, config = load("textok-256"), load("textok-256", "magvit-recipe")
+    assert config.tokenizer == base.tokenizer and config.run == base.run
+    loss, gan, optim = config.loss, config.loss.gan, config.optim
+    assert (loss.perceptual, loss.logits, loss.logits_net) == (0, 0.1, "resnet50")
+    # There on images in [0, 1]: errors of ours are twice as large, slopes half as large. R1 is half
+    # its weight times the squared slope here, all of it there.
+    assert loss.l2 * 2**2 == 1
+    assert gan.r1 / 2 * (1 / 2) ** 2 == 10
+    assert (gan.weight, gan.loss, gan.first_step, gan.start) == (0.1, "non_saturating", 0, 0)
+    assert (gan.lr, gan.betas, gan.weight_decay) == (optim.lr, optim.betas, optim.weight_decay)
+    assert (optim.lr, optim.betas, optim.weight_decay) == (1e-4, (0, 0.99), 0)
+
+
 @pytest.mark.parametrize("preset", ["tiny-64", "pictograms-64"])
 def test_the_small_presets_are_under_10_megabytes_in_bf16_and_need_no_download(preset: str) -> None:
     config = load(preset)

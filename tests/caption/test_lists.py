@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.conftest import encoded, write_folder
 from textok.caption import caption_report, captions_by_class
 from textok.config import DataConfig
-from textok.pipeline.class_captions import ClassCaptions, read_class_captions
+from textok.data.class_captions import ClassCaptions, read_class_captions
 
 IMAGE = encoded(50)
 

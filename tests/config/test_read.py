@@ -89,7 +89,7 @@ def test_the_type_of_the_field_decides(tmp_path: Path) -> None:
             "tokenizer: {num_token: 3}",
             "tokenizer.num_token: no such field; did you mean 'num_tokens'?",
         ),
-        ("loss: {gan: {zzz: 3}}", "loss.gan.zzz: no such field; there is weight, start, loss, "),
+        ("loss: {gan: {zzz: 3}}", "loss.gan.zzz: no such field; there is weight, adaptive, "),
         ("optim: {lr: fast}", "optim.lr: 'fast' is not a number"),
         ("optim: {lr: nan}", "optim.lr: 'nan' is not a number"),
         ("optim: {lr: [1]}", "optim.lr: ['1'] is not a number"),
@@ -208,3 +208,10 @@ def test_every_setting_is_explained(top: type[Any]) -> None:
                         explained.add(f"{group.name}.{ast.unparse(setting.target)}")
     for names in settings_in(top):
         assert names & explained
+
+
+@pytest.mark.parametrize("word", ["", "~", "null", "None"])
+def test_a_number_that_may_be_missing_is_left_out_by_each_usual_word(word: str) -> None:
+    gan = build(GanConfig, {"discriminator_start": word, "betas": word, "weight_decay": "0.5"})
+    assert (gan.discriminator_start, gan.betas, gan.weight_decay) == (None, None, 0.5)
+    assert build(GanConfig, {"betas": ["0", "0.99"]}).betas == (0.0, 0.99)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from urllib.error import URLError
 
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textok.losses.perceptual import (
-    ConvNeXtLogits,
     EffLitePerceptual,
     LPIPSPerceptual,
     PerceptualLoss,
@@ -75,41 +73,6 @@ def test_efflite_grows_with_the_damage(
     noisy, clean = images
     distances = [efflite(clean.lerp(noisy, share), clean).item() for share in (0.1, 0.5, 1.0)]
     assert 0 < distances[0] < distances[1] < distances[2] < 4
-
-
-@pytest.fixture
-def convnext_folder(tmp_path: Path) -> str:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.ConvNextConfig(
-        hidden_sizes=[4, 4, 8, 8], depths=[1, 1, 1, 1], num_labels=1000, drop_path_rate=0.5
-    )
-    model = transformers.ConvNextForImageClassification(config)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(tmp_path)
-    return str(tmp_path)
-
-
-def test_convnext_keeps_the_contract(convnext_folder: str, images: tuple[Tensor, Tensor]) -> None:
-    check_contract(perceptual_loss("convnext", path=convnext_folder), *images)
-
-
-def test_convnext_compares_logits_of_normalised_224_px_images(convnext_folder: str) -> None:
-    loss = ConvNeXtLogits(convnext_folder)
-    black, white = torch.full((1, 3, 8, 8), -1.0), torch.full((1, 3, 8, 8), 1.0)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    flat = torch.stack([(0 - mean) / std, (1 - mean) / std])[:, :, None, None]
-    with torch.no_grad():
-        logits = loss.network(flat.expand(2, 3, 224, 224)).logits
-    expected = (logits[0] - logits[1]).square().mean().item()
-    assert expected > 0
-    assert loss(white, black).item() == pytest.approx(expected, rel=1e-4)
-
-
-def test_convnext_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"convnext: cannot load .*nowhere"):
-        perceptual_loss("convnext", path=str(tmp_path / "nowhere"))
 
 
 def vgg16(weights: object) -> SimpleNamespace:

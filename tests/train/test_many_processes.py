@@ -43,6 +43,7 @@ def image_runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenizerC
     jobs.add("kl by three", "kl-3", world=3, accumulate=2)
     jobs.add("one of them", "moved", die="term:2")
     jobs.add("two of them", "moved", world=2, die="term:4", accumulate=3)
+    jobs.config = replace(short(config), data=replace(config.data, cache="device"))
     jobs.add("three of them", "moved", world=3)
     shape = replace(
         config.tokenizer,

@@ -225,7 +225,7 @@ def test_settings_that_contradict_each_other_are_refused(
         LossConfig(codes=1, l2=0, perceptual=0)
     with pytest.raises(ValueError, match=r"^run\.grad_checkpointing is for transformers"):
         TrainVQGANConfig(run=replace(config.run, grad_checkpointing=True))
-    with pytest.raises(ValueError, match="l2, l1, perceptual and codes are all 0"):
+    with pytest.raises(ValueError, match="l2, l1, perceptual, logits and codes are all 0"):
         LossConfig(l2=0, perceptual=0, gan=GanConfig(weight=0))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig
-from textok.data import open_captioned_images
-from textok.pipeline.class_captions import ClassCaptions, write_class_captions
+from textok.data import CaptionedImages, open_captioned_images
+from textok.data.class_captions import ClassCaptions, write_class_captions
 
 TEMPLATE = "a photo of a {class}"
 
@@ -31,17 +31,14 @@ def captions_by_class(
     Raises:
         ValueError: the images have no classes, or a template no ``{class}``.
     """
-    require_range("--held-out", held_out, 0, 1)
-    for template in templates:
-        require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
-    images = open_captioned_images(data, image_size=1)
-    require(bool(images.classes), f"{data.path}: the images have no classes; see docs/data.md")
+    check_settings(held_out, templates)
+    images = open_classes(data)
     texts: dict[str, set[str]] = {name: set() for name in images.classes}
     for record in images.records:
         if record.label is not None:
             texts[record.label].update(record.captions)
     captions = {
-        name: _split(found, held_out, seed) if found else _from_templates(name, templates)
+        name: split_captions(found, held_out, seed) if found else from_templates(name, templates)
         for name, found in texts.items()
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +46,22 @@ def captions_by_class(
     return captions
 
 
-def _split(texts: Iterable[str], share: float, seed: int) -> ClassCaptions:
+def check_settings(held_out: float, templates: Sequence[str]) -> None:
+    """Raises ValueError for what cannot be."""
+    require_range("--held-out", held_out, 0, 1)
+    for template in templates:
+        require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
+
+
+def open_classes(data: DataConfig) -> CaptionedImages:
+    """The images of ``data``. Raises ValueError where they have no classes."""
+    images = open_captioned_images(data, image_size=1)
+    require(bool(images.classes), f"{data.path}: the images have no classes; see docs/data.md")
+    return images
+
+
+def split_captions(texts: Iterable[str], share: float, seed: int) -> ClassCaptions:
+    """A ``share`` of the texts as held out, at least one of several where it is above 0."""
     drawn = sorted((_draw(text, seed), text) for text in texts)
     count = sum(value < share for value, _ in drawn)
     if share and len(drawn) > 1:
@@ -66,6 +78,7 @@ def _draw(text: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _from_templates(name: str, templates: Sequence[str]) -> ClassCaptions:
+def from_templates(name: str, templates: Sequence[str]) -> ClassCaptions:
+    """What can be said of a class by its name alone."""
     words = " ".join(name.replace("_", " ").replace("-", " ").split())
     return ClassCaptions(held_out=tuple(t.replace("{class}", words) for t in templates))

@@ -24,6 +24,7 @@ from textok.config.caption import (
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data import Record, open_captioned_images
+from textok.data.mixture import parse_mixture
 from textok.data.pixels import BadImageError, decode
 from textok.runtime.counter import counter
 from textok.runtime.stop import StopRequest
@@ -52,6 +53,10 @@ def caption_images(
     Raises:
         ValueError: data, model or endpoint cannot be used, or ``out`` has captions made otherwise.
     """
+    require(
+        not parse_mixture(data.path),
+        f"{data.path} is a mixture: caption each of its sets by itself",
+    )
     images = open_captioned_images(replace(data, max_bad_share=1), image_size=asked.image_size)
     path = Path(data.path).expanduser()
     in_split = bool(data.split) and (path / data.split).is_dir()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from textok.cli.device import pick_device
+from textok.cli.reading import AS_IT_IS, Reading
 from textok.config.caption import (
     BudgetConfig,
     CaptionConfig,
@@ -32,6 +34,7 @@ def caption(
     captions_per_image: int = 1,
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     image_size: int = 512,
     temperature: float | None = None,
     max_tokens: int = 300,
@@ -113,7 +116,7 @@ def caption(
     from textok.caption import caption_images
 
     summary = caption_images(
-        DataConfig(path=str(data), split=split, where=where),
+        DataConfig(path=str(data), split=split, where=where, **asdict(reading)),
         out,
         asked,
         via=via,
@@ -132,13 +135,15 @@ def captions_by_class(
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     *,
     captions: str = "",
+    sentences: Path | None = None,
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     held_out: float = 0.1,
     template: tuple[str, ...] = ("a photo of a {class}",),
     seed: int = 0,
 ) -> None:
-    """Gather the captions of each class, for generators of classes.
+    """Gather the captions of each class, or sentences about it.
 
     Example: textok captions by-class DATA captions.json --captions captions
 
@@ -146,24 +151,33 @@ def captions_by_class(
         data: Folder or tar shards of images with classes.
         out: File, as captions.json in the folder of a pipeline.
         captions: File or folder of `textok caption`; without it the captions beside the images.
+        sentences: JSON file of class name to a list of sentences, to take instead of captions.
         split: Sub-folder of the data, where there are splits.
         where: Take only records whose metadata match, as in 'style!=openmoji,core=true'.
         held_out: Share of the captions that is held out.
-        template: Sentences for a class without captions; {class} becomes its name.
+        template: Sentences for a class without any; {class} becomes its name.
         seed: Of the draw of held-out captions.
     """
-    from textok.caption import captions_by_class
+    from textok.caption import captions_by_class, sentences_by_class
+    from textok.config.check import require
 
-    found = captions_by_class(
-        DataConfig(path=str(data), split=split, where=where, captions=captions),
-        out,
-        held_out=held_out,
-        templates=template,
-        seed=seed,
+    images = DataConfig(
+        path=str(data), split=split, where=where, captions=captions, **asdict(reading)
     )
+    unmatched: list[str] = []
+    if sentences is None:
+        found = captions_by_class(images, out, held_out=held_out, templates=template, seed=seed)
+    else:
+        require(not captions, "--captions and --sentences: leave one of them out")
+        made = sentences_by_class(
+            images, out, sentences, held_out=held_out, templates=template, seed=seed
+        )
+        found, unmatched = made.captions, made.unmatched
     train = sum(len(captions.train) for captions in found.values())
     unseen = sum(len(captions.held_out) for captions in found.values())
     print(f"{len(found)} classes: {train} captions to train on, {unseen} held out")
+    if unmatched:
+        print(f"{len(unmatched)} classes without a sentence: {', '.join(unmatched)}")
     print(out)
 
 
@@ -174,6 +188,7 @@ def captions_report(
     captions: str = "",
     split: str = "train",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     text_encoder: tuple[str, ...] = ("minilm",),
     max_tokens: int = 128,
 ) -> None:
@@ -193,7 +208,7 @@ def captions_report(
     from textok.caption import caption_report
 
     report = caption_report(
-        DataConfig(path=str(data), split=split, where=where, captions=captions),
+        DataConfig(path=str(data), split=split, where=where, captions=captions, **asdict(reading)),
         out,
         text_encoders=text_encoder,
         max_tokens=max_tokens,

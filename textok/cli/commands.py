@@ -6,6 +6,7 @@ Each imports what it calls when it runs: `textok --help` does not wait for torch
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
+from textok.cli.reading import AS_IT_IS, Reading
 
 Model = Annotated[str, arg(metavar="MODEL")]
 SHOWN = 12
@@ -69,7 +71,10 @@ def extract(
     *,
     splits: tuple[str, ...] = ("train", "val"),
     where: str = "",
+    reading: Reading = AS_IT_IS,
     captions: str = "",
+    class_captions: str = "",
+    captions_per_image: int = 0,
     flip: bool = False,
     shard_rows: int = 8192,
     batch_size: int = 64,
@@ -93,6 +98,8 @@ def extract(
         splits: Sub-folders of the data.
         where: Take only records whose metadata match, as in 'style!=openmoji,core=true'.
         captions: File or folder of `textok caption`, instead of the captions beside the images.
+        class_captions: File of `textok captions by-class`, to draw captions from instead.
+        captions_per_image: Take the first captions of each image alone; 0 takes all.
         flip: Add the latents of every image mirrored.
         shard_rows: Rows (image and caption) a file.
         batch_size: Rows at once.
@@ -118,11 +125,14 @@ def extract(
             path=str(data),
             where=where,
             captions=captions,
+            class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         splits=splits,
+        captions_per_image=captions_per_image,
         flip=flip,
         shard_rows=shard_rows,
         batch_size=batch_size,
@@ -145,6 +155,7 @@ def evaluate_reconstruction(
     out: Path,
     split: str = "test",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     captions: tuple[Literal["true", "plain", "absent", "shuffled"], ...] = (
         "true",
         "plain",
@@ -152,6 +163,7 @@ def evaluate_reconstruction(
         "shuffled",
     ),
     caption_files: str = "",
+    class_captions: str = "",
     num_tokens: tuple[int, ...] = (),
     pca: bool = False,
     feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
@@ -176,6 +188,7 @@ def evaluate_reconstruction(
         where: Measure only records whose metadata match, as in 'style!=openmoji,core=true'.
         captions: Which to give: its own, a plain one (the second of several), none, another's.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
+        class_captions: File of `textok captions by-class`, to draw captions from instead.
         num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
         pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
         feature_network: Of the Frechet distance: offline FD-EffLite0, or FID's Inception.
@@ -198,8 +211,10 @@ def evaluate_reconstruction(
             split=split,
             where=where,
             captions=caption_files,
+            class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         modes=captions,

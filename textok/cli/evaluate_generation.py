@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from tyro.conf import Positional, arg
 from textok.cli.commands import Model
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
+from textok.cli.reading import AS_IT_IS, Reading
 from textok.config.generator import Sampler
 
 
@@ -21,9 +23,11 @@ def evaluate_generation(
     out: Path,
     split: str = "test",
     where: str = "",
+    reading: Reading = AS_IT_IS,
     num_images: int | None = None,
     captions: Literal["true", "plain"] = "true",
     caption_files: str = "",
+    class_captions: str = "",
     sampler: Sampler | None = None,
     steps: int | None = None,
     guidance: float | None = None,
@@ -56,6 +60,7 @@ def evaluate_generation(
         num_images: Pictures to draw; as many as images without it, 50,000 with --npz.
         captions: Draw by the first caption of each image, or by the second, plain one.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
+        class_captions: File of `textok captions by-class`, to draw captions from instead.
         sampler: Instead of the model's own.
         steps: Of the sampler, 1 or more, instead of the model's own.
         guidance: Scale of classifier-free guidance, instead of the model's own.
@@ -85,8 +90,10 @@ def evaluate_generation(
             split=split,
             where=where,
             captions=caption_files,
+            class_captions=class_captions,
             workers=workers,
             max_bad_share=max_bad_share,
+            **asdict(reading),
         ),
         out,
         num_images=num_images,

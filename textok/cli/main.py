@@ -14,7 +14,7 @@ from textok.cli import commands
 from textok.cli.caption import caption, captions_by_class, captions_report
 from textok.cli.completion import completion
 from textok.cli.convert import convert_1d_tokenizer
-from textok.cli.data import data_imagenet
+from textok.cli.data import data_imagenet, data_prepare, data_tiny_imagenet
 from textok.cli.demo import demo
 from textok.cli.doctor import doctor
 from textok.cli.evaluate_generation import evaluate_generation
@@ -39,7 +39,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "captions report": captions_report,
     "convert 1d-tokenizer": convert_1d_tokenizer,
     "data pictograms": commands.data_pictograms,
+    "data prepare": data_prepare,
     "data imagenet": data_imagenet,
+    "data tiny-imagenet": data_tiny_imagenet,
     "presets": commands.presets,
     "doctor": doctor,
     "completion": completion,

@@ -35,7 +35,11 @@ def options_of(command: Command) -> Options:
             hint, told = get_args(hint)
             name, others = told.name or name, told.aliases or ()
         word = name.replace("_", "-")
-        if hint is bool:
+        if is_dataclass(hint):  # its fields are options themselves
+            assert isinstance(hint, type)
+            inner = options_of_settings(hint)
+            found |= {option.replace("_", "-"): words for option, words in inner.items()}
+        elif hint is bool:
             found |= {f"--{word}": None, f"--no-{word}": None}
         else:
             found |= dict.fromkeys([f"--{word}", *others], choices_of(hint))

@@ -10,6 +10,7 @@ from textok.config.generator import (
     SamplingConfig,
     TokenGeneratorConfig,
 )
+from textok.config.losses import GanConfig, LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import (
     VIT_SIZES,
@@ -19,8 +20,6 @@ from textok.config.tokenizer import (
     ViTConfig,
 )
 from textok.config.training import (
-    GanConfig,
-    LossConfig,
     OptimConfig,
     RunConfig,
     TrainGeneratorConfig,

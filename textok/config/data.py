@@ -11,29 +11,74 @@ Store = Literal["exact", "float8", "nothing"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class SourceConfig:
+    """How a folder of images and its captions are to be read, where it is not by itself clear."""
+
+    table: str = ""
+    """File with a row for each image or caption (CSV, TSV, JSON lines), in ``path`` or absolute."""
+    image_column: str = ""
+    """Its column of image files, with or without suffix; empty: file_name, image, id, ..."""
+    caption_columns: tuple[str, ...] = ()
+    """Its columns of captions; empty: captions, caption or text."""
+    delimiter: str = ""
+    """Between its columns, as ``;`` or ``tab``; empty: the most frequent in its first line."""
+    images: str = ""
+    """Folder of the pictures that it names, in ``path``; empty: anywhere below ``path``."""
+    fit: Literal["crop", "pad"] = "crop"
+    """Cut the largest square out of a picture, or fill it up with white to one."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.table != "" or not self.images,
+            f"data.images is {self.images} but data.table is empty: name the table",
+        )
+        require(
+            len(self.delimiter) <= 1 or self.delimiter in ("tab", "\\t"),
+            f"data.delimiter is '{self.delimiter}': give one character, or 'tab'",
+        )
+        require(
+            self.delimiter not in ('"', "\n", "\r"),
+            "data.delimiter: a quote or a line break separates no columns",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(SourceConfig):
     """One split of captioned images, read at random access."""
 
     path: str = ""
-    """Folder or tar shards (``data-{000..009}.tar``); conventions in docs/data.md."""
+    """Folder or tar shards (``data-{000..009}.tar``), or several with weights (``"a=0.7 b=0.3"``);
+    conventions in docs/data.md."""
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
     """Keep only records whose metadata match, as in ``style!=openmoji,core=true``."""
     captions: str = ""
     """File or folder of `textok caption`, whose captions stand in for those beside the images."""
+    class_captions: str = ""
+    """File of `textok captions by-class`, whose captions of an image's class stand in for its own:
+    those to train on in the split ``train``, held-out ones in other splits."""
     flip: bool = False
     """Mirror each image with probability one half."""
     crop: Literal["center", "random"] = "center"
     """Square crop after resizing the shorter side."""
     workers: int = 2
     """Loader processes on each rank; 0 reads in the training process."""
+    cache: Literal["none", "ram", "device"] = "none"
+    """Where a training keeps all its pictures decoded, from before the first step: main memory
+    (``ram``), the memory of the GPU (``device``), or nowhere."""
     max_bad_share: float = 0.01
     """Stop when more than this share of the files cannot be read."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range("data.workers", self.workers, 0)
         require_range("data.max_bad_share", self.max_bad_share, 0, 1)
+        require(
+            not (self.captions and self.class_captions),
+            f"data.captions is {self.captions} and data.class_captions is {self.class_captions}: "
+            "leave one of them out",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ def _read(kind: Any, value: object, where: str) -> object:
     """Read ``value`` as ``kind``, one of the types that a dial can have."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        if value in (None, "", "~", "null"):
+        if value in (None, "", "~", "null", "None"):  # the last is what the help shows
             return None
         (inner,) = (arg for arg in args if arg is not NoneType)
         return _read(inner, value, where)

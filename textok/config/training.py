@@ -1,4 +1,4 @@
-"""How a tokenizer is trained: losses, optimisers, the run itself."""
+"""How models are trained: optimisers, the run itself, all settings of each training."""
 
 from __future__ import annotations
 
@@ -8,95 +8,15 @@ from typing import Literal
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig, LatentsConfig, TextConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
+from textok.config.losses import LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import TokenizerConfig
 from textok.config.vqgan import VQGANConfig
 
 NO_SHARD = "run.shard is for generators: the networks of tokenizers fit on each GPU, leave it out"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GanConfig:
-    """The adversarial part; ``weight`` 0 leaves it out and builds no discriminator."""
-
-    weight: float = 0.1
-    """Of the adversarial loss in the network's; 0 builds no discriminator."""
-    start: int = 20_000
-    """First optimiser step at which the discriminator trains and is heard."""
-    loss: Literal["hinge", "non_saturating"] = "hinge"
-    """Of both sides; TiTok and VQGAN take ``hinge``."""
-    discriminator: Literal["stylegan", "patchgan"] = "stylegan"
-    """``stylegan`` judges a picture, ``patchgan`` each of up to 16 x 16 places."""
-    base: int = 512
-    """Largest channel count of the discriminator (StyleGAN: 512 gives about 24 M at 256 px)."""
-    lecam: float = 0.001
-    """Weight of the LeCAM regulariser (Tseng et al. 2021)."""
-    lr: float = 1e-4
-    """Peak rate of the discriminator's AdamW."""
-
-    def __post_init__(self) -> None:
-        for name in ("weight", "start", "lecam"):
-            require_range(f"loss.gan.{name}", getattr(self, name), 0)
-        require_range("loss.gan.base", self.base, 8)
-        require_range("loss.gan.lr", self.lr, 0, open_low=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weights of the reconstruction loss; zero leaves a term out."""
-
-    l2: float = 1.0
-    """Of the mean squared error of pixels in [-1, 1]; of the velocity's in flow decoding."""
-    l1: float = 0.0
-    """Of the mean absolute error of pixels in [-1, 1]."""
-    perceptual: float = 0.1
-    """Of the distance in the features of ``perceptual_net``."""
-    perceptual_net: Literal["efficientnet_lite0", "lpips_alex", "lpips_vgg", "convnext"] = (
-        "efficientnet_lite0"
-    )
-    """LPIPS reads the file of `textok convert lpips`; ``convnext`` is TiTok's."""
-    perceptual_start: int = 0
-    """First optimiser step at which the perceptual loss is heard: steps without it are cheaper."""
-    perceptual_phases: int = 1
-    """Shift both images by 0 to this many pixels less one along each axis, another shift each step:
-    without it a network whose first layer has a stride leaves a grid in the output."""
-    perceptual_path: str = ""
-    """Folder or hub name of the perceptual network's weights, where the network takes one."""
-    kl: float = 1e-6
-    """Weight of the KL divergence, summed over K x C and averaged over images."""
-    codebook: float = 1.0
-    """``vq``: weight of moving the codes towards what the encoder says."""
-    commitment: float = 0.25
-    """``vq``: weight of moving what the encoder says towards the codes."""
-    codes: float = 0.0
-    """``output: codes``: weight of the cross-entropy to the codes of a frozen VQGAN (stage 1)."""
-    gan: GanConfig = field(default_factory=GanConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("l2", "l1", "perceptual", "perceptual_start", "kl"):
-            require_range(f"loss.{name}", getattr(self, name), 0)
-        for name in ("codebook", "commitment", "codes"):
-            require_range(f"loss.{name}", getattr(self, name), 0)
-        require_range("loss.perceptual_phases", self.perceptual_phases, 1)
-        require(
-            self.l2 + self.l1 + self.perceptual + self.codes > 0,
-            "loss: l2, l1, perceptual and codes are all 0: nothing to reconstruct towards",
-        )
-        require(
-            self.pixels or self.gan.weight == 0,
-            "loss.gan.weight is above 0 but l2, l1 and perceptual are 0: no picture is drawn; set "
-            "it to 0",
-        )
-        require(
-            self.l2 + self.l1 + self.codes > 0 or self.perceptual_start == 0,
-            f"loss.perceptual_start is {self.perceptual_start} but l2 and l1 are 0: nothing to "
-            "reconstruct towards before that step",
-        )
-
-    @property
-    def pixels(self) -> bool:
-        """Whether pictures are compared, and so have to be drawn."""
-        return self.l2 + self.l1 + self.perceptual > 0
+NO_VALIDATION = (
+    "run.validate_every is for tokenizers: a generator is measured with each sheet, leave it out"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +82,11 @@ class RunConfig:
     """Newest checkpoints kept."""
     sheet_every: int = 5_000
     """Steps between reconstruction sheets."""
+    validate_every: int = 0
+    """Tokenizers: steps between two measurements of the averaged network on the validation split
+    (PSNR, SSIM, LPIPS, a Frechet distance); 0 measures nothing."""
+    validate_images: int = 1_000
+    """Validation pictures measured, spread evenly over the split."""
     max_bad_steps: int = 20
     """Stop after this many non-finite steps in a row; each is skipped and counted."""
     shard: bool = False
@@ -177,6 +102,8 @@ class RunConfig:
             require_range(f"run.{name}", getattr(self, name), 1)
         for name in ("sheet_every", "max_bad_steps"):
             require_range(f"run.{name}", getattr(self, name), 1)
+        require_range("run.validate_every", self.validate_every, 0)
+        require_range("run.validate_images", self.validate_images, 2)
         require_range("run.seed", self.seed, 0)
         require_range("run.save_minutes", self.save_minutes, 0)
         require_range("run.wait_minutes", self.wait_minutes, 0)
@@ -221,6 +148,13 @@ class TrainTokenizerConfig:
             not by_codes or self.vqgan != "" or (self.init != "" and self.loss.codes == 0),
             "vqgan is empty: name the VQGAN whose codes the decoder learns",
         )
+        if self.tokenizer.decoding == "flow":
+            require(
+                self.loss.gan.weight == 0,
+                "loss.gan.weight is above 0 but tokenizer.decoding is 'flow': a decoder that "
+                "samples needs no discriminator, set it to 0",
+            )
+            require(self.loss.l2 > 0, "loss.l2 is 0: in flow decoding it weighs the velocity")
         if self.tokenizer.text != "none":
             require(
                 self.text.out_tokens <= self.tokenizer.text_tokens,
@@ -243,8 +177,15 @@ class TrainVQGANConfig:
 
     def __post_init__(self) -> None:
         require(not self.run.shard, NO_SHARD)
-        require(self.loss.pixels, "loss: l2, l1 and perceptual are all 0: a VQGAN draws pixels")
+        require(
+            self.loss.pixels, "loss: l2, l1, perceptual and logits are all 0: a VQGAN draws pixels"
+        )
         require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
+        require(
+            not (self.run.compile and self.loss.gan.adaptive),
+            "run.compile compiles a VQGAN whole, while loss.gan.adaptive wants the gradient of its "
+            "last layer alone: set one of them to false",
+        )
         require(
             not self.run.grad_checkpointing,
             "run.grad_checkpointing is for transformers: a VQGAN has none; raise run.accumulate",
@@ -269,6 +210,7 @@ class TrainOnLatentsConfig:
     """Pipeline folder or hub name whose generator training starts from."""
 
     def __post_init__(self) -> None:
+        require(self.run.validate_every == 0, NO_VALIDATION)
         require_range("fd_images", self.fd_images, 0)
         require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
 

@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from textok.config.data import DataConfig
-from textok.data.folder import TABLES, find_files, is_image, read_sidecars, read_table
+from textok.data.folder import TABLES, find_files, is_image, read_sidecars
+from textok.data.layouts import find_layout
+from textok.data.pictures import PictureFiles
 from textok.data.records import Entry, Report
 from textok.data.shards import find_shards, read_shards
+from textok.data.table import FILE_NAME, Table
+from textok.data.table_place import open_table
 
 SPLITS = ("train", "val", "validation", "test")
 
@@ -18,7 +22,9 @@ def find_entries(config: DataConfig, report: Report) -> Iterable[Entry]:
     """The records of ``config.path`` by the first rule that fits.
 
     1. A pattern (``{000..009}``, ``*``) or a ``.tar`` file: tar shards.
-    2. A folder, or its sub-folder ``config.split`` where there is one, with
+    2. A folder with ``config.table``: that table, its pictures in ``config.images``.
+    3. A folder in one of the ``LAYOUTS`` of well-known sets.
+    4. A folder, or its sub-folder ``config.split`` where there is one, with
        a. tar files: shards, b. one of ``TABLES``: that table, c. images: sidecar texts.
 
     Raises:
@@ -36,7 +42,23 @@ def find_entries(config: DataConfig, report: Report) -> Iterable[Entry]:
     if not path.is_dir():
         what = "is a file, not a folder or .tar" if path.exists() else "does not exist"
         raise ValueError(f"data.path {path} {what}")
-    return _folder_entries(_split_folder(path, config.split), report)
+    if config.table:
+        table, pictures = open_table(config, path, _split_folder(path, config.split))
+        return table.read(pictures, report)
+    layout = find_layout(path)
+    if layout is not None:
+        return layout.read(config.split, report)
+    return _folder_entries(_split_folder(path, config.split), config, report)
+
+
+def own_splits(config: DataConfig) -> tuple[str, ...]:
+    """The values of ``data.split`` that ``config.path`` has by itself; none for a set without."""
+    path = Path(config.path).expanduser()
+    if not path.is_dir():
+        return ()
+    folders = tuple(name for name in SPLITS if (path / name).is_dir())
+    layout = None if folders or config.table else find_layout(path)
+    return folders if layout is None else layout.splits
 
 
 def _split_folder(path: Path, split: str) -> Path:
@@ -50,7 +72,7 @@ def _split_folder(path: Path, split: str) -> Path:
     return path
 
 
-def _folder_entries(root: Path, report: Report) -> Iterable[Entry]:
+def _folder_entries(root: Path, config: DataConfig, report: Report) -> Iterable[Entry]:
     shards = sorted(root.glob("*.tar"))
     tables = [root / name for name in TABLES if (root / name).is_file()]
     if len(tables) + bool(shards) > 1:
@@ -61,7 +83,13 @@ def _folder_entries(root: Path, report: Report) -> Iterable[Entry]:
     found = find_files(root)
     images = [name for name in found if is_image(name)]
     if tables:
-        return read_table(root, tables[0], images, report)
+        table = Table(
+            path=tables[0],
+            image_column=config.image_column or FILE_NAME,
+            caption_columns=config.caption_columns,
+            delimiter=config.delimiter,
+        )
+        return table.read(PictureFiles(root=root, names=images), report)
     deeper = [name for name in found if not is_image(name)]
     if deeper:
         raise ValueError(f"{root} has its {deeper[0]} in a sub-folder; give that as data.path")

@@ -1,22 +1,12 @@
-"""Image folders: a table of captions, sidecar text files, class sub-folders."""
+"""Image folders: their files, sidecar texts and class sub-folders."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from textok.data.records import (
-    IMAGE_SUFFIXES,
-    Entry,
-    Record,
-    Report,
-    clean_captions,
-    field_captions,
-)
+from textok.data.records import IMAGE_SUFFIXES, Entry, Record, clean_captions
 
 TABLES = ("metadata.jsonl", "metadata.csv", "captions.csv")
 
@@ -68,58 +58,3 @@ def read_sidecars(root: Path, images: list[str]) -> Iterator[Entry]:
             ),
             {},
         )
-
-
-def read_table(root: Path, table: Path, images: list[str], report: Report) -> Iterator[Entry]:
-    """One image for each ``file_name`` of the table; several rows give several captions.
-
-    The fields of an image are those of its first row.
-
-    Raises:
-        ValueError: a row that cannot be read or has no ``file_name``.
-    """
-    on_disk = set(images)
-    found: dict[str, Entry] = {}
-    for line, fields in _rows(table):
-        name = fields.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{table} line {line}: no file_name; each row needs one")
-        label = fields.get("label")
-        if name in found:
-            record, first = found[name]
-            several = (*record.captions, *field_captions(fields))
-            found[name] = (replace(record, captions=several), first)
-        elif name in on_disk or (root / name).is_file():
-            record = Record(
-                key=str(fields.get("key") or name),
-                captions=field_captions(fields),
-                label=None if label is None or label == "" else str(label),
-                file=root / name,
-            )
-            found[name] = (record, fields)
-        else:
-            report.missing[name] = f"{table.name} line {line}"
-    report.unlisted = len(on_disk - found.keys())
-    yield from found.values()
-
-
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """The rows of a CSV or JSON-lines file, with their line numbers."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            if table.suffix == ".csv":
-                reader = csv.DictReader(stream)
-                for row in reader:
-                    yield reader.line_num, dict(row)
-                return
-            for line, text in enumerate(stream, start=1):
-                if not text.strip():
-                    continue
-                fields = json.loads(text)
-                if not isinstance(fields, dict):
-                    raise ValueError(f"{table} line {line}: a JSON object is needed")
-                yield line, fields
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{table} line {line}: no JSON ({error.msg}); repair the line") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} cannot be read: {error}; save it as UTF-8 text") from error

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from textok.config.data import DataConfig
-from textok.data.caption_files import read_captions
 from textok.data.detect import find_entries
-from textok.data.pixels import CENTER, decode, pil_to_square
+from textok.data.mixture import MixturePart, find_parts, mixture_entries, parse_mixture
+from textok.data.other_captions import (
+    with_captions,
+    with_captions_by_set,
+    with_class_captions,
+)
+from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
 from textok.data.records import Record, Report
 from textok.data.where import keep_records
 
@@ -29,6 +34,8 @@ class CaptionedImages:
     """The distinct labels, sorted; the number of a label is its place here."""
     report: Report
     """What was left out so far."""
+    parts: tuple[MixturePart, ...] = ()
+    """The sets of a mixture, one after the other; none where ``data.path`` is one set."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -42,9 +49,18 @@ class CaptionedImages:
             BadImageError: damaged, truncated or refused.
             OSError: the file is gone.
         """
-        image = decode(self.records[index].read_bytes(), size=self.image_size)
-        pixels = pil_to_square(image, self.image_size, crop)
+        pixels = pil_to_square(self.open(index), self.image_size, crop)
         return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
+
+    def open(self, index: int) -> Image.Image:
+        """One image, decoded and padded where ``data.fit`` asks. Raises what :meth:`read` does."""
+        image = decode(self.records[index].read_bytes(), size=self.image_size)
+        return pad_to_square(image) if self.config.fit == "pad" else image
+
+    def following(self, index: int, steps: int) -> int:
+        """The image ``steps`` after ``index``, round and round in its own set."""
+        images = next((p.images for p in self.parts if index in p.images), range(len(self)))
+        return images[(index - images.start + steps) % len(images)]
 
     def number(self, record: Record) -> int:
         """The place of a record's label in ``classes``; -1 without a label."""
@@ -68,14 +84,23 @@ class CaptionedImages:
 def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedImages:
     """List the images and captions of a folder or of tar shards, by the rules of docs/data.md.
 
+    Of a mixture all sets, one after the other.
+
     Raises:
-        ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing, or
-            ``captions`` of other images.
+        ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing,
+            ``captions`` or ``class_captions`` of other images, or weights that cannot be.
         BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
     """
     report = Report()
-    kept = keep_records(find_entries(config, report), config.where, report)
-    records = _with_captions(_first_of_each_key(kept, report), config)
+    sets = parse_mixture(config.path)
+    entries = mixture_entries(config, sets, report) if sets else find_entries(config, report)
+    records = _first_of_each_key(keep_records(entries, config.where, report), report)
+    parts = find_parts(config.path, sets, records) if sets else []
+    if config.captions:
+        records = (
+            with_captions_by_set(records, parts, config) if sets else with_captions(records, config)
+        )
+    records = with_class_captions(records, config)
     report.images = len(records)
     report.without_caption = sum(not record.captions for record in records)
     report.check_share(config.max_bad_share)
@@ -87,6 +112,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
         records=records,
         classes=sorted_labels({record.label for record in records if record.label is not None}),
         report=report,
+        parts=tuple(parts),
     )
 
 
@@ -96,19 +122,6 @@ def _first_of_each_key(records: Iterable[Record], report: Report) -> list[Record
         if first.setdefault(record.key, record) is not record:
             report.duplicates.append(record.key)
     return list(first.values())
-
-
-def _with_captions(records: list[Record], config: DataConfig) -> list[Record]:
-    """The records with the captions of ``data.captions``, if any; without one where it has none."""
-    if not config.captions:
-        return records
-    captions = read_captions(Path(config.captions).expanduser(), config.split)
-    if records and not any(record.key in captions for record in records):
-        raise ValueError(
-            f"data.captions {config.captions} has captions of {len(captions)} keys, none of which "
-            f"is in {config.path}, where one is {records[0].key}"
-        )
-    return [replace(record, captions=captions.get(record.key, ())) for record in records]
 
 
 def sorted_labels(labels: set[str]) -> list[str]:

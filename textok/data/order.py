@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ class Draw(NamedTuple):
     """Its place in the data set."""
 
 
+class Positions(Protocol):
+    """An endless order of images that is not one row of passes over all of them."""
+
+    def at(self, position: int) -> Draw:
+        """The image at a position."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """The endless shuffled order of ``size`` images and its cut into micro-batches.
@@ -29,6 +36,7 @@ class Order:
     Positions [s G, (s + 1) G) are the batch of optimiser step s, with G ``global_batch``. They are
     cut into accumulate x world_size equal parts; micro-batch a of rank r is part
     a x world_size + r. Every pass is a fresh permutation; a batch may cross from one to the next.
+    With ``mixture`` that order stands in for the passes.
     """
 
     size: int
@@ -37,6 +45,7 @@ class Order:
     accumulate: int
     rank: int
     world_size: int
+    mixture: Positions | None = None
 
     def __post_init__(self) -> None:
         parts = self.accumulate * self.world_size
@@ -60,6 +69,8 @@ class Order:
 
     def at(self, position: int) -> Draw:
         """The image at a position of the endless order."""
+        if self.mixture is not None:
+            return self.mixture.at(position)
         epoch, place = divmod(position, self.size)
         return Draw(epoch, int(_permutation(self.size, self.seed, epoch)[place]))
 

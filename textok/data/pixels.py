@@ -84,6 +84,17 @@ def pil_to_square(
     return np.array(square)
 
 
+def pad_to_square(image: Image.Image) -> Image.Image:
+    """The picture in the middle of a white square as long as its longer side, in RGB."""
+    image = _to_rgb(image)
+    side = max(image.size)
+    if image.size == (side, side):
+        return image
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
 def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
     """Pixels uint8 (..., H, W, 3) to float32 (..., 3, H, W) in [-1, 1]."""
     channels_first = rearrange(torch.as_tensor(pixels), "... h w c -> ... c h w").contiguous()

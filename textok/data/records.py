@@ -61,10 +61,21 @@ class Report:
     """Keys that came again; the first holds."""
     truncated: list[str] = field(default_factory=list)
     """Shards that end too early; read up to there."""
+    pictureless: int = 0
+    """Images that a well-known set describes but that are not there."""
+    malformed: dict[str, str] = field(default_factory=dict)
+    """Image of each row that has more fields than the table has columns, and where; left out."""
     missing: dict[str, str] = field(default_factory=dict)
     """Key of each image that is named but does not exist, and who names it."""
     bad: dict[str, str] = field(default_factory=dict)
     """Key and reason of each image that could not be read."""
+
+    def add(self, other: Report, *, prefix: str) -> None:
+        """Count what ``other`` counts, with ``prefix`` before its keys."""
+        self.unlisted += other.unlisted
+        self.duplicates += [prefix + key for key in other.duplicates]
+        self.truncated += [prefix + name for name in other.truncated]
+        self.missing.update({prefix + key: reason for key, reason in other.missing.items()})
 
     def check_share(self, max_share: float) -> None:
         """Refuse data of which too much is lost.
@@ -72,8 +83,8 @@ class Report:
         Raises:
             BadFilesError: over ``max_share`` of all images named are missing or unreadable.
         """
-        lost = {**self.missing, **self.bad}
-        named = self.images + len(self.missing)
+        lost = {**self.missing, **self.malformed, **self.bad}
+        named = self.images + len(self.missing) + len(self.malformed)
         if len(lost) > max_share * named:
             raise BadFilesError(
                 f"{len(lost)} of {named} images cannot be read, over data.max_bad_share ="
@@ -86,11 +97,13 @@ class Report:
             "without a caption": self.without_caption,
             "left out by data.where": self.filtered,
             "not in the table": self.unlisted,
+            "described but not there": self.pictureless,
         }
         named = {
             "duplicate keys": dict.fromkeys(self.duplicates, ""),
             "truncated shards": dict.fromkeys(self.truncated, ""),
             "missing": self.missing,
+            "rows with too many fields": self.malformed,
             "unreadable": self.bad,
         }
         parts = [f"{self.images} images"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from zlib import crc32
 
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import frechet_distance
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
-from textok.pipeline import Reconstructor
+from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.counter import counter
 from textok.types import Batch, Latents
 
@@ -89,8 +88,7 @@ def reconstructions(
 
     The codes (B, k) too, where there are any.
     """
-    # Of the key, so that an image is sampled alike in any batch and for any caption.
-    seeds = [crc32(key.encode()) for key in batch.keys]
+    seeds = decoding_seeds(batch.keys)
     for mode in asked.modes:
         texts = [captions[mode][key] for key in batch.keys]
         latents = asked.reconstructor.encode(batch.images, texts)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.config.generator import Sampler
+from textok.data.class_captions import class_sentence
 from textok.pipeline import TextToImage, Wanted
-from textok.pipeline.class_captions import class_sentence
 from textok.pipeline.wanted import adjusted
 from textok.runtime.pretrained import find_folder
 

@@ -57,6 +57,7 @@ def describe_images(images: CaptionedImages, *, count: int, of: int) -> dict[str
         "split": data.split,
         "where": data.where or "everything",
         **({"caption files": data.captions} if data.captions else {}),
+        **({"class captions": data.class_captions} if data.class_captions else {}),
         "images": count,
         "selection": "all" if len(images) == of else f"evenly spaced over {of}",
         "reader": images.report.summary(),

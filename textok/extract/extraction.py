@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from textok.config import DataConfig
-from textok.config.check import require
+from textok.config.check import require, require_range
 from textok.config.data import Store
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
@@ -33,6 +33,7 @@ def extract(
     out: Path,
     *,
     splits: Sequence[str] = ("train", "val"),
+    captions_per_image: int = 0,
     flip: bool = False,
     shard_rows: int = 8192,
     batch_size: int = 64,
@@ -49,6 +50,7 @@ def extract(
     Args:
         tokenizer: ``pictograms``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
         data: its split and flip are not looked at.
+        captions_per_image: rows an image at most, with its first captions; 0 takes all.
         flip: add a mirrored copy of every row.
         shard_rows: rows a file.
         text_cache: folder of caption features; ``out/text-cache`` without it.
@@ -57,10 +59,13 @@ def extract(
 
     Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
     """
+    require_range("captions_per_image", captions_per_image, 0)
     rank, world_size = join_processes()
     network = Tokenizer.from_pretrained(tokenizer)
     sha256 = weights_sha256(network)
     images = _open_splits(data, splits, network.config.image_size)
+    if captions_per_image:
+        images = {name: _first_captions(images[name], captions_per_image) for name in splits}
     plan = partial(
         plan_split,
         sha256=sha256,
@@ -121,6 +126,11 @@ def _open_splits(
         splits[name] = split
     classes = sorted_labels({label for split in splits.values() for label in split.classes})
     return {name: replace(split, classes=classes) for name, split in splits.items()}
+
+
+def _first_captions(images: CaptionedImages, count: int) -> CaptionedImages:
+    records = [replace(one, captions=one.captions[:count]) for one in images.records]
+    return replace(images, records=records)
 
 
 def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:

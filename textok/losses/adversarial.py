@@ -1,7 +1,8 @@
-"""Adversarial losses on logits of any shape, and the LeCAM regulariser. All in float32."""
+"""Adversarial losses on logits of any shape, their weight, LeCAM and R1. All in float32."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GanLoss = Literal["hinge", "non_saturating"]
+DELTA, MOST = 1e-4, 1e4
+"""Added below, and the limit, of VQGAN's adaptive weight, as in its code."""
 
 
 def generator_loss(fake_logits: Tensor, *, kind: GanLoss) -> Tensor:
@@ -31,6 +34,35 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, *, kind: GanLos
     if kind == "hinge":
         return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
     return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def adaptive_weight(loss: Tensor, gan: Tensor, last_layer: Tensor) -> Tensor:
+    """Return |d loss / d last_layer| / (|d gan / d last_layer| + 1e-4), at most 1e4, a scalar.
+
+    The weight of the adversarial loss in VQGAN (arXiv 2012.09841, eq. 7), a constant to the
+    backward pass. ``loss`` is everything else; what of it does not depend on ``last_layer`` does
+    not count. A ratio of norms: that of a whole batch is not the mean of those of its parts.
+    """
+    of_loss, of_gan = (
+        torch.autograd.grad(
+            term, last_layer, retain_graph=True, allow_unused=True, materialize_grads=True
+        )[0].norm()
+        for term in (loss, gan)
+    )
+    return (of_loss / (of_gan + DELTA)).clamp(max=MOST).detach()
+
+
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], images_B3HW: Tensor) -> Tensor:
+    """Return E[|d D(x) / d x|^2] over real images, a scalar with a gradient to the discriminator.
+
+    R1 is half of it times a weight (arXiv 1801.04406, eq. 9). D of an image is the sum of its
+    logits, where there are several. Without autocast: a second derivative does not survive bf16.
+    """
+    with torch.autocast(images_B3HW.device.type, enabled=False):
+        images = images_B3HW.detach().float().requires_grad_()
+        logits = discriminator(images)
+        (slope_B3HW,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return slope_B3HW.square().sum(dim=(1, 2, 3)).mean()
 
 
 class LeCAM(nn.Module):

@@ -13,11 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textok.config.check import require
-from textok.nn.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+from textok.nn.efficientnet_lite import CLASSES, EfficientNetLite0, load_efficientnet_lite0
 from textok.nn.feature_distance import feature_distance, lite0_maps
 from textok.nn.lpips import LPIPS, load_lpips
 
-CONVNEXT_SMALL = "facebook/convnext-small-224"
+HUB_CLASSIFIERS = {
+    "convnext": ("ConvNextForImageClassification", "facebook/convnext-small-224"),
+    "resnet50": ("ResNetForImageClassification", "microsoft/resnet-50"),
+}
+"""Their class in transformers, and the hub name of their weights."""
 
 
 class PerceptualLoss(nn.Module):
@@ -75,41 +79,60 @@ class LPIPSPerceptual(PerceptualLoss):
         return self.network.distance(self.network.maps(x_B3HW), y_maps).mean()
 
 
-class ConvNeXtLogits(PerceptualLoss):
-    """Mean squared error of the 1000 ConvNeXt logits at 224 px, the perceptual loss of TiTok.
+class LogitsDistance(PerceptualLoss):
+    """Mean squared error of the 1,000 logits of an ImageNet classifier.
+
+    ``classify`` takes images (B,3,H,W) in [-1, 1].
+    """
+
+    def __init__(self, classify: nn.Module) -> None:
+        super().__init__()
+        self.classify = classify.requires_grad_(False).eval()
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        x_logits = self.classify(x_B3HW)
+        with torch.no_grad():
+            y_logits = self.classify(y_B3HW)
+        return F.mse_loss(x_logits, y_logits)
+
+
+class HubClassifier(nn.Module):
+    """An ImageNet classifier in the transformers format, on images in [-1, 1], at 224 px.
 
     Args:
-        path: folder or hub name of a ConvNeXt classifier in the transformers format.
+        name: "convnext", whose logits are a loss of TiTok, or "resnet50".
+        path: its folder or hub name; the published weights without it.
 
-    Raises ValueError when it cannot be loaded.
+    Raises ValueError when it cannot be loaded, or is another network.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, path: str = CONVNEXT_SMALL) -> None:
+    def __init__(self, name: str, path: str | None = None) -> None:
         super().__init__()
-        from transformers import ConvNextForImageClassification
+        import transformers
 
+        kind, published = HUB_CLASSIFIERS[name]
+        path = path or published
         try:
-            self.network = ConvNextForImageClassification.from_pretrained(path)
-        except OSError as error:
+            self.network, loaded = getattr(transformers, kind).from_pretrained(
+                path, output_loading_info=True
+            )
+        except (OSError, RuntimeError) as error:
             raise ValueError(
-                f"convnext: cannot load {path!r}; give the folder of a downloaded copy of "
-                f"{CONVNEXT_SMALL}"
+                f"{name}: cannot load {path!r}; give the folder of a downloaded copy of {published}"
             ) from error
-        self.network.requires_grad_(False)
+        require(
+            not loaded["missing_keys"] and self.network.config.num_labels == CLASSES,
+            f"{name}: {path} is not that classifier with {CLASSES} classes; give a copy of "
+            f"{published}",
+        )
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         self.register_buffer("mean", mean[:, None, None], persistent=False)
         self.register_buffer("std", std[:, None, None], persistent=False)
 
-    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
-        x_logits = self._logits(x_B3HW)
-        with torch.no_grad():
-            y_logits = self._logits(y_B3HW)
-        return F.mse_loss(x_logits, y_logits)
-
-    def _logits(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         images = F.interpolate(images, (224, 224), mode="bilinear", antialias=True)
         logits: Tensor = self.network(((images + 1) / 2 - self.mean) / self.std).logits
         return logits
@@ -134,7 +157,7 @@ def perceptual_loss(name: str, *, path: str | None = None) -> PerceptualLoss:
         case "lpips_vgg":
             return LPIPSPerceptual(load_lpips("vgg", path=file))
         case "convnext":
-            return ConvNeXtLogits(path or CONVNEXT_SMALL)
+            return logits_loss(name, path=path)
         case "none":
             require(path is None, f"perceptual loss 'none' takes no path: remove {path!r}")
             return NoPerceptualLoss()
@@ -142,3 +165,22 @@ def perceptual_loss(name: str, *, path: str | None = None) -> PerceptualLoss:
         f"perceptual loss {name!r}: choose efficientnet_lite0, lpips_alex, lpips_vgg, convnext or "
         "none"
     )
+
+
+def logits_loss(name: str, *, path: str | None = None) -> LogitsDistance:
+    """Return the distance of logits in the classifier called `name`.
+
+    Args:
+        name: "convnext", "resnet50" or "efficientnet_lite0".
+        path: weights to use instead of the default ones: a file for efficientnet_lite0, a folder or
+            hub name for the others.
+
+    Raises ValueError for another name or missing weights.
+    """
+    if name == "efficientnet_lite0":
+        return LogitsDistance(load_efficientnet_lite0(Path(path).expanduser() if path else None))
+    require(
+        name in HUB_CLASSIFIERS,
+        f"logits of {name!r}: choose efficientnet_lite0 or {' or '.join(HUB_CLASSIFIERS)}",
+    )
+    return LogitsDistance(HubClassifier(name, path))

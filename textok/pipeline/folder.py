@@ -21,14 +21,14 @@ from textok.config import TextConfig
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
 from textok.config.read import build
-from textok.generator import TokenGenerator, load_generator
-from textok.latents import LatentScale
-from textok.pipeline.card import pipeline_card
-from textok.pipeline.class_captions import (
+from textok.data.class_captions import (
     ClassCaptions,
     read_class_captions,
     write_class_captions,
 )
+from textok.generator import TokenGenerator, load_generator
+from textok.latents import LatentScale
+from textok.pipeline.card import pipeline_card
 from textok.runtime.files import replace_folder
 from textok.runtime.pretrained import CARD, CONFIG, find_folder, read_json
 from textok.tokenizer import Tokenizer

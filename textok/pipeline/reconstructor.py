@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -21,6 +22,11 @@ Pictures: TypeAlias = Image.Image | Sequence[Image.Image] | Tensor
 """One picture, several, or a tensor (B, 3, H, W) in [-1, 1] of the tokenizer's image size."""
 Captions: TypeAlias = str | Sequence[str] | None
 """One caption an image; "" or None where there is none."""
+
+
+def decoding_seeds(keys: Sequence[str]) -> list[int]:
+    """A seed for each image's decoding, of its key alone: the same in any batch, for any caption."""
+    return [crc32(key.encode("utf-8", "surrogatepass")) for key in keys]
 
 
 class Reconstructor:

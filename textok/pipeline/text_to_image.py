@@ -14,8 +14,8 @@ from torch import Tensor
 
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
+from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
-from textok.pipeline.class_captions import ClassCaptions
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.reader import CaptionReader
 from textok.pipeline.wanted import Wanted, adjusted, wanted

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -35,6 +36,14 @@ class RunProgress:
 
     def advance(self) -> None:
         self._bar.advance(self._task)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time that passes inside."""
+        began = time.monotonic()
+        yield
+        step, since = self._marked
+        self._marked = (step, since + time.monotonic() - began)
 
     def report(self, step: int, values: Mapping[str, float]) -> float:
         """Show the state after ``step`` steps; returns the images/s since the last report."""

@@ -34,7 +34,7 @@ class Decoder(nn.Module):
         )
         self.trunk = Trunk(config.decoder, layout=config.layout, qk_norm=config.qk_norm)
         self.head: nn.Module
-        self.smooth: nn.Module | None = None
+        self.smooth: nn.Conv2d | None = None
         self.pixels = config.output == "pixels"
         if self.pixels:
             self.head = nn.Linear(width, 3 * config.patch_size**2)
@@ -44,6 +44,13 @@ class Decoder(nn.Module):
             self.head = nn.Sequential(
                 nn.Linear(width, 2 * width), nn.Tanh(), nn.Linear(2 * width, codes)
             )
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels, where pixels are made."""
+        layer = self.head if self.smooth is None else self.smooth
+        assert isinstance(layer, nn.Linear | nn.Conv2d)
+        return layer.weight
 
     def forward(
         self, tokens_BKC: Tensor, text: TextFeatures | None, keep_B: Tensor | None = None

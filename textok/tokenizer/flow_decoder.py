@@ -105,6 +105,11 @@ class FlowDecoder(nn.Module):
         self.final = FinalLayer(shape.width, numbers)
         self.grad_checkpointing = False
 
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels."""
+        return self.final.linear.weight
+
     def init_weights(self) -> None:
         """Every block starts as the identity and the prediction at zero (adaLN-Zero)."""
         for module in self.modules():

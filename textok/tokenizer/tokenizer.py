@@ -163,6 +163,11 @@ class Tokenizer(nn.Module):
             raise ValueError("this tokenizer is continuous: it has no codes")
         return self.encoder.bottleneck.codebook
 
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels."""
+        return (self.decoder if self.painter is None else self.painter).last_layer
+
     def freeze_encoder(self) -> None:
         """Leave encoder, bottleneck and latent queries as they are (TiTok's second stage)."""
         self.encoder.requires_grad_(False)

@@ -44,7 +44,7 @@ class Task(Protocol[Given]):
         """A picture of where the training stands."""
 
     def measure(self) -> dict[str, float]:
-        """Scalars that are worth measuring as often as a sheet is drawn."""
+        """Scalars that take longer to measure: each ``validate_every`` steps, or with a sheet."""
 
     def save(self, folder: Path) -> None:
         """Write what is to be used afterwards, in the first process."""
@@ -84,9 +84,11 @@ def train(
             logs = task.step(micro_batches, done - 1)
             last = done == config.steps
             show = done % config.sheet_every == 0 or last
-            if done % config.log_every == 0 or show:
+            judge = done % (config.validate_every or config.sheet_every) == 0 or last
+            if done % config.log_every == 0 or show or judge:
                 values = mean_over_processes(logs, accelerator)
-                measured = task.measure() if show else {}
+                with desk.paused() if desk else nullcontext():
+                    measured = task.measure() if judge else {}
                 if desk:
                     desk.write(done, {**values, **measured})
             if desk:

@@ -14,6 +14,9 @@ from torch.distributed.fsdp import FSDPModule
 
 from textok.config import RunConfig
 
+Terms = dict[str, Tensor]
+"""Scalars of one micro-batch, with their gradients."""
+
 Logs = defaultdict[str, Tensor]
 """Scalars of one step, added up over its micro-batches."""
 

@@ -12,9 +12,9 @@ import torch
 from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.check import require
 from textok.config.training import TrainOnLatentsConfig
+from textok.data.class_captions import ClassCaptions
 from textok.generator import TokenGenerator
 from textok.latents import LatentSet, open_latents
-from textok.pipeline.class_captions import ClassCaptions
 from textok.pipeline.folder import PipelineParts, load_pipeline
 from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache, FrozenTextEncoder

@@ -16,7 +16,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from textok.config import LossConfig, OptimConfig, RunConfig
-from textok.losses.adversarial import discriminator_loss, generator_loss
 from textok.nn.codebook import Codebook, RevivingCodebook
 from textok.runtime.blocks import compile_network
 from textok.runtime.device import autocast
@@ -25,8 +24,10 @@ from textok.train.chance import Chance
 from textok.train.codes import CodesSeen
 from textok.train.ema import Ema
 from textok.train.guard import Guard
-from textok.train.micro import Logs, Stateful, add_terms, empty_logs, global_rows, synced
+from textok.train.micro import Logs, Stateful, Terms, add_terms, empty_logs, global_rows, synced
 from textok.train.optim import Optimizer
+from textok.train.preview import preview_sheet
+from textok.train.validation import Validation
 from textok.types import Batch, Reconstruction
 
 
@@ -43,9 +44,6 @@ class PixelConfig(Protocol):
     def run(self) -> RunConfig: ...
 
 
-Terms = dict[str, Tensor]
-"""Scalars of a micro-batch, ``loss`` among them."""
-
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -56,7 +54,7 @@ def shifted(images_B3HW: Tensor, step: int, phases: int) -> Tensor:
 
 
 class PixelTask(ABC, Generic[Network]):
-    """A network against pixels, a perceptual network and, from a set step, a discriminator."""
+    """A network against pixels, perceptual networks and, from a set step, a discriminator."""
 
     name: str
     """Of the network's weights in a checkpoint."""
@@ -70,20 +68,24 @@ class PixelTask(ABC, Generic[Network]):
         discriminator: nn.Module | None,
         preview: Batch,
         accelerator: Accelerator,
+        logits: nn.Module | None = None,
+        validation: Validation | None = None,
     ) -> None:
         self.settings, self.preview, self.accelerator = config, preview, accelerator
+        self.validation = validation
         self.network = network.to(accelerator.device)
         self.ema = Ema(self.network, config.run.ema)
         self.optimizer = Optimizer(
             self.network, config.optim, lr=config.optim.lr, first=0, steps=config.run.steps
         )
         self.perceptual = None if perceptual is None else perceptual.to(accelerator.device)
+        self.logits = None if logits is None else logits.to(accelerator.device)
         self.adversary = None
         if discriminator is not None:
             self.adversary = Adversary(
                 config.loss.gan,
                 config.optim,
-                steps=config.run.steps,
+                config.run,
                 discriminator=discriminator,
                 accelerator=accelerator,
             )
@@ -101,12 +103,20 @@ class PixelTask(ABC, Generic[Network]):
         """One pass of ``parallel`` over B images."""
 
     @abstractmethod
-    def sheet(self) -> Image.Image:
-        """The preview pictures by the averaged network."""
+    def reconstructions(self, batch: Batch) -> dict[str, Tensor]:
+        """Images (B, 3, H, W), not clamped, of ``batch`` by the averaged network.
+
+        One entry for each way there is, by its name; the first is how the network is to be used.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the averaged network, in the first process."""
+
+    @property
+    @abstractmethod
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels, of the network in training."""
 
     @property
     @abstractmethod
@@ -131,6 +141,9 @@ class PixelTask(ABC, Generic[Network]):
                 images = (shifted(x, step, weights.perceptual_phases) for x in (out.images, real))
                 terms["perceptual"] = self.perceptual(*images)
                 loss = loss + weights.perceptual * terms["perceptual"]
+            if self.logits is not None and step >= weights.perceptual_start:
+                terms["logits"] = self.logits(out.images, real)
+                loss = loss + weights.logits * terms["logits"]
         if out.codebook is not None and out.commitment is not None:
             terms |= {"codebook": out.codebook, "commitment": out.commitment}
             loss = loss + weights.codebook * out.codebook + weights.commitment * out.commitment
@@ -142,29 +155,26 @@ class PixelTask(ABC, Generic[Network]):
         The discriminator learns from the reconstructions that the network has just been trained
         on. Raises ValueError after ``run.max_bad_steps`` non-finite steps in a row.
         """
-        gan, run = self.settings.loss.gan, self.settings.run
-        adversary = self.adversary if step >= gan.start else None
+        adversary = self.adversary
+        if adversary is not None and not adversary.trains(step):
+            adversary = None
         chance = self.draw(step)
         count = len(micro_batches)
         logs, seen = empty_logs(self.accelerator), CodesSeen()
 
         pairs: list[tuple[Tensor, Tensor]] = []
         for index, batch in enumerate(micro_batches):
-            rows = chance.rows(global_rows(run, self.accelerator, index, count))
+            rows = global_rows(self.settings.run, self.accelerator, index, count)
             with synced(self.accelerator, self.parallel, index == count - 1):
                 batch = batch.to(self.accelerator.device)
-                terms, out = self._reconstruct(batch, rows, adversary, step)
+                terms, out = self._reconstruct(batch, chance.rows(rows), adversary, step)
                 self.accelerator.backward(terms["loss"] / count)
             if adversary is not None and out.images is not None:
                 pairs.append((batch.images, out.images.detach()))
             seen.add(out)
             add_terms(logs, terms, 1 / count)
         if adversary is not None:
-            for index, (real, fake) in enumerate(pairs):
-                with synced(self.accelerator, adversary.parallel, index == count - 1):
-                    terms = self._discriminate(adversary, real, fake)
-                    self.accelerator.backward(terms["loss_discriminator"] / count)
-                add_terms(logs, terms, 1 / count)
+            adversary.learn(pairs, logs, step)
 
         self._apply(logs, adversary, seen.gathered(self.accelerator), step)
         return dict(logs)
@@ -173,31 +183,12 @@ class PixelTask(ABC, Generic[Network]):
         self, batch: Batch, chance: Chance, adversary: Adversary | None, step: int
     ) -> tuple[Terms, Reconstruction]:
         """The network's losses on B images, and what it made of them."""
-        run, gan = self.settings.run, self.settings.loss.gan
-        with autocast(self.accelerator.device, run.precision):
+        with autocast(self.accelerator.device, self.settings.run.precision):
             out = self.forward(batch, chance)
         terms = self.losses(out, batch.images, step)
         if adversary is not None and out.images is not None:
-            with autocast(self.accelerator.device, run.precision):
-                logits = adversary.judge_as_constant(out.images)
-            terms["gan"] = generator_loss(logits, kind=gan.loss)
-            terms["loss"] = terms["loss"] + gan.weight * terms["gan"]
+            adversary.add_to(terms, out.images, self.last_layer, step)
         return terms, out
-
-    def _discriminate(self, adversary: Adversary, real: Tensor, fake: Tensor) -> Terms:
-        """The discriminator's losses on B images and their reconstructions."""
-        gan = self.settings.loss.gan
-        with autocast(self.accelerator.device, self.settings.run.precision):
-            logits = adversary.parallel(torch.cat([real, fake]))
-        on_real, on_fake = logits.float().chunk(2)
-        loss = discriminator_loss(on_real, on_fake, kind=gan.loss)
-        lecam = adversary.lecam(on_real, on_fake)
-        return {
-            "loss_discriminator": loss + gan.lecam * lecam,
-            "lecam": lecam,
-            "logits_real": on_real.mean(),
-            "logits_fake": on_fake.mean(),
-        }
 
     def _apply(self, logs: Logs, adversary: Adversary | None, seen: CodesSeen, step: int) -> None:
         """Move the weights along the gradients, if everything is finite in every process."""
@@ -210,8 +201,7 @@ class PixelTask(ABC, Generic[Network]):
                 self.codebook.revive(seen.continuous[0], seen.codes[0])
             self.ema.update(self.network)
             if adversary is not None:
-                means = torch.stack([logs["logits_real"], logs["logits_fake"]])
-                adversary.lecam.update(*self.accelerator.reduce(means, reduction="mean"))
+                adversary.settle(logs, step)
             logs["lr"] = torch.as_tensor(rates[0])
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -219,9 +209,14 @@ class PixelTask(ABC, Generic[Network]):
         logs["grad_norm"] = norms[0]
         logs["skipped"] = torch.as_tensor(float(self.guard.skipped))
 
+    def sheet(self) -> Image.Image:
+        """The preview pictures by the averaged network."""
+        ways = self.reconstructions(self.preview.to(self.accelerator.device))
+        return preview_sheet(self.preview, ways)
+
     def measure(self) -> dict[str, float]:
-        """Nothing beside the losses: `textok evaluate` measures."""
-        return {}
+        """How well the averaged network reconstructs the validation pictures, if there are any."""
+        return {} if self.validation is None else self.validation.measure(self.reconstructions)
 
     @property
     def averaged(self) -> Network:
@@ -243,8 +238,4 @@ class PixelTask(ABC, Generic[Network]):
             "optimizer": self.optimizer,
             "guard": self.guard,
         }
-        if self.adversary is not None:
-            parts["discriminator"] = self.adversary.module
-            parts["discriminator_optimizer"] = self.adversary.optimizer
-            parts["lecam"] = self.adversary.lecam
-        return parts
+        return parts if self.adversary is None else parts | self.adversary.parts()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 from PIL import Image
@@ -42,6 +43,12 @@ class Recorder:
     def advance(self) -> None:
         """One step more."""
         self._progress.advance()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what is done inside out of the images/s."""
+        with self._progress.paused():
+            yield
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Log the scalars of ``step`` and the images/s since the last time."""

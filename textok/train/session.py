@@ -21,6 +21,7 @@ from textok.train.report import write_report
 
 FREE = frozenset(
     {
+        "data.cache",
         "data.max_bad_share",
         "data.workers",
         "fd_images",
@@ -37,6 +38,8 @@ FREE = frozenset(
         "run.shard",
         "run.sheet_every",
         "run.steps",
+        "run.validate_every",
+        "run.validate_images",
         "run.wait_minutes",
         "run.wandb",
         "sampling.guidance.form",

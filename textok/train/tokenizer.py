@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,13 +16,14 @@ from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.images import (
     build_discriminator,
+    build_logits,
     build_perceptual,
     open_preview,
+    open_validation,
     train_on_images,
 )
 from textok.train.session import Session, open_session
 from textok.train.tokenizer_task import TokenizerTask
-from textok.types import Batch
 from textok.vqgan import VQGAN
 
 
@@ -36,14 +38,18 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
+    size = config.tokenizer.image_size
     with session.accelerator.main_process_first():
-        images = open_captioned_images(config.data, image_size=config.tokenizer.image_size)
-    preview = open_preview(config.data, image_size=config.tokenizer.image_size)
+        images = open_captioned_images(config.data, image_size=size)
+    preview = open_preview(config.data, image_size=size)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
     proxy = open_vqgan(config) if config.loss.codes > 0 else None
     perceptual = build_perceptual(config.loss)
-    discriminator = build_discriminator(config.loss.gan, image_size=config.tokenizer.image_size)
+    logits = build_logits(config.loss)
+    discriminator = build_discriminator(config.loss.gan, image_size=size)
+    validation = open_validation(config.run, images, device=session.accelerator.device)
+    held_out = [*preview.captions, *([] if validation is None else validation.captions)]
     # Opened late, so that settings that cannot be leave no folder behind.
     session.open_folder()
     task = TokenizerTask(
@@ -51,10 +57,12 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         tokenizer=tokenizer,
         perceptual=perceptual,
         discriminator=discriminator,
-        text=open_tokenizer_text(config, session, images, preview),
+        text=open_tokenizer_text(config, session, images, held_out),
         preview=preview,
         accelerator=session.accelerator,
         proxy=proxy,
+        logits=logits,
+        validation=validation,
     )
     return train_on_images(session, task, images)
 
@@ -92,9 +100,12 @@ def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
 
 
 def open_tokenizer_text(
-    config: TrainTokenizerConfig, session: Session, images: CaptionedImages, preview: Batch
+    config: TrainTokenizerConfig,
+    session: Session,
+    images: CaptionedImages,
+    held_out: Sequence[str],
 ) -> FeatureCache | FrozenTextEncoder | None:
-    """The features of all captions; None for a tokenizer that reads none."""
+    """The features of all captions, and of those held out; None for one that reads none."""
     if config.tokenizer.text == "none":
         return None
     width = find_text_model(config.text.encoder).width
@@ -104,4 +115,4 @@ def open_tokenizer_text(
             f"gives {width}: set tokenizer.text_width={width}"
         )
     captions = [caption for record in images.records for caption in record.captions]
-    return session.open_text(config.text, [*captions, *preview.captions])
+    return session.open_text(config.text, [*captions, *held_out])

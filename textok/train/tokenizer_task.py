@@ -9,16 +9,19 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from einops import rearrange
-from PIL import Image
 from torch import Tensor, nn
 
 from textok.config import TrainTokenizerConfig
 from textok.nn.codebook import Codebook
+from textok.pipeline import Reconstructor, decoding_seeds
+from textok.text import FrozenTextEncoder
+from textok.text.remembered import RememberedText
 from textok.tokenizer import Tokenizer, kl_divergence
 from textok.train.chance import Chance, draw
-from textok.train.pixel_task import PixelTask, Terms
-from textok.train.preview import preview_sheet
-from textok.types import Batch, Reconstruction, TextFeatures
+from textok.train.micro import Terms
+from textok.train.pixel_task import PixelTask
+from textok.train.validation import Validation
+from textok.types import Batch, Latents, Reconstruction, TextFeatures
 from textok.vqgan import VQGAN
 
 
@@ -26,7 +29,7 @@ class TokenizerTask(PixelTask[Tokenizer]):
     """A tokenizer against pixels or, in the first of two stages, the codes of a frozen VQGAN.
 
     ``text`` gives the features of captions; without it nothing reads them. ``proxy`` is that
-    VQGAN. ``preview`` are the pictures of the sheets.
+    VQGAN. ``preview`` are the pictures of the sheets, ``validation`` those that are measured.
     """
 
     name = "tokenizer"
@@ -42,6 +45,8 @@ class TokenizerTask(PixelTask[Tokenizer]):
         preview: Batch,
         accelerator: Accelerator,
         proxy: VQGAN | None = None,
+        logits: nn.Module | None = None,
+        validation: Validation | None = None,
     ) -> None:
         self.config, self.text = config, text
         self.proxy = None if proxy is None else proxy.to(accelerator.device)
@@ -53,11 +58,29 @@ class TokenizerTask(PixelTask[Tokenizer]):
             discriminator=discriminator,
             preview=preview,
             accelerator=accelerator,
+            logits=logits,
+            validation=validation,
         )
+        self._reconstructor = Reconstructor(
+            self.averaged, text=self._held_out_text(), device=accelerator.device
+        )
+
+    @property
+    def last_layer(self) -> Tensor:
+        return self.network.last_layer
 
     @property
     def codebook(self) -> Codebook | None:
         return self.network.codebook if self.network.config.bottleneck == "vq" else None
+
+    def _held_out_text(self) -> Callable[[Sequence[str]], TextFeatures] | None:
+        """The features of preview and validation captions.
+
+        An encoder is asked once, by all processes: what they validate differs.
+        """
+        if self.validation is None or not isinstance(self.text, FrozenTextEncoder):
+            return self.text
+        return RememberedText(self.text, [*self.preview.captions, *self.validation.captions])
 
     def draw(self, step: int) -> Chance:
         return draw(self.config, self.network, step)
@@ -92,16 +115,21 @@ class TokenizerTask(PixelTask[Tokenizer]):
             terms["loss"] = terms["loss"] + weights.codes * terms["codes"]
         return terms
 
-    @torch.no_grad()
-    def sheet(self) -> Image.Image:
-        """The preview pictures by the averaged tokenizer, with the caption and without it."""
-        images, tokenizer = self.preview.images.to(self.accelerator.device), self.averaged
-        plain = tokenizer.decode(tokenizer.encode(images))
+    def reconstructions(self, batch: Batch) -> dict[str, Tensor]:
+        """With the captions and without, as `textok evaluate` does: numbers of 16 bits."""
+        captions = list(batch.captions)
         if self.text is None:
-            return preview_sheet(self.preview, {"reconstruction": plain})
-        text = self.text(self.preview.captions).to(self.accelerator.device)
-        read = tokenizer.decode(tokenizer.encode(images, text), text)
-        return preview_sheet(self.preview, {"with caption": read, "without": plain})
+            return {"reconstruction": self._round_trip(batch, None)}
+        return {
+            "with caption": self._round_trip(batch, captions),
+            "without": self._round_trip(batch, None),
+        }
+
+    def _round_trip(self, batch: Batch, captions: list[str] | None) -> Tensor:
+        latents = self._reconstructor.encode(batch.images, captions)
+        latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
+        seeds = decoding_seeds(batch.keys)
+        return self._reconstructor.decode_tensor(latents, captions, seeds=seeds)
 
     def save(self, folder: Path) -> None:
         if self.accelerator.is_main_process:

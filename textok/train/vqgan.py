@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from PIL import Image
+from torch import Tensor
 
 from textok.config import TrainVQGANConfig
 from textok.data.images import open_captioned_images
@@ -14,12 +14,13 @@ from textok.runtime.pretrained import check_state
 from textok.train.chance import Chance
 from textok.train.images import (
     build_discriminator,
+    build_logits,
     build_perceptual,
     open_preview,
+    open_validation,
     train_on_images,
 )
 from textok.train.pixel_task import PixelTask
-from textok.train.preview import preview_sheet
 from textok.train.session import open_session
 from textok.types import Batch, Reconstruction
 from textok.vqgan import VQGAN
@@ -42,11 +43,13 @@ class VQGANTask(PixelTask[VQGAN]):
         out: Reconstruction = self.parallel(batch.images)
         return out
 
+    @property
+    def last_layer(self) -> Tensor:
+        return self.network.painter.last_layer
+
     @torch.no_grad()
-    def sheet(self) -> Image.Image:
-        images = self.preview.images.to(self.accelerator.device)
-        drawn = self.averaged.decode(self.averaged.encode(images))
-        return preview_sheet(self.preview, {"reconstruction": drawn})
+    def reconstructions(self, batch: Batch) -> dict[str, Tensor]:
+        return {"reconstruction": self.averaged.decode(self.averaged.encode(batch.images))}
 
     def save(self, folder: Path) -> None:
         if self.accelerator.is_main_process:
@@ -71,7 +74,9 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     torch.manual_seed(config.run.seed)
     network = build_vqgan(config)
     perceptual = build_perceptual(config.loss)
+    logits = build_logits(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
+    validation = open_validation(config.run, images, device=session.accelerator.device)
     # Opened late, so that settings that cannot be leave no folder behind.
     session.open_folder()
     task = VQGANTask(
@@ -81,6 +86,8 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
         discriminator=discriminator,
         preview=preview,
         accelerator=session.accelerator,
+        logits=logits,
+        validation=validation,
     )
     return train_on_images(session, task, images)
 

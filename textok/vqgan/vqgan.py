@@ -30,6 +30,11 @@ class VQGANDecoder(nn.Module):
         self.codebook = kind(config.codebook_size, config.codebook_channels, l2_norm=config.l2_norm)
         self.decoder = Decoder(config)
 
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels."""
+        return self.decoder.conv_out.weight
+
     def forward(self, weights_BNV: Tensor) -> Tensor:
         """Images (B, 3, H, W), not clamped, of the means of codes by ``weights``, which sum to 1.
 

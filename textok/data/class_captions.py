@@ -1,7 +1,8 @@
-"""What is known to be said of the pictures of a class, for the tokenizer's decoder to read."""
+"""Captions of classes: those that training reads, and those kept from it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from textok.config.read import build
 from textok.runtime.pretrained import read_json
+
+TRAINING = ("train", "training", "")
+"""Values of ``data.split`` that are trained on; all others are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,13 @@ class ClassCaptions:
     held_out: tuple[str, ...] = ()
     """Not seen in training."""
 
+    def of_split(self, split: str) -> tuple[str, ...]:
+        """What images of a split read: ``train`` in training, ``held_out`` in other splits.
+
+        A class without any held out gives its training captions there too.
+        """
+        return self.train if split in TRAINING else self.held_out or self.train
+
     def draw(self, name: str, *, seed: int) -> str:
         """A caption for a picture of the class ``name``, decided by ``seed`` alone.
 
@@ -29,6 +40,15 @@ class ClassCaptions:
         """
         known = self.held_out or self.train or (class_sentence(name),)
         return random.Random(seed).choice(known)
+
+
+def for_image(captions: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """``captions`` from a place on that is drawn by ``key``, all of them in turn.
+
+    So the first one, which evaluations read, differs between the images of a class.
+    """
+    start = int(hashlib.sha256(key.encode()).hexdigest()[:12], 16) % max(1, len(captions))
+    return captions[start:] + captions[:start]
 
 
 def class_sentence(name: str) -> str:

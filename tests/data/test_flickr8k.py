@@ -1,0 +1,70 @@
+"""Flickr8k in its authors' layout and in Kaggle's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.conftest import encoded, write_folder
+from textok.config import DataConfig
+from textok.data import CaptionedImages, open_captioned_images
+
+IMAGE = encoded(50)
+NAMES = ("a.jpg", "b.jpg", "c.jpg", "gone.jpg")
+TOKENS = "".join(f"{name}#{i}\t{name} , {i} .\n" for name in NAMES for i in range(2))
+LISTS = {
+    "Flickr_8k.trainImages.txt": "b.jpg\na.jpg\ngone.jpg\n",
+    "Flickr_8k.devImages.txt": "c.jpg\n",
+    "Flickr_8k.testImages.txt": "c.jpg\n",
+}
+
+
+def opened(path: Path, split: str = "train") -> CaptionedImages:
+    return open_captioned_images(DataConfig(path=str(path), split=split), image_size=8)
+
+
+@pytest.mark.parametrize("texts", ["", "Flickr8k_text/", "Flickr8k_Text/"])
+@pytest.mark.parametrize("folder", ["Flicker8k_Dataset/", "Images/", "data/images/", ""])
+def test_the_official_splits(tmp_path: Path, texts: str, folder: str) -> None:
+    files: dict[str, bytes | str] = {f"{folder}{name}": IMAGE for name in NAMES[:3]}
+    files |= {texts + name: text for name, text in {"Flickr8k.token.txt": TOKENS, **LISTS}.items()}
+    write_folder(tmp_path, files)
+    train = opened(tmp_path)
+    assert {record.key: record.captions for record in train.records} == {
+        "b.jpg": ("b.jpg , 0 .", "b.jpg , 1 ."),
+        "a.jpg": ("a.jpg , 0 .", "a.jpg , 1 ."),
+    }
+    assert train.report.summary() == "2 images; 1 described but not there"
+    for split in ("val", "validation", "dev", "test"):
+        assert [record.key for record in opened(tmp_path, split).records] == ["c.jpg"]
+    assert [record.key for record in opened(tmp_path, "").records] == list(NAMES[:3])
+    with pytest.raises(ValueError, match=r"data\.split can be train, val, test"):
+        opened(tmp_path, "extra")
+
+
+def test_without_lists_every_split_is_the_whole(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"Flickr8k.token.txt": TOKENS, **dict.fromkeys(NAMES, IMAGE)})
+    assert len(opened(tmp_path, "test")) == 4
+
+
+def test_kaggles_variant(tmp_path: Path) -> None:
+    text = 'image,caption\na.jpg,"A dog , running ."\na.jpg,Unquoted, still whole .\ngone.jpg,x\n'
+    write_folder(tmp_path, {"captions.txt": text, "Images/a.jpg": IMAGE})
+    images = opened(tmp_path)
+    assert [(record.key, record.captions) for record in images.records] == [
+        ("a.jpg", ("A dog , running .", "Unquoted, still whole ."))
+    ]
+    assert images.report.pictureless == 1
+    assert images.report.summary() == "1 images; 1 described but not there"
+
+
+def test_a_sidecar_called_captions_is_none_of_it(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"captions.txt": "a red cat", "captions.png": IMAGE})
+    assert opened(tmp_path).records[0].captions == ("a red cat",)
+
+
+def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"Flickr8k.token.txt": "a.jpg#0 no tab\n", "a.jpg": IMAGE})
+    with pytest.raises(ValueError, match=r"Flickr8k\.token\.txt line 1: no tab"):
+        opened(tmp_path)
