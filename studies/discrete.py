@@ -21,7 +21,7 @@ import tyro
 from PIL import Image
 
 from studies.drawing import extract_step, judge_step, quality_table, reports_in, write_comparison
-from studies.steps import Step, run_steps, words
+from studies.steps import JUDGE, Step, run_steps, words
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.pipeline import Reconstructor, TextToImage
@@ -101,7 +101,7 @@ def tokenizer_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterat
         place = words("--data.path", data, "--text.cache", runs / "text-cache")
         yield Step(command=(*train, *flags, *place), done=run / "report.md")
     for split in budget.splits:
-        measure = words("evaluate", "reconstruction", run / "model", data, "--split", split)
+        measure = words("evaluate", "reconstruction", run / "model", data, "--split", split, *JUDGE)
         out = words("--out", run / split, "--captions", "true")
         caches = words("--text-cache", runs / "text-cache", "--pca", "--pca-cache", runs / "pca")
         yield Step(command=(*measure, *out, *caches), done=run / split / "report.json")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from studies.steps import Step, words
+from studies.steps import JUDGE, Step, words
 from textok.evaluate import GenerationReport, read_generation_report
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.markdown import markdown_bullets, markdown_table, spread
@@ -60,6 +60,7 @@ def judge_step(
     return Step(
         command=words(
             *("evaluate", "generation", model, data, "--split", split, *some, *flags),
+            *JUDGE,
             *("--out", out, *place),
         ),
         done=out / "report.json",

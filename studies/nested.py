@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from studies.steps import Step, run_steps, words
+from studies.steps import JUDGE, Step, run_steps, words
 from textok.evaluate.markdown import markdown_table
 from textok.evaluate.report import Report, read_report
 from textok.runtime.files import write_text
@@ -31,7 +31,7 @@ def steps_of(nested: bool, data: Path, runs: Path) -> Iterator[Step]:
     kind = words("--tokenizer.nested", str(nested).lower(), "--run.seed", 0, "--run.out", run)
     place = words("--data.path", data, "--text.cache", runs / "text-cache")
     yield Step(command=(*train, *kind, *place), done=run / "report.md")
-    measure = words("evaluate", "reconstruction", run / "model", data, "--split", "test")
+    measure = words("evaluate", "reconstruction", run / "model", data, "--split", "test", *JUDGE)
     rows = words("--out", run / "test", "--captions", "true", "--pca", "--pca-cache", runs / "pca")
     budgets = words("--num-tokens", *BUDGETS) if nested else ()
     cache = words("--text-cache", runs / "text-cache")

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+JUDGE = ("--feature-network", "efficientnet_lite0")
+"""Of every Frechet distance, so that models are compared by one whatever a machine has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:

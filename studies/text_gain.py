@@ -16,7 +16,7 @@ import torch
 import tyro
 
 from studies.curves import draw_curves
-from studies.steps import Step, run_steps, words
+from studies.steps import JUDGE, Step, run_steps, words
 
 SPLITS = ("test", "test_seen")
 
@@ -91,6 +91,7 @@ def steps_of(member: Member, budget: Budget, data: Path, runs: Path) -> Iterator
             split,
             "--out",
             out,
+            *JUDGE,
         )
         caches = ("--text-cache", cache, "--pca", "--pca-cache", runs / "pca")
         # Other captions are a question of their own, asked once; they take most of the time.

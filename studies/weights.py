@@ -17,7 +17,7 @@ import tyro
 from PIL import Image
 
 from studies.drawing import extract_step, judge_step, train_step
-from studies.steps import Step, run_steps, words
+from studies.steps import JUDGE, Step, run_steps, words
 from textok.evaluate import Report, read_generation_report, read_report
 from textok.extract.extraction import weights_sha256
 from textok.pipeline import load_pipeline, save_pipeline
@@ -40,6 +40,7 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
         Step(
             command=words(
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
+                *JUDGE,
                 *("--where", WHERE, "--out", out / split),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
             ),

@@ -80,6 +80,7 @@ def test_a_shown_command_is_taken(
         (textok.caption, "sentences_by_class", SimpleNamespace(captions={}, unmatched=[])),
         (textok.caption, "caption_report", report),
         (textok.convert, "convert_1d_tokenizer", report),
+        (textok.convert, "convert_lpips", ""),
         (textok.data.pictograms.build, "build_pictograms", report),
         (textok.data.imagenet.build, "build_imagenet", []),
         (textok.data.tiny_imagenet.build, "build_tiny_imagenet", []),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 
 import pytest
 
 from textok.cli import doctor
 from textok.cli.main import main
+from textok.nn.lpips import WEIGHTS_VARIABLE
 
 
 def test_everything_that_textok_needs_is_here(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +19,25 @@ def test_everything_that_textok_needs_is_here(capsys: pytest.CaptureFixture[str]
     assert said.count("MB") == 2  # a tokenizer and a generator
     for extra in doctor.USES:
         assert f"\n{extra or 'needed'} " in said
+
+
+def test_whether_the_weights_of_lpips_are_here(
+    lpips_file: Path,
+    no_lpips: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"cut")
+    for file, said in (
+        (no_lpips, f"LPIPS weights: none at {no_lpips}: textok convert lpips"),
+        (lpips_file, f"LPIPS weights: {lpips_file} (68.8 MB)"),
+        (damaged, f"LPIPS weights: {damaged}: damaged"),
+    ):
+        monkeypatch.setenv(WEIGHTS_VARIABLE, str(file))
+        assert main(["doctor"]) == 0
+        assert said in capsys.readouterr().out
 
 
 def test_a_missing_part_has_its_command(

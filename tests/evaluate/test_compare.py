@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from textok.evaluate.compare import SAME, compare_reports
-from textok.evaluate.report import Report, Row
+from textok.evaluate.report import Report, Row, read_report
 from textok.metrics.interval import Interval
 
 
@@ -56,6 +57,23 @@ def test_tables_by_hand(tmp_path: Path) -> None:
     assert "| 2 | both | 30.000 (20.000 to 40.000) | 60.000 (40.000 to 80.000) |" in text
     assert (tmp_path / "out" / "comparison.md").read_text() == text
     assert Image.open(tmp_path / "out" / "comparison.png").size == (900, 600)
+
+
+def test_what_one_was_trained_against_is_marked(tmp_path: Path) -> None:
+    paths = [write(tmp_path / name, "none", {2: 40.0}) for name in ("one", "two")]
+    for path, other, flagged in zip(paths, (3.0, 5.0), ([], ["FD-VGG16"]), strict=True):
+        report = read_report(path)
+        rows = [replace(row, other_frechet={"FD-VGG16": other}) for row in report.rows]
+        replace(report, rows=rows, not_comparable=flagged).write(path.parent)
+    text = compare_reports(paths, tmp_path / "out")
+
+    assert "| seeds | FD-EffLite0 ↓ | FD-VGG16 ↓ † | PSNR dB ↑ | gate |" in text
+    assert "| 2 | 40.000 (40.000 to 40.000) | 4.000 (3.000 to 5.000) |" in text
+    assert "| PCA, 16 floats | – | – | 45.000 | 5.000 | 19.00 | – |" in text
+    assert "† in a network that the tokenizer was trained against" in text
+    unmarked = compare_reports(paths[:1], tmp_path / "out")
+    assert "| FD-VGG16 ↓ | PSNR" in unmarked
+    assert "†" not in unmarked
 
 
 def test_discrete_tokenizers_are_no_seeds_of_the_baseline(tmp_path: Path) -> None:

@@ -195,7 +195,8 @@ def test_classes_are_drawn_in_turn(pictures: Path, tmp_path: Path) -> None:
     assert report.scores.memorisation is not None
     assert report.protocol["not measured"] == (
         "Inception Score (needs the feature network inception); CLIP score, text alignment (the "
-        "generator draws classes)"
+        "generator draws classes); class accuracy (needs real images of these classes, in training "
+        "of two or more)"
     )
     with np.load(tmp_path / "samples.npz") as stored:
         assert stored["arr_1"].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]

@@ -11,9 +11,21 @@ from textok.cli.main import main
 from textok.config import DataConfig
 
 
-@pytest.mark.parametrize(("rank", "shown"), [("0", "# table\n\no/report.md\n"), ("1", "")])
+@pytest.mark.parametrize(
+    ("rank", "shown", "flag", "networks"),
+    [
+        ("0", "# table\n\no/report.md\n", "", ()),
+        ("1", "", "--feature-network inception", ("inception",)),
+        ("1", "", "--feature-networks vgg16 alexnet", ("vgg16", "alexnet")),
+    ],
+)
 def test_words_become_settings_and_the_first_process_prints(
-    rank: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rank: str,
+    shown: str,
+    flag: str,
+    networks: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[Any] = []
 
@@ -28,7 +40,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --temperature 2 "
         "--decoder-captions none --seed 3 --clip c --npz --feature-cache f --device cpu"
     )
-    assert main(words.split()) == 0
+    assert main([*words.split(), *flag.split()]) == 0
     assert capsys.readouterr().out == shown
     ((model, data, out), settings) = asked[0]
     assert (model, out) == ("m", Path("o"))
@@ -42,7 +54,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "temperature": 2.0,
         "decoder_captions": "none",
         "seed": 3,
-        "feature_network": "efficientnet_lite0",
+        "feature_network": networks,
         "feature_weights": None,
         "clip": "c",
         "npz": True,

@@ -52,6 +52,20 @@ def test_gate_asks_for_both_numbers(pca: Row, passed: bool) -> None:
     assert gate.frechet_ratio == pytest.approx(10 / pca.frechet)
 
 
+def test_a_report_of_one_network_without_a_note_is_read(tmp_path: Path) -> None:
+    """As they were written before there were several."""
+    path = tmp_path / "report.json"
+    content = json.loads(report(TRUE, ABSENT).to_json())
+    del content["trained_with"], content["not_comparable"]
+    for each in content["rows"]:
+        del each["other_frechet"]
+    path.write_text(json.dumps(content))
+    found = read_report(path)
+
+    assert found == report(TRUE, ABSENT)
+    assert (found.trained_with, found.not_comparable) == (["unknown"], [])
+
+
 def test_gate_compares_equal_floats_alone() -> None:
     assert report(TRUE, row("pca", None, frechet=1, psnr=50, floats=16)).gates == []
 

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
-from urllib.error import URLError
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from textok.losses.perceptual import (
     EffLitePerceptual,
@@ -16,6 +13,7 @@ from textok.losses.perceptual import (
     PerceptualLoss,
     perceptual_loss,
 )
+from textok.nn.lpips import BACKBONES, Backbone, load_lpips
 
 
 @pytest.fixture(scope="module")
@@ -75,75 +73,23 @@ def test_efflite_grows_with_the_damage(
     assert 0 < distances[0] < distances[1] < distances[2] < 4
 
 
-def vgg16(weights: object) -> SimpleNamespace:
-    """A random VGG16 with torchvision's layout."""
-    assert weights == "imagenet"
-    torch.manual_seed(0)
-    layers: list[nn.Module] = []
-    channels = 3
-    for blocks, width in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
-        for _ in range(blocks):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = width
-        layers.append(nn.MaxPool2d(2))
-    return SimpleNamespace(features=nn.Sequential(*layers))
-
-
-@pytest.fixture
-def torchvision(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Stand in for torchvision, which the tests do not install."""
-    lpips = pytest.importorskip("torchmetrics.functional.image.lpips")
-    metric = pytest.importorskip("torchmetrics.image.lpip")
-    models = SimpleNamespace(vgg16=vgg16, VGG16_Weights=SimpleNamespace(DEFAULT="imagenet"))
-    module = ModuleType("torchvision")
-    module.__spec__ = ModuleSpec("torchvision", None)
-    monkeypatch.setattr(module, "models", models, raising=False)
-    monkeypatch.setitem(sys.modules, "torchvision", module)
-    for user in (lpips, metric):
-        monkeypatch.setattr(user, "_TORCHVISION_AVAILABLE", True)
-    return models
-
-
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_lpips_keeps_the_contract(
-    torchvision: SimpleNamespace, images: tuple[Tensor, Tensor]
+    backbone: Backbone, lpips_file: Path, images: tuple[Tensor, Tensor]
 ) -> None:
-    loss = perceptual_loss("lpips_vgg")
+    loss = perceptual_loss(f"lpips_{backbone}", path=str(lpips_file))
     assert isinstance(loss, LPIPSPerceptual)
     check_contract(loss, *images)
 
 
-def test_lpips_uses_the_authors_linear_layers(
-    torchvision: SimpleNamespace, images: tuple[Tensor, Tensor]
-) -> None:
-    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
-    loss = LPIPSPerceptual()
-    x, y = ((i - shift[:, None, None]) / scale[:, None, None] for i in images)
-    expected, taps = 0.0, {3: 0, 8: 1, 15: 2, 22: 3, 29: 4}
-    for index, layer in enumerate(vgg16("imagenet").features):
-        x, y = layer(x), layer(y)
-        if index in taps:
-            weights = loss.network.lins[taps[index]].model[-1].weight
-            assert (weights >= 0).all()
-            assert weights.max() > 0
-            gap = (F.normalize(x, dim=1) - F.normalize(y, dim=1)).square()
-            expected += (gap * weights).sum(1).mean().item()
-    assert loss(*images).item() == pytest.approx(expected, rel=1e-3)
+def test_lpips_is_the_mean_of_the_metric(lpips_file: Path, images: tuple[Tensor, Tensor]) -> None:
+    metric = load_lpips("alex", path=lpips_file)
+    loss = perceptual_loss("lpips_alex", path=str(lpips_file))
+    assert loss(*images).item() == pytest.approx(metric(*images).mean().item(), rel=1e-6)
 
 
-def test_lpips_without_torchvision_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(ValueError, match=r"needs torchvision: pip install 'textok\[fid\]'"):
-        perceptual_loss("lpips_vgg")
-
-
-def test_lpips_without_its_download_names_the_file(
-    torchvision: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def offline(weights: object) -> SimpleNamespace:
-        raise URLError("no network")
-
-    monkeypatch.setattr(torchvision, "vgg16", offline)
-    with pytest.raises(ValueError, match=r"no network.*vgg16-397923af\.pth"):
+def test_lpips_without_its_file_names_the_command(no_lpips: Path) -> None:
+    with pytest.raises(ValueError, match=f"not at {no_lpips}: make that file with `textok conver"):
         perceptual_loss("lpips_vgg")
 
 
@@ -152,7 +98,7 @@ def test_none_is_zero(images: tuple[Tensor, Tensor]) -> None:
 
 
 def test_other_names_and_needless_paths_are_refused() -> None:
-    with pytest.raises(ValueError, match="'lpips': choose efficientnet_lite0, lpips_vgg"):
+    with pytest.raises(ValueError, match="'lpips': choose efficientnet_lite0, lpips_alex, lpips_v"):
         perceptual_loss("lpips")
-    with pytest.raises(ValueError, match="'lpips_vgg' takes no path: remove 'x'"):
-        perceptual_loss("lpips_vgg", path="x")
+    with pytest.raises(ValueError, match="'none' takes no path: remove 'x'"):
+        perceptual_loss("none", path="x")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 from textok.metrics.features import lite0_features, load_feature_network
 from textok.nn.efficientnet_lite import EfficientNetLite0
+from textok.nn.lpips import WEIGHTS_VARIABLE, load_lpips
 
 
 def test_lite0_is_never_called_fid() -> None:
@@ -17,8 +19,38 @@ def test_lite0_is_never_called_fid() -> None:
     assert network.extract(torch.zeros(2, 3, 64, 64)).shape == (2, network.width)
 
 
+@pytest.mark.parametrize(
+    ("name", "metric", "width", "size"),
+    [("vgg16", "FD-VGG16", 512, 96), ("alexnet", "FD-AlexNet", 256, 224)],
+)
+def test_networks_of_lpips(
+    name: str,
+    metric: str,
+    width: int,
+    size: int,
+    lpips_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(lpips_file))
+    network = load_feature_network(name)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    large = functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
+    loaded = load_lpips("vgg" if name == "vgg16" else "alex")
+
+    assert (network.name, network.metric, network.width) == (name, metric, width)
+    assert f"resized to {size} px" in network.protocol
+    torch.testing.assert_close(network.extract(images), loaded.pooled(large.clamp(-1, 1)))
+    torch.testing.assert_close(network.extract(large), loaded.pooled(large))
+    assert load_feature_network(name, weights=lpips_file).width == width
+
+
+def test_networks_of_lpips_without_its_file(no_lpips: Path) -> None:
+    with pytest.raises(ValueError, match=f"not at {no_lpips}: make that file with"):
+        load_feature_network("vgg16")
+
+
 def test_unknown_network() -> None:
-    with pytest.raises(ValueError, match="'vgg' is unknown: use efficientnet_lite0 or inception"):
+    with pytest.raises(ValueError, match="'vgg' is unknown: use efficientnet_lite0, vgg16, a"):
         load_feature_network("vgg")
 
 

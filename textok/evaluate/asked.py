@@ -8,6 +8,7 @@ import torch
 
 from textok.data import CaptionedImages
 from textok.evaluate.captions import CaptionMode
+from textok.evaluate.judges import Judges
 from textok.evaluate.painter import Painter
 from textok.evaluate.samples import Samples
 from textok.evaluate.text_alignment import Embed
@@ -29,13 +30,18 @@ class GenerationAsked:
     """Images that the split has."""
     training: CaptionedImages | None
     """The train split, where it is another."""
-    network: FeatureNetwork
+    judges: Judges
     clip: ClipScore | None
     embed: Embed | None
     """Embeds captions for text alignment."""
     probe_images: int
-    """At most this many training images for the probe of text alignment."""
+    """At most this many training images for the probe of text alignment or of classes."""
     absent: list[str]
     """What cannot be measured, and why; grows while the rest is measured."""
     device: torch.device
     batch_size: int
+
+    @property
+    def network(self) -> FeatureNetwork:
+        """What everything but further Frechet distances is measured by."""
+        return self.judges.main

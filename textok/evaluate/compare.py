@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from textok.evaluate.judges import FOOTNOTE, marked
 from textok.evaluate.markdown import markdown_table, spread
 from textok.evaluate.plot import plot_frechet
 from textok.evaluate.report import HEADINGS, Report, Row, read_report
@@ -43,8 +44,9 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
         if not gate.passed
     }
     metric = reports[0].metric
+    flagged = {name for report in reports for name in report.not_comparable}
     parts = [
-        _quality_table(metric, seeds, pca, failed),
+        _quality_table(metric, seeds, pca, failed, flagged),
         _gain_table(metric, seeds),
         _caption_table(metric, reports),
     ]
@@ -70,10 +72,12 @@ def frechet_gains(seeds: Seeds, key: Key) -> list[float]:
 
 
 def _quality_table(
-    metric: str, seeds: Seeds, pca: Mapping[int, Row], failed: set[Key]
+    metric: str, seeds: Seeds, pca: Mapping[int, Row], failed: set[Key], flagged: set[str]
 ) -> list[str]:
     every = [row for rows in seeds.values() for row in rows]
     shown = [name for name in HEADINGS if all(name in row.metrics for row in every)]
+    whole = [*every, *pca.values()]
+    others = [n for n in whole[0].other_frechet if all(n in row.other_frechet for row in whole)]
     table = []
     for text, tokens in sorted(seeds, key=lambda key: (key[1], key[0] != BASELINE, key[0])):
         rows = seeds[text, tokens]
@@ -85,15 +89,20 @@ def _quality_table(
                 text,
                 str(len(rows)),
                 spread([row.frechet for row in rows], 3),
+                *(spread([row.other_frechet[name] for row in rows], 3) for name in others),
                 *values,
                 verdict if rows[0].floats in pca else "not tested",
             ]
         )
     for floats, row in sorted(pca.items()):
         values = [f"{row.metrics[name].mean:.{_digits(name)}f}" for name in shown]
-        table.append([f"PCA, {floats} floats", "–", "–", f"{row.frechet:.3f}", *values, "–"])
-    headings = [HEADINGS[name] for name in shown]
-    return markdown_table(["tokens", "text", "seeds", f"{metric} ↓", *headings, "gate"], table)
+        distances = [row.frechet, *(row.other_frechet[name] for name in others)]
+        values = [*(f"{distance:.3f}" for distance in distances), *values]
+        table.append([f"PCA, {floats} floats", "–", "–", *values, "–"])
+    names = {name: f"{name} ↓" for name in (metric, *others)}
+    headings = marked(names | {name: HEADINGS[name] for name in shown}, flagged)
+    lines = markdown_table(["tokens", "text", "seeds", *headings.values(), "gate"], table)
+    return [*lines, "", FOOTNOTE] if flagged & headings.keys() else lines
 
 
 def _gain_table(metric: str, seeds: Seeds) -> list[str]:

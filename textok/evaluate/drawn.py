@@ -12,6 +12,7 @@ from torch import Tensor
 
 from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.store import Store
+from textok.metrics.features import FeatureNetwork
 from textok.metrics.image import from_8bit, to_8bit
 
 PICTURES, FEATURES, CLIP = "pictures", "features", "clip"
@@ -23,10 +24,9 @@ class Drawn:
 
     store: Store
 
-    @property
-    def features(self) -> Tensor:
+    def features(self, network: FeatureNetwork) -> Tensor:
         """(N, F) float32."""
-        return self.store.all(FEATURES)
+        return self.store.all(f"{FEATURES}-{network.name}")
 
     @property
     def clip(self) -> list[float]:
@@ -60,11 +60,14 @@ def draw(asked: GenerationAsked, folder: Path) -> Drawn:
         rows = slice(span.start, span.stop)
         return to_8bit(painter.draw(samples.wanted[rows], samples.seeds[rows]))
 
-    def measure(span: range) -> Tensor:
-        return asked.network.extract(drawn.images(span).to(asked.device)).float()
-
     drawn.store.fill(PICTURES, made, paint, what="drawing")
-    drawn.store.fill(FEATURES, _digest(made, asked.network.protocol), measure, what="features")
+    for network in asked.judges.networks:
+
+        def measure(span: range, network: FeatureNetwork = network) -> Tensor:
+            return network.extract(drawn.images(span).to(asked.device)).float()
+
+        kind, what = f"{FEATURES}-{network.name}", f"features, {network.metric}"
+        drawn.store.fill(kind, _digest(made, network.protocol), measure, what=what)
     if asked.clip is not None:
         clip = asked.clip
 

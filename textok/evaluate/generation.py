@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from textok.evaluate.generation_report import GenerationReport
 from textok.evaluate.generation_scores import measure_reference, score_pictures
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
+from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
 from textok.evaluate.painter import DecoderCaptions, Painter, load_painter
 from textok.evaluate.reconstruction import evenly
@@ -51,7 +54,7 @@ def evaluate_generation(
     temperature: float | None = None,
     decoder_captions: DecoderCaptions = "held_out",
     seed: int = 0,
-    feature_network: str = "efficientnet_lite0",
+    feature_network: str | Sequence[str] = (),
     feature_weights: Path | None = None,
     clip: str | Path | None = None,
     npz: bool = False,
@@ -76,10 +79,12 @@ def evaluate_generation(
         captions: ``true`` or ``plain``, for a generator that draws by caption.
         decoder_captions: what the decoder reads of a class, for a generator that draws classes.
         seed: of the first picture; the next one has the next.
-        feature_weights: file of the feature network's weights, where it takes one.
+        feature_network: one or several; the first that the tokenizer was not trained against
+            judges. By default those that work offline here.
+        feature_weights: file of a feature network's weights: inception's, else the first one's.
         clip: folder or hub name of a CLIP model, for the CLIP score.
         limit: measure against this many images, evenly spaced over the split.
-        probe_images: at most this many training images for the probe of text alignment.
+        probe_images: at most this many training images for the probe of text alignment or classes.
         text_cache: folder of caption features, for the probe.
         feature_cache: folder of real images' features, for several evaluations on the same data.
         pictures: rows of the sheet.
@@ -90,7 +95,6 @@ def evaluate_generation(
     require_range("probe_images", probe_images, 1)
     rank, _ = join_processes()
     device = own_device(device)
-    network = load_feature_network(feature_network, weights=feature_weights, device=device)
     painter = model
     if not isinstance(painter, Painter):
         painter = load_painter(
@@ -102,12 +106,18 @@ def evaluate_generation(
             decoder_captions=decoder_captions,
             device=device,
         )
+    judges = open_judges(
+        feature_network,
+        weights=feature_weights,
+        trained_with=painter.trained_with,
+        load=partial(load_feature_network, device=device),
+    )
     split = open_captioned_images(data, image_size=painter.image_size)
     images = evenly(split, limit)
     training = training_images(images)
     require(len(images) > NEIGHBOURS, f"{data.path}: {len(images)} images are too few to judge by")
     count = (NPZ_PICTURES if npz else len(images)) if num_images is None else num_images
-    absent = _absent(painter, network, training, clip)
+    absent = _absent(painter, judges.main, training, clip)
     asked = GenerationAsked(
         painter=painter,
         samples=_samples(painter, images, count=count, mode=captions, seed=seed),
@@ -115,7 +125,7 @@ def evaluate_generation(
         images=images,
         of=len(split),
         training=training,
-        network=network,
+        judges=judges,
         clip=None if clip is None or painter.classes else load_clip_score(clip, device=device),
         embed=_embedder(painter, text_cache, device, absent),
         probe_images=probe_images,
@@ -144,6 +154,8 @@ def _judge(
             protocol=describe_generation(asked, reference, scores),
             scores=scores,
             warnings=generation_warnings(asked, reference),
+            trained_with=list(asked.judges.trained_with),
+            not_comparable=asked.judges.not_comparable(),
         )
         sheet = sample_sheet(asked, drawn, pictures=rows)
         save_picture(sheet, out / "sheet.png")
@@ -189,8 +201,9 @@ def _absent(
         found.append("CLIP score, text alignment (the generator draws classes)")
     elif clip is None:
         found.append("CLIP score (no CLIP model was named)")
+    probe = "class accuracy" if painter.classes else "text alignment"
     if training is None:
-        found.append("nearest training images, text alignment (the data have no other train split)")
+        found.append(f"nearest training images, {probe} (the data have no other train split)")
     elif importlib.util.find_spec("matplotlib") is None:
         found.append("histogram of distances (needs matplotlib: install textok[train])")
     return found

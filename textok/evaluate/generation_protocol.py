@@ -8,9 +8,13 @@ from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import MODES
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.generation_scores import Reference
-from textok.evaluate.protocol import INTERVALS, describe_images, describe_machine
+from textok.evaluate.protocol import (
+    INTERVALS,
+    describe_images,
+    describe_machine,
+    sample_warnings,
+)
 from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
-from textok.metrics.frechet import sample_warning
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
 
@@ -23,13 +27,13 @@ def describe_generation(
     by = MODES[asked.mode]
     if samples.labels is not None:
         by = f"{len(asked.painter.classes)} classes in turn, numbers of pictures equal within one"
-    protocol = {
+    protocol: dict[str, Any] = {
         "pictures": len(samples),
         "drawn by": by,
         "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
         **describe_images(asked.images, count=real, of=asked.of),
         "rounding": "pictures to 8 bits, before any metric",
-        "feature network": asked.network.protocol,
+        **asked.judges.describe(),
         "precision and recall": (
             f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
             "real, in the same features"
@@ -48,6 +52,12 @@ def describe_generation(
             f"among {scores.alignment.candidates} wordings (seed 0), nearest by cosine about the "
             "mean, ties count against"
         )
+    if scores.class_accuracy is not None:
+        protocol["class accuracy"] = (
+            "ridge regression from standardised features to one-hot classes, penalty "
+            f"{scores.class_accuracy.strength:g} by every fifth image; nearest class by cosine "
+            "about the mean"
+        )
     if reference.training is not None:
         config = reference.training.images.config
         protocol["training images"] = f"{len(reference.training.images)} of {config.split}"
@@ -59,7 +69,8 @@ def describe_generation(
 def generation_warnings(asked: GenerationAsked, reference: Reference) -> list[str]:
     """What a reader of the numbers has to know."""
     real = len(reference.real.images)
-    found = [sample_warning(min(len(asked.samples), real), asked.network.width)]
+    count = min(len(asked.samples), real)
+    found = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
     if real < len(asked.images):
         found.append(f"{len(asked.images) - real} images could not be read and are left out")
-    return [line for line in found if line is not None]
+    return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textok.config.networks import UNKNOWN
 from textok.config.read import build
+from textok.evaluate.class_accuracy import ClassAccuracy
+from textok.evaluate.judges import marked, remarks
 from textok.evaluate.markdown import markdown_bullets, markdown_table
 from textok.evaluate.memorisation import Memorisation
 from textok.evaluate.text_alignment import Alignment, Retrieval
@@ -33,9 +36,12 @@ class Scores:
     """Drawn ones."""
     frechet: float
     manifold: PrecisionRecall
+    other_frechet: dict[str, float] = field(default_factory=dict)
+    """In the other feature networks, by the name of the distance."""
     inception: InceptionScore | None = None
     clip: ClipScores | None = None
     alignment: Alignment | None = None
+    class_accuracy: ClassAccuracy | None = None
     memorisation: Memorisation | None = None
 
 
@@ -47,15 +53,22 @@ class GenerationReport:
     settings: dict[str, Any]
     """Of the sampler and the generator."""
     metric: str
-    """Name of the Frechet distance."""
+    """Name of the Frechet distance that it is judged by."""
     protocol: dict[str, Any]
     scores: Scores
     warnings: list[str]
+    trained_with: list[str] = field(default_factory=lambda: [UNKNOWN])
+    """Perceptual losses of the tokenizer's training."""
+    not_comparable: list[str] = field(default_factory=list)
+    """Frechet distances in networks that the tokenizer was trained against."""
 
     def to_markdown(self) -> str:
         """Tables, warnings and protocol."""
         scores = self.scores
-        lines = [f"# Pictures drawn by `{self.model}`", "", *_quality(self.metric, scores), ""]
+        lines = [f"# Pictures drawn by `{self.model}`", "", *self._quality(), ""]
+        lines += remarks(self.trained_with, self.not_comparable)
+        if scores.class_accuracy is not None:
+            lines += ["## Class accuracy", "", *_class_accuracy(scores.class_accuracy), ""]
         if scores.alignment is not None:
             lines += ["## Text alignment", "", *_alignment(scores.alignment), ""]
         if scores.memorisation is not None:
@@ -64,6 +77,23 @@ class GenerationReport:
         lines += ["", "## Protocol", "", *markdown_bullets(self.protocol)]
         lines += ["", "## Settings", "", *markdown_bullets(self.settings)]
         return "\n".join(lines) + "\n"
+
+    def _quality(self) -> list[str]:
+        scores = self.scores
+        distances = {self.metric: scores.frechet} | scores.other_frechet
+        headings = marked({name: f"{name} ↓" for name in distances}, self.not_comparable)
+        cells = {
+            "pictures": str(scores.pictures),
+            **{headings[name]: f"{value:.3f}" for name, value in distances.items()},
+            "precision ↑": f"{scores.manifold.precision:.4f}",
+            "recall ↑": f"{scores.manifold.recall:.4f}",
+        }
+        if scores.inception is not None:
+            cells["IS ↑"] = f"{scores.inception.mean:.2f} ± {scores.inception.std:.2f}"
+        if scores.clip is not None:
+            cells["CLIP score ↑"] = _interval(scores.clip.drawn, 2)
+            cells["of real images"] = _interval(scores.clip.real, 2)
+        return markdown_table(list(cells), [list(cells.values())])
 
     def write(self, folder: Path) -> None:
         """Write ``report.json`` and ``report.md`` into ``folder``."""
@@ -84,20 +114,20 @@ def read_generation_report(path: Path) -> GenerationReport:
         ) from error
 
 
-def _quality(metric: str, scores: Scores) -> list[str]:
-    manifold = scores.manifold
-    cells = {
-        "pictures": str(scores.pictures),
-        f"{metric} ↓": f"{scores.frechet:.3f}",
-        "precision ↑": f"{manifold.precision:.4f}",
-        "recall ↑": f"{manifold.recall:.4f}",
-    }
-    if scores.inception is not None:
-        cells["IS ↑"] = f"{scores.inception.mean:.2f} ± {scores.inception.std:.2f}"
-    if scores.clip is not None:
-        cells["CLIP score ↑"] = _interval(scores.clip.drawn, 2)
-        cells["of real images"] = _interval(scores.clip.real, 2)
-    return markdown_table(list(cells), [list(cells.values())])
+def _class_accuracy(found: ClassAccuracy) -> list[str]:
+    return [
+        f"The class among {found.classes}, by a linear probe of {found.training_images} images.",
+        "",
+        *markdown_table(
+            ["pictures", "accuracy ↑"],
+            [
+                ["drawn", _interval(found.drawn, 3)],
+                ["real held-out images (ceiling)", _interval(found.real, 3)],
+                ["chance (floor)", f"{found.chance:.3f}"],
+                ["position of drawn", _position(found.position)],
+            ],
+        ),
+    ]
 
 
 def _alignment(found: Alignment) -> list[str]:

@@ -10,11 +10,18 @@ from torch import Tensor
 from textok.data import CaptionedImages
 from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.class_accuracy import (
+    ClassAccuracy,
+    Labelled,
+    class_accuracy,
+    labelled,
+)
 from textok.evaluate.drawn import Drawn
 from textok.evaluate.generation_report import ClipScores, Scores
 from textok.evaluate.image_features import ImageFeatures, image_features, over_images
 from textok.evaluate.memorisation import memorisation
 from textok.evaluate.text_alignment import Alignment, Captioned, text_alignment
+from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.inception_score import inception_score
 from textok.metrics.interval import mean_interval
@@ -34,6 +41,8 @@ class Reference:
 
     real: ImageFeatures
     """Of the split."""
+    others: dict[str, Tensor]
+    """Features (n, F) of the split in the other networks, by the name of the distance."""
     training: ImageFeatures | None
     """Of the train split, where it is another."""
     clip: list[float] | None
@@ -51,24 +60,29 @@ class Nearness:
 
 def measure_reference(asked: GenerationAsked, cache: Path | None) -> Reference:
     """Measure the real images, each once over all processes; ``cache`` keeps their features."""
-    features = [
-        None
-        if images is None
-        else image_features(
-            images, asked.network, device=asked.device, batch_size=asked.batch_size, cache=cache
+
+    def features(images: CaptionedImages, network: FeatureNetwork) -> ImageFeatures:
+        return image_features(
+            images, network, device=asked.device, batch_size=asked.batch_size, cache=cache
         )
-        for images in (asked.images, asked.training)
-    ]
-    real, training = features
-    assert real is not None
-    return Reference(real=real, training=training, clip=_real_clip(asked))
+
+    training = asked.training
+    return Reference(
+        real=features(asked.images, asked.network),
+        others={
+            network.metric: features(asked.images, network).features
+            for network in asked.judges.others
+        },
+        training=None if training is None else features(training, asked.network),
+        clip=_real_clip(asked),
+    )
 
 
 def score_pictures(
     asked: GenerationAsked, drawn: Drawn, reference: Reference
 ) -> tuple[Scores, Nearness | None]:
     """Every number that can be had, and the nearest training images where there is training."""
-    features, real = drawn.features, reference.real.features
+    features, real = drawn.features(asked.network), reference.real.features
     logits = asked.network.logits
     clip = None
     if reference.clip is not None:
@@ -88,10 +102,17 @@ def score_pictures(
     scores = Scores(
         pictures=len(features),
         frechet=frechet_distance(_statistics(features), _statistics(real)),
+        other_frechet={
+            network.metric: frechet_distance(
+                _statistics(drawn.features(network)), _statistics(reference.others[network.metric])
+            )
+            for network in asked.judges.others
+        },
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
         alignment=_alignment(asked, features, reference),
+        class_accuracy=_class_accuracy(asked, features, reference),
         memorisation=copies,
     )
     return scores, near
@@ -109,6 +130,26 @@ def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -
         )
     except ValueError as error:
         asked.absent.append(f"text alignment ({error})")
+        return None
+
+
+def _class_accuracy(
+    asked: GenerationAsked, features: Tensor, reference: Reference
+) -> ClassAccuracy | None:
+    labels, classes = asked.samples.labels, asked.painter.classes
+    if labels is None or reference.training is None:
+        return None
+    real, training = reference.real, reference.training
+    known = labelled(training.features, [r.label for r in training.images.records], classes)
+    try:
+        return class_accuracy(
+            drawn=Labelled(features=features, labels=labels),
+            real=labelled(real.features, [r.label for r in real.images.records], classes),
+            training=known.evenly(asked.probe_images),
+            classes=len(classes),
+        )
+    except ValueError as error:
+        asked.absent.append(f"class accuracy ({error})")
         return None
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from textok.config import TokenizerConfig
 from textok.data import CaptionedImages, eval_batches
 from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.judges import Judges
 from textok.evaluate.report import Row
 from textok.evaluate.tally import Tally
-from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import frechet_distance
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
@@ -40,7 +40,7 @@ class Measurement:
     budgets: Sequence[int]
     """Token counts k, each 1..K."""
     pca: PixelPca | None
-    features: FeatureNetwork
+    judges: Judges
     metrics: Mapping[str, ImageMetric]
 
     @property
@@ -56,9 +56,12 @@ def measure(
     """A row for each way, and how many images were measured by all processes together."""
     captions = {mode: captions_by_key(mode, asked.images.records) for mode in asked.modes}
     asked.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
-    originals = Tally(asked.features, {})
+    main, others = asked.judges.main, asked.judges.others
+    originals = Tally(main, {}, others=others)
     size = asked.reconstructor.config.codebook_size
-    tallies = {way: Tally(asked.features, asked.metrics, codebook_size=size) for way in asked.ways}
+    tallies = {
+        way: Tally(main, asked.metrics, others=others, codebook_size=size) for way in asked.ways
+    }
     batches = eval_batches(
         asked.images,
         batch_size=batch_size,
@@ -126,6 +129,7 @@ def _row(asked: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
         floats=floats,
         bits=BITS_A_FLOAT * floats if source == "pca" else count_bits(config, k),
         frechet=frechet_distance(tally.statistics, originals.statistics),
+        other_frechet=tally.other_frechet(originals),
         metrics=tally.intervals(),
         codebook=tally.codebook(),
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.config.generator import Sampler
+from textok.config.networks import UNKNOWN
 from textok.data.class_captions import class_sentence
 from textok.pipeline import TextToImage, Wanted
 from textok.pipeline.wanted import adjusted
@@ -33,6 +34,8 @@ class Painter:
     """What it draws, by number; empty where it draws by caption."""
     settings: Mapping[str, Any]
     """What it is and how it samples, for the report."""
+    trained_with: tuple[str, ...] = (UNKNOWN,)
+    """Losses by pretrained networks that its tokenizer was trained against."""
     identity: str = ""
     """Tells its weights from others: pictures of other weights are not taken for its own."""
     draw: Callable[[Sequence[str], Sequence[int]], Tensor]
@@ -88,6 +91,7 @@ def load_painter(
         image_size=pipeline.tokenizer.config.image_size,
         classes=pipeline.classes,
         settings=settings,
+        trained_with=pipeline.tokenizer.trained_with,
         identity=_weights(find_folder(model)),
         draw=draw,
     )

@@ -15,6 +15,7 @@ import torch
 from textok import __version__
 from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
+from textok.evaluate.judges import Judges
 from textok.evaluate.measure import Measurement
 from textok.metrics.frechet import sample_warning
 from textok.metrics.image import PSNR_LIMIT
@@ -24,6 +25,7 @@ METRICS = {
     "psnr": f"mean over images, peak the whole range, at most {PSNR_LIMIT:g} dB an image",
     "ssim": "11 x 11 Gaussian window, sigma 1.5, colour channels averaged",
     "lpips": "VGG16, version 0.1, at the images' own resolution",
+    "lpips_alex": "AlexNet, version 0.1, at the images' own resolution",
     "perceptual": "EfficientNet-Lite0, unit-length features of 5 stages, own resolution, 0 to 4",
 }
 
@@ -36,7 +38,7 @@ def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) 
         **describe_images(asked.images, count=count, of=of),
         "reference": "the same images after the crop",
         "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
-        "feature network": asked.features.protocol,
+        **asked.judges.describe(),
         "captions": {mode: MODES[mode] for mode in asked.modes},
         "metrics": {name: METRICS[name] for name in asked.metrics},
         "intervals": INTERVALS,
@@ -82,12 +84,19 @@ def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:
 def warnings(asked: Measurement, *, count: int) -> list[str]:
     """What a reader of the numbers has to know."""
     config = asked.reconstructor.config
-    found = [sample_warning(count, asked.features.width)]
+    found: list[str | None] = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
     if not config.nested and min(asked.budgets) < config.num_tokens:
         found.append("the tokenizer was not trained nested: fewer tokens than K are out of its ken")
     if count < len(asked.images):
         found.append(f"{len(asked.images) - count} images could not be read and are left out")
     return [line for line in found if line is not None]
+
+
+def sample_warnings(judges: Judges, count: int) -> list[str]:
+    """For each network that has more features than there are images."""
+    found = [(network.metric, sample_warning(count, network.width)) for network in judges.networks]
+    single = len(judges.networks) == 1
+    return [line if single else f"{metric}: {line}" for metric, line in found if line is not None]
 
 
 def command_line(argv: Sequence[str], *, caller: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from textok.config.check import require_range
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
+from textok.evaluate.judges import open_judges
 from textok.evaluate.measure import Measurement, count_floats, measure
 from textok.evaluate.pictures import evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
@@ -35,7 +37,7 @@ def evaluate_reconstruction(
     pca: bool = False,
     pca_data: DataConfig | None = None,
     pca_cache: Path | None = None,
-    feature_network: str = "efficientnet_lite0",
+    feature_network: str | Sequence[str] = (),
     feature_weights: Path | None = None,
     text_cache: Path | None = None,
     device: torch.device | str = "cpu",
@@ -55,7 +57,9 @@ def evaluate_reconstruction(
         pca: add PCA with as many bits and the verdict of the gate.
         pca_data: what PCA is fitted on; the train split of ``data`` without it.
         pca_cache: folder of fitted components, for several evaluations on the same data.
-        feature_weights: file of the feature network's weights, where it takes one.
+        feature_network: one or several; the first that the tokenizer was not trained against
+            judges. By default those that work offline here.
+        feature_weights: file of a feature network's weights: inception's, else the first one's.
         text_cache: folder of caption features.
         limit: measure this many images, evenly spaced over the split.
         pictures: rows of the sheet.
@@ -70,7 +74,14 @@ def evaluate_reconstruction(
     budgets = _budgets(num_tokens, config)
     split = open_captioned_images(data, image_size=config.image_size)
     images = evenly(split, limit)
-    metrics, absent = load_image_metrics(load_efficientnet_lite0().to(device), device)
+    lite0 = load_efficientnet_lite0().to(device)
+    metrics, absent = load_image_metrics(lite0, device, image_size=config.image_size)
+    judges = open_judges(
+        feature_network,
+        weights=feature_weights,
+        trained_with=reconstructor.tokenizer.trained_with,
+        load=partial(load_feature_network, device=device),
+    )
     baseline = None
     if pca:
         baseline = fit_baseline(
@@ -87,7 +98,7 @@ def evaluate_reconstruction(
         modes=["absent"] if config.text == "none" else usable_modes(modes, images.records),
         budgets=budgets,
         pca=baseline,
-        features=load_feature_network(feature_network, weights=feature_weights, device=device),
+        judges=judges,
         metrics=metrics,
     )
     if not asked.modes:
@@ -98,10 +109,12 @@ def evaluate_reconstruction(
     report = Report(
         model=str(model),
         settings=dataclasses.asdict(config),
-        metric=asked.features.metric,
+        metric=judges.main.metric,
         protocol=describe(asked, count=count, of=len(split), absent=absent),
         rows=rows,
         warnings=warnings(asked, count=count),
+        trained_with=list(judges.trained_with),
+        not_comparable=judges.not_comparable(metrics),
     )
     if rank == 0:
         report.write(out)

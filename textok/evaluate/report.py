@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from textok.config.networks import UNKNOWN
+from textok.evaluate.judges import marked, remarks
 from textok.evaluate.markdown import markdown_bullets, markdown_table
 from textok.metrics.interval import Interval
 from textok.runtime.files import write_text
@@ -16,6 +18,7 @@ HEADINGS = {
     "psnr": "PSNR dB ↑",
     "ssim": "SSIM ↑",
     "lpips": "LPIPS ↓",
+    "lpips_alex": "LPIPS-Alex ↓",
     "perceptual": "perceptual ↓",
 }
 """Metrics of single images, in the order of the table."""
@@ -45,6 +48,8 @@ class Row:
     """16 for each float, log2 V for each code."""
     frechet: float
     metrics: dict[str, Interval]
+    other_frechet: dict[str, float] = field(default_factory=dict)
+    """In the other feature networks, by the name of the distance."""
     codebook: CodebookUse | None = None
     """Of a discrete tokenizer."""
 
@@ -73,10 +78,14 @@ class Report:
     settings: dict[str, Any]
     """The tokenizer's configuration."""
     metric: str
-    """Name of the Frechet distance."""
+    """Name of the Frechet distance that it is judged by."""
     protocol: dict[str, Any]
     rows: list[Row]
     warnings: list[str]
+    trained_with: list[str] = field(default_factory=lambda: [UNKNOWN])
+    """Perceptual losses of the tokenizer's training."""
+    not_comparable: list[str] = field(default_factory=list)
+    """Frechet distances and metrics in networks that it was trained against."""
 
     def row(self, source: str, floats: int) -> Row | None:
         """The row of a source at a budget, where there is one."""
@@ -114,6 +123,7 @@ class Report:
     def to_markdown(self) -> str:
         """The table, the verdict against PCA, warnings and protocol."""
         lines = [f"# Reconstruction by `{self.model}`", "", *report_table(self), ""]
+        lines += remarks(self.trained_with, self.not_comparable)
         for gate in self.gates:
             verdict = "passed" if gate.passed else "**not passed**: undertrained, compare nothing"
             lines.append(
@@ -150,7 +160,9 @@ def read_report(path: Path) -> Report:
 def report_table(report: Report) -> list[str]:
     """Lines of a Markdown table, one row a way of reconstructing."""
     shown = [name for name in HEADINGS if any(name in row.metrics for row in report.rows)]
-    heads = ["tokens", "captions", f"{report.metric} ↓", *(HEADINGS[name] for name in shown)]
+    distances = [report.metric, *dict.fromkeys(n for r in report.rows for n in r.other_frechet)]
+    columns = {name: f"{name} ↓" for name in distances} | {name: HEADINGS[name] for name in shown}
+    heads = ["tokens", "captions", *marked(columns, report.not_comparable).values()]
     discrete = any(row.codebook is not None for row in report.rows)
     heads += ["codes used ↑", "perplexity ↑"] if discrete else []
     table = []
@@ -165,7 +177,9 @@ def report_table(report: Report) -> list[str]:
         tokens = "PCA" if row.tokens is None else str(row.tokens)
         captions = "–" if row.source == "pca" else row.source
         counts = [str(row.floats), str(row.bits)]
-        table.append([tokens, captions, f"{row.frechet:.3f}", *values, *counts])
+        measured = {report.metric: row.frechet} | row.other_frechet
+        frechet = [f"{measured[name]:.3f}" for name in distances]
+        table.append([tokens, captions, *frechet, *values, *counts])
     return markdown_table([*heads, "floats", "bits"], table)
 
 

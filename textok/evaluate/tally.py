@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textok.evaluate.report import CodebookUse
 from textok.metrics.features import FeatureNetwork
-from textok.metrics.frechet import FeatureStatistics, merge_all
+from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.image import ImageMetric, from_8bit, to_8bit
 from textok.metrics.interval import Interval, mean_interval
 from textok.nn.codebook import code_use
@@ -27,11 +27,16 @@ class Tally:
         features: FeatureNetwork,
         metrics: Mapping[str, ImageMetric],
         *,
+        others: Sequence[FeatureNetwork] = (),
         codebook_size: int = 0,
     ) -> None:
-        self._features = features
+        self._features, self._others = features, others
         self._metrics = metrics
         self.statistics = FeatureStatistics.empty(features.width)
+        self.other_statistics = {
+            network.metric: FeatureStatistics.empty(network.width) for network in others
+        }
+        """Those of the other networks, by the name of their Frechet distance."""
         self.values: dict[str, dict[str, float]] = {name: {} for name in metrics}
         self.codes = torch.zeros(codebook_size, dtype=torch.int64)
         """(V,): times that each code occurs."""
@@ -48,6 +53,10 @@ class Tally:
         images = from_8bit(to_8bit(images_B3HW))
         batch = FeatureStatistics.of(self._features.extract(images))
         self.statistics = self.statistics.merge(batch)
+        for network in self._others:
+            batch = FeatureStatistics.of(network.extract(images))
+            before = self.other_statistics[network.metric]
+            self.other_statistics[network.metric] = before.merge(batch)
         for name, metric in self._metrics.items():
             measured = metric(images, originals_B3HW).tolist()
             self.values[name].update(zip(keys, measured, strict=True))
@@ -57,6 +66,8 @@ class Tally:
     def gather(self) -> None:
         """Take in what the other processes measured."""
         self.statistics = merge_all(gather(self.statistics))
+        for name, statistics in self.other_statistics.items():
+            self.other_statistics[name] = merge_all(gather(statistics))
         self.codes = torch.stack(gather(self.codes)).sum(0)
         parts = gather(self.values)
         for name in self.values:
@@ -69,6 +80,13 @@ class Tally:
             return None
         share, perplexity = code_use(self.codes)
         return CodebookUse(share=share, perplexity=perplexity)
+
+    def other_frechet(self, originals: Tally) -> dict[str, float]:
+        """The Frechet distance in each other network, by name."""
+        return {
+            name: frechet_distance(statistics, originals.other_statistics[name])
+            for name, statistics in self.other_statistics.items()
+        }
 
     def intervals(self) -> dict[str, Interval]:
         """Mean and interval of each metric, the same whatever the number of processes."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from textok.metrics.image import to_8bit
 from textok.nn.efficientnet_lite import (
@@ -18,8 +19,15 @@ from textok.nn.efficientnet_lite import (
     EfficientNetLite0,
     load_efficientnet_lite0,
 )
+from textok.nn.lpips import CONVS, LPIPS, Backbone, load_lpips
 
 INCEPTION_WIDTH = 2048
+LPIPS_NETWORKS: dict[str, tuple[Backbone, str, int]] = {
+    "vgg16": ("vgg", "VGG16", 96),
+    "alexnet": ("alex", "AlexNet", 224),
+}
+"""The backbone, the name in reports, and the side in pixels that images are resized to: 224 px, as
+in training, where that is cheap (VGG16 takes 15 GMAC for it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +35,7 @@ class FeatureNetwork:
     """A frozen network and the name under which distances in its features are reported."""
 
     name: str
-    """What it is called in settings: ``efficientnet_lite0`` or ``inception``."""
+    """What it is called in settings, as in ``efficientnet_lite0``."""
     metric: str
     """What the distance is called in reports: only Inception's is a FID."""
     width: int
@@ -45,15 +53,19 @@ def load_feature_network(
 ) -> FeatureNetwork:
     """The feature network called ``name``, on ``device``.
 
-    ``efficientnet_lite0`` works offline; ``inception`` reads torch-fidelity's
-    ``weights-inception-2015-12-05-6726825d.pth`` from ``weights``. Raises ValueError for another
-    name and for weights or packages that are missing.
+    ``efficientnet_lite0`` works offline; ``vgg16`` and ``alexnet`` are those of LPIPS's file;
+    ``inception`` reads torch-fidelity's ``weights-inception-2015-12-05-6726825d.pth`` from
+    ``weights``. Raises ValueError for another name and for weights or packages that are missing.
     """
     if name == "efficientnet_lite0":
         return lite0_features(load_efficientnet_lite0(weights).to(device))
+    if name in LPIPS_NETWORKS:
+        return lpips_features(load_lpips(LPIPS_NETWORKS[name][0], path=weights).to(device))
     if name == "inception":
         return _inception(weights, device)
-    raise ValueError(f"feature network '{name}' is unknown: use efficientnet_lite0 or inception")
+    raise ValueError(
+        f"feature network '{name}' is unknown: use efficientnet_lite0, vgg16, alexnet or inception"
+    )
 
 
 def lite0_features(network: EfficientNetLite0) -> FeatureNetwork:
@@ -71,6 +83,34 @@ def lite0_features(network: EfficientNetLite0) -> FeatureNetwork:
             "before the classifier, images resized to 224 px (bicubic, antialiased)"
         ),
         extract=network.pooled,
+    )
+
+
+def lpips_features(network: LPIPS) -> FeatureNetwork:
+    """FD-VGG16 or FD-AlexNet: the last feature map of LPIPS's network, averaged over positions."""
+    name, called, size = next(
+        (name, called, size)
+        for name, (backbone, called, size) in LPIPS_NETWORKS.items()
+        if backbone == network.backbone
+    )
+
+    @torch.no_grad()
+    def extract(images_B3HW: Tensor) -> Tensor:
+        if images_B3HW.shape[-2:] != (size, size):
+            images_B3HW = functional.interpolate(
+                images_B3HW, (size, size), mode="bicubic", antialias=True
+            ).clamp(-1, 1)
+        return network.pooled(images_B3HW)
+
+    return FeatureNetwork(
+        name=name,
+        metric=f"FD-{called}",
+        width=CONVS[network.backbone][-1].channels,
+        protocol=(
+            f"{called}, ImageNet weights (LPIPS's), features of the last convolution, average-"
+            f"pooled after ReLU, images resized to {size} px (bicubic, antialiased)"
+        ),
+        extract=extract,
     )
 
 

@@ -10,6 +10,14 @@ from torch import Tensor
 
 from textok.nn.efficientnet_lite import EfficientNetLite0
 from textok.nn.feature_distance import feature_distance, lite0_maps
+from textok.nn.lpips import (
+    LPIPS,
+    SMALLEST,
+    Backbone,
+    default_weights,
+    load_lpips,
+    missing_weights,
+)
 
 ImageMetric = Callable[[Tensor, Tensor], Tensor]
 """(reconstructions, originals), both (B, 3, H, W) in [-1, 1], to one number an image (B,)."""
@@ -56,33 +64,35 @@ def perceptual_metric(network: EfficientNetLite0) -> ImageMetric:
     return distance
 
 
-def load_lpips(device: torch.device | str) -> ImageMetric:
-    """LPIPS-VGG (arXiv 1801.03924): torchvision's VGG16, the authors' linear layers.
+class LPIPSMetric:
+    """LPIPS of each image (arXiv 1801.03924), at the images' own resolution.
 
-    Raises ValueError where torchvision, torchmetrics or the VGG16 weights are missing.
+    The originals of one batch are often compared with several reconstructions one after the other:
+    their feature maps are computed once.
     """
-    try:
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-        network = LearnedPerceptualImagePatchSimilarity(net_type="vgg").net.to(device)
-    # A torchvision that was built for another torch raises RuntimeError when imported.
-    except (ImportError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"LPIPS needs textok[fid] and the weights of VGG16 ({reason})") from error
+    def __init__(self, network: LPIPS) -> None:
+        self._network = network
+        self._latest: tuple[Tensor, list[Tensor]] | None = None
 
-    def distance(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
-        values: Tensor = network(x_B3HW, y_B3HW)
-        return values.reshape(len(x_B3HW))
+    @torch.no_grad()
+    def __call__(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        if self._latest is None or self._latest[0] is not y_B3HW:
+            self._latest = y_B3HW, self._network.maps(y_B3HW)
+        return self._network.distance(self._network.maps(x_B3HW), self._latest[1])
 
-    return distance
+
+LPIPS_METRICS: dict[str, Backbone] = {"lpips": "vgg", "lpips_alex": "alex"}
+"""By the backbone; papers on tokenizers report VGG's."""
 
 
 def load_image_metrics(
-    network: EfficientNetLite0, device: torch.device | str
+    network: EfficientNetLite0, device: torch.device | str, *, image_size: int | None = None
 ) -> tuple[dict[str, ImageMetric], list[str]]:
     """Every metric at hand by name, and one line of reason for each that is not.
 
-    Raises ValueError where the packages of ``textok[eval]`` are missing.
+    ``image_size`` leaves out those that cannot measure images so small. Raises ValueError where
+    the packages of ``textok[eval]`` are missing, or LPIPS's file is damaged.
     """
     if importlib.util.find_spec("torchmetrics") is None:
         raise ValueError("evaluation needs torchmetrics: install textok[eval]")
@@ -91,8 +101,13 @@ def load_image_metrics(
         "ssim": ssim,
         "perceptual": perceptual_metric(network),
     }
-    try:
-        metrics["lpips"] = load_lpips(device)
-    except ValueError as error:
-        return metrics, [str(error)]
-    return metrics, []
+    if not default_weights().is_file():
+        return metrics, [missing_weights(default_weights())]
+    absent = []
+    for name, backbone in LPIPS_METRICS.items():
+        least = SMALLEST[backbone]
+        if image_size is not None and image_size < least:
+            absent.append(f"LPIPS by {backbone} (takes images of {least} px or more)")
+        else:
+            metrics[name] = LPIPSMetric(load_lpips(backbone).to(device))
+    return metrics, absent

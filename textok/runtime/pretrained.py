@@ -16,9 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from textok.config.networks import UNKNOWN
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PIPELINE = ("*.json", "*.safetensors", "*.md")
 """What a pipeline is made of, in its sub-folders too."""
+
+TRAINED_WITH = "trained_with"
+"""Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
 
 BUNDLED = ("pictograms",)
 """Names of the models that ship inside the package."""
@@ -114,6 +119,17 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
     if kind not in data:
         raise ValueError(f"{path}: has no '{kind}' part; this is not a textok {kind}")
     return data
+
+
+def read_trained_with(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The losses by pretrained networks, ``unknown`` where the folder does not name them.
+
+    Raises ValueError for what is no list of names.
+    """
+    names = config.get(TRAINED_WITH, [UNKNOWN])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{path}: {TRAINED_WITH} is {names!r}: make it a list of names")
+    return tuple(names)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

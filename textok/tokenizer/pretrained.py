@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from textok.config import TextConfig, TokenizerConfig
+from textok.config.networks import UNKNOWN
 from textok.config.read import build
 from textok.nn.positions import resize_grid
 from textok.runtime.pretrained import (
     CONFIG,
+    TRAINED_WITH,
     WEIGHTS,
     find_folder,
     read_config,
+    read_trained_with,
     read_weights,
     write_model,
 )
@@ -33,6 +36,8 @@ class Saved:
     config: TokenizerConfig
     text: TextConfig | None
     state: dict[str, Tensor]
+    trained_with: tuple[str, ...] = (UNKNOWN,)
+    """Losses by pretrained networks that it was trained against."""
 
 
 def write_folder(folder: str | Path, saved: Saved, *, precision: torch.dtype | None = None) -> Path:
@@ -40,6 +45,7 @@ def write_folder(folder: str | Path, saved: Saved, *, precision: torch.dtype | N
     config: dict[str, Any] = {"tokenizer": dataclasses.asdict(saved.config)}
     if saved.text is not None:
         config["text"] = dataclasses.asdict(saved.text)
+    config[TRAINED_WITH] = list(saved.trained_with)
     card = model_card(saved.config, saved.text)
     return write_model(folder, config, saved.state, card=card, precision=precision)
 
@@ -64,4 +70,4 @@ def read_folder(source: str | Path, *, image_size: int | None = None) -> Saved:
         for key in GRIDS:
             if key in state:
                 state[key] = resize_grid(state[key], config.grid)
-    return Saved(config=config, text=text, state=state)
+    return Saved(config=config, text=text, state=state, trained_with=read_trained_with(data, path))

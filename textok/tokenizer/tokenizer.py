@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import DecodingConfig, TextConfig, TokenizerConfig
+from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import check_state, push_folder
 from textok.tokenizer.bottleneck import ContinuousBottleneck, DiscreteBottleneck
@@ -35,6 +36,8 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.config = config
         self.text_config = text
+        self.trained_with: tuple[str, ...] = (UNKNOWN,)
+        """Losses by pretrained networks that it was trained against; travels with it too."""
         self.encoder = Encoder(config)
         by_flow = config.decoding == "flow"
         self.decoder: Decoder | FlowDecoder = FlowDecoder(config) if by_flow else Decoder(config)
@@ -187,7 +190,12 @@ class Tokenizer(nn.Module):
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json, model.safetensors (in ``precision``) and a model card."""
-        saved = Saved(config=self.config, text=self.text_config, state=self.state_dict())
+        saved = Saved(
+            config=self.config,
+            text=self.text_config,
+            state=self.state_dict(),
+            trained_with=self.trained_with,
+        )
         return write_folder(folder, saved, precision=precision)
 
     @classmethod
@@ -202,6 +210,7 @@ class Tokenizer(nn.Module):
         tokenizer = cls(saved.config, text=saved.text)
         check_state(tokenizer.state_dict(), saved.state, where=str(source))
         tokenizer.load_state_dict(saved.state)
+        tokenizer.trained_with = saved.trained_with
         return tokenizer.eval()
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:

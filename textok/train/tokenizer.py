@@ -10,6 +10,7 @@ import torch
 from textok.config import TrainTokenizerConfig
 from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
+from textok.losses.trained_with import trained_with
 from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache, FrozenTextEncoder
 from textok.text.folder import find_text_model
@@ -74,13 +75,18 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     """
     text = config.text.portable if config.tokenizer.text != "none" else None
     tokenizer = Tokenizer(config.tokenizer, text=text)
+    inherited: tuple[str, ...] = ()
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
+        inherited = source.trained_with
     elif tokenizer.painter is not None:
         # A new one starts with the decoder of the VQGAN whose codes it learns.
-        tokenizer.painter.load_state_dict(open_vqgan(config).painter.state_dict())
+        vqgan = open_vqgan(config)
+        tokenizer.painter.load_state_dict(vqgan.painter.state_dict())
+        inherited = vqgan.trained_with
+    tokenizer.trained_with = trained_with(config.loss, inherited)
     if config.freeze_encoder:
         tokenizer.freeze_encoder()
     if tokenizer.painter is not None and not config.loss.pixels:

@@ -32,7 +32,9 @@ class Validation:
         self._device = device
         with torch.random.fork_rng(devices=[]):  # networks draw weights before they load theirs
             network = load_efficientnet_lite0().to(device)
-            self._metrics, _ = load_image_metrics(network, device)
+            self._metrics, _ = load_image_metrics(network, device, image_size=images.image_size)
+        # VGG16 costs more than a small tokenizer's training step; AlexNet's LPIPS says as much.
+        self._metrics.pop("lpips", None)
         self._features = lite0_features(network)
         self.captions = [next(iter(record.captions), "") for record in images.records]
         """The first of every picture, of all processes."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from textok.config import TrainVQGANConfig
 from textok.data.images import open_captioned_images
+from textok.losses.trained_with import trained_with
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import check_state
 from textok.train.chance import Chance
@@ -95,8 +96,11 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
 def build_vqgan(config: TrainVQGANConfig) -> VQGAN:
     """A new VQGAN, with the weights of ``init`` if there is one."""
     vqgan = VQGAN(config.vqgan)
+    inherited: tuple[str, ...] = ()
     if config.init:
         source = VQGAN.from_pretrained(config.init)
         check_state(vqgan.state_dict(), source.state_dict(), where=f"init {config.init}")
         vqgan.load_state_dict(source.state_dict())
+        inherited = source.trained_with
+    vqgan.trained_with = trained_with(config.loss, inherited)
     return vqgan

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from textok.config import VQGANConfig
+from textok.config.networks import UNKNOWN
 from textok.config.read import build
 from textok.runtime.pretrained import (
     CONFIG,
+    TRAINED_WITH,
     WEIGHTS,
     find_folder,
     read_config,
+    read_trained_with,
     read_weights,
     write_model,
 )
@@ -28,18 +31,21 @@ def write_folder(
     config: VQGANConfig,
     state: Mapping[str, Tensor],
     *,
+    trained_with: Sequence[str] = (UNKNOWN,),
     precision: torch.dtype | None = None,
 ) -> Path:
     """Write a VQGAN's folder, each file whole or not at all."""
-    return write_model(folder, {KIND: dataclasses.asdict(config)}, state, precision=precision)
+    parts = {KIND: dataclasses.asdict(config), TRAINED_WITH: list(trained_with)}
+    return write_model(folder, parts, state, precision=precision)
 
 
-def read_folder(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor]]:
-    """Read a folder or a hub repository; weights come as float32.
+def read_folder(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor], tuple[str, ...]]:
+    """Read a folder or a hub repository: settings, weights as float32, what it was trained with.
 
     Raises ValueError naming the file or setting that does not fit.
     """
     folder = find_folder(source)
     path = folder / CONFIG
-    part = read_config(path, KIND)[KIND]
-    return build(VQGANConfig, part, where=f"{path}: {KIND}"), read_weights(folder / WEIGHTS)
+    data = read_config(path, KIND)
+    config = build(VQGANConfig, data[KIND], where=f"{path}: {KIND}")
+    return config, read_weights(folder / WEIGHTS), read_trained_with(data, path)

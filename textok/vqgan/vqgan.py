@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import VQGANConfig
+from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook, RevivingCodebook
 from textok.runtime.pretrained import check_state, push_folder
 from textok.types import Latents, Reconstruction
@@ -58,6 +59,8 @@ class VQGAN(nn.Module):
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
         self.config = config
+        self.trained_with: tuple[str, ...] = (UNKNOWN,)
+        """Losses by pretrained networks that it was trained against; travels with it."""
         self.encoder = Encoder(config)
         self.painter = VQGANDecoder(config)
 
@@ -102,7 +105,13 @@ class VQGAN(nn.Module):
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json and model.safetensors (in ``precision``)."""
-        return write_folder(folder, self.config, self.state_dict(), precision=precision)
+        return write_folder(
+            folder,
+            self.config,
+            self.state_dict(),
+            trained_with=self.trained_with,
+            precision=precision,
+        )
 
     @classmethod
     def from_pretrained(cls, source: str | Path) -> VQGAN:
@@ -110,10 +119,11 @@ class VQGAN(nn.Module):
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state = read_folder(source)
+        config, state, trained_with = read_folder(source)
         vqgan = cls(config)
         check_state(vqgan.state_dict(), state, where=str(source))
         vqgan.load_state_dict(state)
+        vqgan.trained_with = trained_with
         return vqgan.eval()
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:

@@ -1,0 +1,43 @@
+"""What every test starts from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from textok.nn.lpips import BACKBONES, LPIPS, WEIGHTS_VARIABLE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_lpips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No weights of LPIPS, whatever this machine has; the path where they are missing."""
+    before, path = (
+        os.environ.get(WEIGHTS_VARIABLE),
+        tmp_path_factory.mktemp("none") / "lpips.safetensors",
+    )
+    os.environ[WEIGHTS_VARIABLE] = str(path)
+    yield path
+    if before is None:
+        del os.environ[WEIGHTS_VARIABLE]
+    else:
+        os.environ[WEIGHTS_VARIABLE] = before
+
+
+@pytest.fixture(scope="session")
+def lpips_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as `textok convert lpips` writes it, with random weights and heads of 0 or more."""
+    path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
+    torch.manual_seed(0)
+    state = {}
+    for backbone in BACKBONES:
+        network = LPIPS(backbone)
+        for head in network.heads:
+            torch.nn.init.uniform_(head)
+        state |= {f"{backbone}.{key}": value for key, value in network.state_dict().items()}
+    save_file(state, path)
+    return path
