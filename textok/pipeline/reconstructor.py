@@ -25,7 +25,7 @@ Captions: TypeAlias = str | Sequence[str] | None
 
 
 def decoding_seeds(keys: Sequence[str]) -> list[int]:
-    """A seed for each image's decoding, of its key alone: the same in any batch, for any caption."""
+    """A seed for the decoding of each image, of its key alone: the same in any batch."""
     return [crc32(key.encode("utf-8", "surrogatepass")) for key in keys]
 
 
