@@ -105,6 +105,9 @@ class Reconstruction:
     """Mean square that moves what the encoder says to the codes."""
     continuous: Tensor | None = None
     """(B, K, C) what the encoder said, of a ``vq`` bottleneck."""
+    velocity_error: Tensor | None = None
+    """(B,) mean squared error of the velocity, of ``decoding: flow``; ``images`` then are the clean
+    images that the decoder predicts from the noisy ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

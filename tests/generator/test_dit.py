@@ -10,7 +10,7 @@ import torch
 
 from textok.config.generator import DIT_SIZES, DiTShape, GeneratorConfig, ObjectiveConfig
 from textok.generator import DiT, dit
-from textok.generator.block import DiTBlock
+from textok.nn.adaptive_block import DiTBlock
 from textok.types import Condition, TextFeatures
 
 CONFIG = GeneratorConfig(

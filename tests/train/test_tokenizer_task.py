@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -175,3 +176,60 @@ def test_gradient_checkpointing_changes_no_number(config) -> None:
     for task in tasks:
         task.step([batch(8)], 0)
     assert torch.equal(flat(tasks[0].network.state_dict()), flat(tasks[1].network.state_dict()))
+
+
+def flow_config(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
+    return replace(
+        config,
+        tokenizer=replace(config.tokenizer, decoding="flow"),
+        loss=replace(config.loss, gan=replace(config.loss.gan, weight=0.0)),
+    )
+
+
+def test_a_flow_decoder_learns_the_velocity_and_is_restored_to_the_bit(config) -> None:
+    settings = flow_config(config)
+    first, second = make(settings), make(replace(settings, run=replace(settings.run, seed=9)))
+    logs = first.step([batch(8)], 2)
+    expected = settings.loss.l2 * logs["velocity"] + settings.loss.kl * logs["kl"]
+    assert logs["loss"].item() == pytest.approx(expected.item())
+    second.load_state_dict(deepcopy(first.state_dict()))
+    second.config = settings
+    again = [task.step([batch(8)], 3) for task in (first, second)]
+    assert again[0] == again[1]
+    left, right = (flat(task.state_dict()["tokenizer"]) for task in (first, second))
+    assert torch.equal(left, right)
+
+
+def test_splitting_a_batch_changes_nothing_for_a_flow_decoder(config) -> None:
+    whole, parts = make(flow_config(config)), make(flow_config(config))
+    images = batch(8)
+    halves = [
+        Batch(images=images.images[rows], captions=images.captions[rows], keys=images.keys[rows])
+        for rows in (slice(0, 4), slice(4, 8))
+    ]
+    one, two = whole.step([images], 2), parts.step(halves, 2)
+    assert one["velocity"].item() == pytest.approx(two["velocity"].item(), rel=1e-4)
+    torch.testing.assert_close(
+        flat(whole.state_dict()["tokenizer"]),
+        flat(parts.state_dict()["tokenizer"]),
+        rtol=1e-3,
+        atol=2e-5,
+    )
+
+
+def test_what_flow_draws_depends_on_seed_step_and_place_alone(config) -> None:
+    settings = flow_config(config)
+    settings = replace(settings, tokenizer=replace(settings.tokenizer, nested=False))
+    tokenizer = build_tokenizer(settings)
+    draws = [draw(settings, tokenizer, step) for step in range(300)]
+    assert set(torch.cat([d.keep for d in draws]).tolist()) == {0, settings.tokenizer.num_tokens}
+    shown = torch.cat([d.keep for d in draws]) > 0
+    assert shown.float().mean().item() == pytest.approx(0.9, abs=0.03)
+    again = draw(settings, tokenizer, 5).rows(slice(2, 4))
+    assert again.flow is not None and draws[5].flow is not None
+    assert torch.equal(again.flow.noise, draws[5].flow.noise[2:4])
+
+
+def test_a_flow_decoder_takes_no_discriminator(config) -> None:
+    with pytest.raises(ValueError, match=r"loss\.gan\.weight is above 0 .* set it to 0"):
+        replace(config, tokenizer=replace(config.tokenizer, decoding="flow"))

@@ -12,7 +12,13 @@ from textok.config.generator import (
 )
 from textok.config.losses import GanConfig, LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
-from textok.config.tokenizer import VIT_SIZES, CodebookConfig, TokenizerConfig, ViTConfig
+from textok.config.tokenizer import (
+    VIT_SIZES,
+    CodebookConfig,
+    DecodingConfig,
+    TokenizerConfig,
+    ViTConfig,
+)
 from textok.config.training import (
     OptimConfig,
     RunConfig,
@@ -28,6 +34,7 @@ __all__ = [
     "VIT_SIZES",
     "CodebookConfig",
     "DataConfig",
+    "DecodingConfig",
     "DiTShape",
     "GanConfig",
     "GeneratorConfig",

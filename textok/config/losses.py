@@ -70,7 +70,7 @@ class LossConfig:
     """Weights of the reconstruction loss; zero leaves a term out."""
 
     l2: float = 1.0
-    """Of the mean squared error of pixels in [-1, 1]."""
+    """Of the mean squared error of pixels in [-1, 1]; of the velocity's in flow decoding."""
     l1: float = 0.0
     """Of the mean absolute error of pixels in [-1, 1]."""
     perceptual: float = 0.1

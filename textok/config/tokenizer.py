@@ -59,6 +59,48 @@ class CodebookConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlowDecoderConfig:
+    """A decoder that generates: flow matching in pixels, from tokens and caption."""
+
+    bottleneck: int = 128
+    """Width that a noisy patch is projected to before the decoder's (JiT, arXiv 2511.13720)."""
+    time_mean: float = 0.8
+    """Mean of the logit-normal training times; positive looks more at the noise (JiT: 0.8)."""
+    time_std: float = 0.8
+    """Spread of the logit-normal training times (JiT: 0.8); 0 draws them uniformly."""
+    drop_tokens: float = 0.1
+    """Share of training images whose tokens the decoder does not see; nested training, which draws
+    how many it sees from 0 to K, ignores it."""
+    drop_text: float = 0.1
+    """Share of training captions that the encoder sees and the decoder does not."""
+
+    def __post_init__(self) -> None:
+        require_range("tokenizer.flow.drop_tokens", self.drop_tokens, 0, 1)
+        require_range("tokenizer.flow.drop_text", self.drop_text, 0, 1)
+        require_range("tokenizer.flow.bottleneck", self.bottleneck, 1)
+        require_range("tokenizer.flow.time_std", self.time_std, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """How a flow decoder samples an image."""
+
+    sampler: Literal["euler", "heun", "ddim", "dpmpp"] = "dpmpp"
+    """``dpmpp`` (DPM-Solver++ 2M) is of order 2 at one pass a step; ``heun`` takes two."""
+    steps: int = 16
+    """Steps from noise to image."""
+    caption_guidance: float = 1.0
+    """Scale of classifier-free guidance on the caption; 1 is none."""
+    token_guidance: float = 1.0
+    """Scale of classifier-free guidance on the tokens; 1 is none."""
+
+    def __post_init__(self) -> None:
+        require_range("decoding.steps", self.steps, 1, 1000)
+        require_range("decoding.caption_guidance", self.caption_guidance, 0)
+        require_range("decoding.token_guidance", self.token_guidance, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
     """TexTok, TiTok, their baselines and everything between, as settings of one model."""
 
@@ -96,6 +138,13 @@ class TokenizerConfig:
     """``codes``: the decoder names the codes of a VQGAN, whose own decoder draws them."""
     vqgan: VQGANConfig = field(default_factory=VQGANConfig)
     """Of ``output: codes``."""
+    decoding: Literal["regression", "flow"] = "regression"
+    """``regression``: the decoder predicts pixels in one pass; ``flow``: it samples them by flow
+    matching, so that fewer tokens mean more freedom, not more blur."""
+    flow: FlowDecoderConfig = field(default_factory=FlowDecoderConfig)
+    """Of ``decoding: flow``."""
+    sampling: DecodingConfig = field(default_factory=DecodingConfig)
+    """Of ``decoding: flow``: how images are sampled where nothing else is asked for."""
 
     def __post_init__(self) -> None:
         for name in ("image_size", "patch_size", "num_tokens", "channels"):
@@ -108,6 +157,11 @@ class TokenizerConfig:
         if self.text != "none":
             require_range("tokenizer.text_width", self.text_width, 1)
             require_range("tokenizer.text_tokens", self.text_tokens, 1)
+        if self.decoding == "flow":
+            require(
+                self.output == "pixels" and self.layout == "textok",
+                "tokenizer.decoding 'flow' needs output 'pixels' and layout 'textok'",
+            )
         if self.output == "codes":
             ours, theirs = (self.image_size, self.grid), (self.vqgan.image_size, self.vqgan.grid)
             require(

@@ -148,6 +148,13 @@ class TrainTokenizerConfig:
             not by_codes or self.vqgan != "" or (self.init != "" and self.loss.codes == 0),
             "vqgan is empty: name the VQGAN whose codes the decoder learns",
         )
+        if self.tokenizer.decoding == "flow":
+            require(
+                self.loss.gan.weight == 0,
+                "loss.gan.weight is above 0 but tokenizer.decoding is 'flow': a decoder that "
+                "samples needs no discriminator, set it to 0",
+            )
+            require(self.loss.l2 > 0, "loss.l2 is 0: in flow decoding it weighs the velocity")
         if self.tokenizer.text != "none":
             require(
                 self.text.out_tokens <= self.tokenizer.text_tokens,

@@ -20,7 +20,7 @@ from textok.evaluate.tally import Tally
 from textok.metrics.frechet import frechet_distance
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
-from textok.pipeline import Reconstructor
+from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.counter import counter
 from textok.types import Batch, Latents
 
@@ -91,13 +91,15 @@ def reconstructions(
 
     The codes (B, k) too, where there are any.
     """
+    seeds = decoding_seeds(batch.keys)
     for mode in asked.modes:
         texts = [captions[mode][key] for key in batch.keys]
         latents = asked.reconstructor.encode(batch.images, texts)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
         for k in asked.budgets:
             first = latents.first(k)
-            yield (mode, k), asked.reconstructor.decode_tensor(first, texts), first.codes
+            images = asked.reconstructor.decode_tensor(first, texts, seeds=seeds)
+            yield (mode, k), images, first.codes
     if asked.pca is not None:
         codes = asked.pca.encode(batch.images).half().float()
         for k in asked.budgets:

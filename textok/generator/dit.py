@@ -17,11 +17,11 @@ from torch.utils.checkpoint import checkpoint
 
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
-from textok.generator.block import DiTBlock, FinalLayer, TextKeys
 from textok.generator.condition import condition_reader
 from textok.generator.pretrained import read_folder, restored
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
+from textok.nn.adaptive_block import DiTBlock, FinalLayer, TextKeys
 from textok.nn.time import EmbeddingMLP, TimeEmbedding, sinusoids
 from textok.types import Condition
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from textok.config.generator import GeneratorConfig, SamplingConfig
-from textok.generator.ddpm import DDPM
+from textok.diffusion.ddpm import DDPM
+from textok.diffusion.objective import Objective, objective
+from textok.diffusion.samplers import ancestral, ddim, dpmpp, euler, heun
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
-from textok.generator.objective import Objective, objective
-from textok.generator.samplers import ancestral, ddim, dpmpp, euler, heun
 from textok.types import Condition
 
 P = TypeVar("P")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from textok.config import DecodingConfig
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
 from textok.text import FeatureCache, load_text_encoder
 from textok.tokenizer import Tokenizer
@@ -20,6 +22,11 @@ Pictures: TypeAlias = Image.Image | Sequence[Image.Image] | Tensor
 """One picture, several, or a tensor (B, 3, H, W) in [-1, 1] of the tokenizer's image size."""
 Captions: TypeAlias = str | Sequence[str] | None
 """One caption an image; "" or None where there is none."""
+
+
+def decoding_seeds(keys: Sequence[str]) -> list[int]:
+    """A seed for the decoding of each image, of its key alone: the same in any batch."""
+    return [crc32(key.encode("utf-8", "surrogatepass")) for key in keys]
 
 
 class Reconstructor:
@@ -77,25 +84,50 @@ class Reconstructor:
         )
 
     @torch.inference_mode()
-    def decode_tensor(self, latents: Latents, captions: Captions = None) -> Tensor:
+    def decode_tensor(
+        self,
+        latents: Latents,
+        captions: Captions = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        decoding: DecodingConfig | None = None,
+    ) -> Tensor:
         """Latents to images (B, 3, H, W), not clamped.
 
-        Where there are codes these count, and the mean may be rounded. Raises ValueError for codes
-        that the tokenizer has not, and where captions and latents differ in number.
+        Where there are codes these count, and the mean may be rounded. ``seeds``, one an image, and
+        ``decoding`` are for tokenizers that sample images (``Tokenizer.decode``). Raises ValueError
+        for codes that the tokenizer has not, and where captions and latents differ in number.
         """
         tokens = latents.mean if latents.codes is None else latents.codes
         features = self._features(captions, len(tokens))
-        return self.tokenizer.decode(tokens.to(self.device), features)
+        return self.tokenizer.decode(
+            tokens.to(self.device), features, seeds=seeds, decoding=decoding
+        )
 
-    def decode(self, latents: Latents, captions: Captions = None) -> list[Image.Image]:
-        """Latents to pictures."""
-        return [to_pil(image) for image in self.decode_tensor(latents, captions).cpu()]
+    def decode(
+        self,
+        latents: Latents,
+        captions: Captions = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        decoding: DecodingConfig | None = None,
+    ) -> list[Image.Image]:
+        """Latents to pictures; the arguments are those of ``decode_tensor``."""
+        images = self.decode_tensor(latents, captions, seeds=seeds, decoding=decoding)
+        return [to_pil(image) for image in images.cpu()]
 
     def reconstruct(
-        self, pictures: Pictures, captions: Captions = None, *, num_tokens: int | None = None
+        self,
+        pictures: Pictures,
+        captions: Captions = None,
+        *,
+        num_tokens: int | None = None,
+        seeds: Sequence[int] | None = None,
+        decoding: DecodingConfig | None = None,
     ) -> list[Image.Image]:
         """Pictures through ``num_tokens`` tokens (all K without it) and back."""
-        return self.decode(self.encode(pictures, captions, num_tokens=num_tokens), captions)
+        latents = self.encode(pictures, captions, num_tokens=num_tokens)
+        return self.decode(latents, captions, seeds=seeds, decoding=decoding)
 
     def prepare(self, picture: Image.Image) -> Image.Image:
         """The central square of ``picture`` as the tokenizer sees it.

@@ -199,7 +199,8 @@ class TextToImage:
         captions = [self._caption(one) for one in pictures]
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
-        return self.tokenizer.decode(tokens, self._features(captions))
+        seeds = [one.seed for one in pictures]
+        return self.tokenizer.decode(tokens, self._features(captions), seeds=seeds)
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""

@@ -6,18 +6,20 @@ Legend: B batch, K latent tokens, k <= K of them, C channels, H = W image size.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from textok.config import TextConfig, TokenizerConfig
+from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import check_state, push_folder
 from textok.tokenizer.bottleneck import ContinuousBottleneck, DiscreteBottleneck
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.encoder import Encoder
+from textok.tokenizer.flow_decoder import FlowDecoder, FlowDraw, Known
 from textok.tokenizer.pretrained import Saved, read_folder, write_folder
 from textok.types import Latents, Reconstruction, TextFeatures
 from textok.vqgan import VQGANDecoder
@@ -37,8 +39,11 @@ class Tokenizer(nn.Module):
         self.trained_with: tuple[str, ...] = (UNKNOWN,)
         """Losses by pretrained networks that it was trained against; travels with it too."""
         self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        by_flow = config.decoding == "flow"
+        self.decoder: Decoder | FlowDecoder = FlowDecoder(config) if by_flow else Decoder(config)
         self.apply(_init_linear)
+        if isinstance(self.decoder, FlowDecoder):
+            self.decoder.init_weights()
         if isinstance(self.encoder.bottleneck, ContinuousBottleneck):
             self.encoder.bottleneck.start_spread(config.initial_logvar)
         self.painter = VQGANDecoder(config.vqgan) if config.output == "codes" else None
@@ -61,22 +66,48 @@ class Tokenizer(nn.Module):
                 f"images have shape {tuple(images_B3HW.shape)}, this tokenizer takes "
                 f"(B, 3, {size}, {size}) in [-1, 1]"
             )
-        if num_tokens is not None and not 1 <= num_tokens <= limit:
-            raise ValueError(f"num_tokens is {num_tokens}, this tokenizer has 1 to {limit}")
-        return self.encoder(images_B3HW, text).latents.first(num_tokens or limit)
+        if num_tokens is not None and not self.fewest_tokens <= num_tokens <= limit:
+            raise ValueError(
+                f"num_tokens is {num_tokens}, this tokenizer has {self.fewest_tokens} to {limit}"
+            )
+        latents: Latents = self.encoder(images_B3HW, text).latents
+        return latents.first(limit if num_tokens is None else num_tokens)
 
-    def decode(self, latents: Latents | Tensor, text: TextFeatures | None = None) -> Tensor:
+    def decode(
+        self,
+        latents: Latents | Tensor,
+        text: TextFeatures | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        decoding: DecodingConfig | None = None,
+    ) -> Tensor:
         """Latents to images (B, 3, H, W), not clamped.
 
         In place of Latents, whose mean counts, tokens (B, k, C) or int64 codes (B, k), k <= K.
+        A flow decoder samples: each image from its own of ``seeds`` (0 for all without them), in
+        the way that ``decoding`` says (the config's ``sampling`` without it); from no tokens, k =
+        0, it generates by the caption alone. Other decoders ignore both.
         Raises ValueError for other shapes, and for codes that there are not.
         """
         tokens = latents.mean if isinstance(latents, Latents) else self._tokens(latents)
-        limit, channels = self.config.num_tokens, self.config.channels
-        if tokens.ndim != 3 or not 1 <= tokens.shape[1] <= limit or tokens.shape[2] != channels:
+        fewest, limit, channels = self.fewest_tokens, self.config.num_tokens, self.config.channels
+        if (
+            tokens.ndim != 3
+            or not fewest <= tokens.shape[1] <= limit
+            or tokens.shape[2] != channels
+        ):
             raise ValueError(
-                f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, 1..{limit}, "
-                f"{channels})"
+                f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, {fewest}.."
+                f"{limit}, {channels})"
+            )
+        if isinstance(self.decoder, FlowDecoder):
+            seeds = [0] * len(tokens) if seeds is None else seeds
+            if len(seeds) != len(tokens):
+                raise ValueError(f"{len(seeds)} seeds for {len(tokens)} images: give one each")
+            return self.decoder.sample(
+                Known(tokens=tokens, text=text),
+                decoding=decoding or self.config.sampling,
+                seeds=seeds,
             )
         out = self.decoder(tokens, text)
         return out if self.painter is None else self._paint(out)
@@ -89,16 +120,23 @@ class Tokenizer(nn.Module):
         noise_BKC: Tensor | None = None,
         keep_B: Tensor | None = None,
         pixels: bool = True,
+        flow: FlowDraw | None = None,
     ) -> Reconstruction:
         """One training pass: latents drawn at ``noise_BKC`` (their mean without it), then decoded.
 
         ``keep_B`` (int64) shows the decoder only the first tokens of each image (nested training).
-        ``pixels`` False stops at the logits of ``output: codes``.
+        ``pixels`` False stops at the logits of ``output: codes``. ``flow`` is what is random in
+        the pass of a flow decoder, which cannot do without it.
         """
         encoded = self.encoder(images_B3HW, text)
         latents = encoded.latents
         tokens = latents.mean if noise_BKC is None else latents.sample(noise_BKC)
-        out = self.decoder(tokens, text, keep_B)
+        if isinstance(self.decoder, FlowDecoder):
+            assert flow is not None, "a flow decoder is trained at a time and a noise"
+            known = Known(tokens=tokens, text=text, keep=keep_B)
+            out, velocity_error = self.decoder.denoise(images_B3HW, known, flow)
+        else:
+            out, velocity_error = self.decoder(tokens, text, keep_B), None
         by_codes = self.painter is not None
         codebook = commitment = None
         if encoded.continuous is not None:
@@ -113,7 +151,13 @@ class Tokenizer(nn.Module):
             codebook=codebook,
             commitment=commitment,
             continuous=encoded.continuous,
+            velocity_error=velocity_error,
         )
+
+    @property
+    def fewest_tokens(self) -> int:
+        """Tokens that an image is decoded from at least: a flow decoder needs none."""
+        return 0 if isinstance(self.decoder, FlowDecoder) else 1
 
     @property
     def codebook(self) -> Codebook:
@@ -140,8 +184,9 @@ class Tokenizer(nn.Module):
         return self.painter(logits_BNV.softmax(dim=-1))
 
     def draw_keep(self, batch: int, generator: torch.Generator) -> Tensor:
-        """(B,) int64 token counts, uniform over 1..K (nested dropout, Rippel et al. 2014)."""
-        return torch.randint(1, self.config.num_tokens + 1, (batch,), generator=generator)
+        """(B,) int64 token counts, uniform from ``fewest_tokens`` to K (Rippel et al. 2014)."""
+        fewest, limit = self.fewest_tokens, self.config.num_tokens
+        return torch.randint(fewest, limit + 1, (batch,), generator=generator)
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json, model.safetensors (in ``precision``) and a model card."""
@@ -176,8 +221,9 @@ class Tokenizer(nn.Module):
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""
-        self.encoder.trunk.grad_checkpointing = on
-        self.decoder.trunk.grad_checkpointing = on
+        by_flow = isinstance(self.decoder, FlowDecoder)
+        for network in (self.encoder.trunk, self.decoder if by_flow else self.decoder.trunk):
+            network.grad_checkpointing = on
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from textok.config import TrainGeneratorConfig, TrainMaskGITConfig, TrainTokenizerConfig
 from textok.generator.maskgit import draw_mask, mask_ratio
-from textok.tokenizer import Tokenizer
+from textok.tokenizer import FlowDraw, Tokenizer
 
 Draws = TypeVar("Draws", bound="LatentChance")
 
@@ -30,13 +30,16 @@ class Chance:
     noise: Tensor | None
     """(B, K, C) standard normal, for latents with a spread."""
     keep: Tensor | None
-    """(B,) int64 tokens kept, in nested training."""
+    """(B,) int64 tokens that the decoder sees, where it does not see all."""
+    flow: FlowDraw | None = None
+    """For a flow decoder."""
 
     def rows(self, rows: slice) -> Chance:
         return Chance(
             drop=self.drop[rows],
             noise=None if self.noise is None else self.noise[rows],
             keep=None if self.keep is None else self.keep[rows],
+            flow=None if self.flow is None else self.flow.rows(rows),
         )
 
 
@@ -49,7 +52,17 @@ def draw(config: TrainTokenizerConfig, tokenizer: Tokenizer, step: int) -> Chanc
     noise = None
     if shape.bottleneck == "kl":
         noise = torch.randn(size, shape.num_tokens, shape.channels, generator=generator)
-    return Chance(drop=drop, noise=noise, keep=keep)
+    flow = None
+    if shape.decoding == "flow":
+        flow = FlowDraw(
+            noise=torch.randn(size, shape.grid**2, 3 * shape.patch_size**2, generator=generator),
+            time=torch.randn(size, generator=generator),
+            drop_text=torch.rand(size, generator=generator) < shape.flow.drop_text,
+        )
+        if keep is None:
+            shown = torch.rand(size, generator=generator) >= shape.flow.drop_tokens
+            keep = shown * shape.num_tokens
+    return Chance(drop=drop, noise=noise, keep=keep, flow=flow)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from textok.config import TrainGeneratorConfig
-from textok.generator import DiT, objective
+from textok.diffusion import objective
+from textok.generator import DiT
 from textok.latents import LatentScale
 from textok.train.chance import DiffusionChance, draw_diffusion
 from textok.train.lesson import Network

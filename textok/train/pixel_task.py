@@ -131,7 +131,12 @@ class PixelTask(ABC, Generic[Network]):
         if out.images is not None:
             error = out.images - real
             terms = {"l2": error.square().mean(), "l1": error.abs().mean()}
-            loss = weights.l2 * terms["l2"] + weights.l1 * terms["l1"]
+            loss = weights.l1 * terms["l1"]
+            if out.velocity_error is None:
+                loss = loss + weights.l2 * terms["l2"]
+            else:
+                terms["velocity"] = out.velocity_error.mean()
+                loss = loss + weights.l2 * terms["velocity"]
             if self.perceptual is not None and step >= weights.perceptual_start:
                 images = (shifted(x, step, weights.perceptual_phases) for x in (out.images, real))
                 terms["perceptual"] = self.perceptual(*images)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from textok.config import TrainTokenizerConfig
 from textok.nn.codebook import Codebook
-from textok.pipeline import Reconstructor
+from textok.pipeline import Reconstructor, decoding_seeds
 from textok.text import FrozenTextEncoder
 from textok.text.remembered import RememberedText
 from textok.tokenizer import Tokenizer, kl_divergence
@@ -96,6 +96,7 @@ class TokenizerTask(PixelTask[Tokenizer]):
             noise_BKC=None if chance.noise is None else chance.noise.to(device),
             keep_B=None if chance.keep is None else chance.keep.to(device),
             pixels=self.config.loss.pixels,
+            flow=None if chance.flow is None else chance.flow.to(device),
         )
         return out
 
@@ -118,16 +119,17 @@ class TokenizerTask(PixelTask[Tokenizer]):
         """With the captions and without, as `textok evaluate` does: numbers of 16 bits."""
         captions = list(batch.captions)
         if self.text is None:
-            return {"reconstruction": self._round_trip(batch.images, None)}
+            return {"reconstruction": self._round_trip(batch, None)}
         return {
-            "with caption": self._round_trip(batch.images, captions),
-            "without": self._round_trip(batch.images, None),
+            "with caption": self._round_trip(batch, captions),
+            "without": self._round_trip(batch, None),
         }
 
-    def _round_trip(self, images: Tensor, captions: list[str] | None) -> Tensor:
-        latents = self._reconstructor.encode(images, captions)
+    def _round_trip(self, batch: Batch, captions: list[str] | None) -> Tensor:
+        latents = self._reconstructor.encode(batch.images, captions)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
-        return self._reconstructor.decode_tensor(latents, captions)
+        seeds = decoding_seeds(batch.keys)
+        return self._reconstructor.decode_tensor(latents, captions, seeds=seeds)
 
     def save(self, folder: Path) -> None:
         if self.accelerator.is_main_process:

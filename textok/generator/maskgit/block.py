@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config.maskgit import MaskGITConfig
-from textok.generator.block import CrossAttention, TextKeys
+from textok.nn.adaptive_block import CrossAttention, TextKeys
 from textok.nn.block import attend, mlp
 from textok.types import TextFeatures
 

@@ -17,13 +17,13 @@ from torch.utils.checkpoint import checkpoint
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
 from textok.config.maskgit import MaskGITConfig
-from textok.generator.block import TextKeys
 from textok.generator.condition import condition_reader
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
 from textok.generator.maskgit.block import MaskGITBlock
 from textok.generator.maskgit.sample import uniform_noise, unmask
 from textok.generator.pretrained import read_folder, restored
 from textok.generator.token_generator import TokenGenerator
+from textok.nn.adaptive_block import TextKeys
 from textok.types import Condition, TextFeatures
 
 

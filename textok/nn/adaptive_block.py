@@ -87,14 +87,30 @@ class DiTBlock(nn.Module):
         """What of the text this block attends to; None for a block that reads none."""
         return None if self.text is None or text is None else self.text.keys(text)
 
-    def forward(self, x_BKD: Tensor, vector_BD: Tensor, text: TextFeatures | None) -> Tensor:
-        """One pass, from the condition vector and the projected text."""
-        return self.apply_prepared(x_BKD, self.modulation(vector_BD), self.text_keys(text))
+    def forward(
+        self,
+        x_BKD: Tensor,
+        vector_BD: Tensor,
+        text: TextFeatures | None,
+        visible_BK: Tensor | None = None,
+    ) -> Tensor:
+        """One pass, from the condition vector and the projected text.
 
-    def apply_prepared(self, x_BKD: Tensor, modulation: Tensor, keys: TextKeys | None) -> Tensor:
+        Tokens where ``visible_BK`` (bool) is False are attended to by none.
+        """
+        modulation, keys = self.modulation(vector_BD), self.text_keys(text)
+        return self.apply_prepared(x_BKD, modulation, keys, visible_BK)
+
+    def apply_prepared(
+        self,
+        x_BKD: Tensor,
+        modulation: Tensor,
+        keys: TextKeys | None,
+        visible_BK: Tensor | None = None,
+    ) -> Tensor:
         """One pass, from ``modulation`` (B or 1, 6 D) and ``text_keys``."""
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
-        attended = self.attention(modulate(x_BKD, shift1, scale1))
+        attended = self.attention(modulate(x_BKD, shift1, scale1), visible_BK)
         x_BKD = x_BKD + gate1[:, None] * self.dropout(attended)
         if self.text is not None:
             assert keys is not None

@@ -13,7 +13,7 @@ from einops import reduce
 from torch import Tensor
 
 from textok.config.generator import ObjectiveConfig
-from textok.generator.broadcast import over_tokens
+from textok.diffusion.broadcast import over_tokens
 
 STEPS = 1000
 """Step n = 0 ... 999 is time t = (n + 1) / 1000, declared here once; t = 0 is the data itself."""

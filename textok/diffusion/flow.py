@@ -7,7 +7,10 @@ from einops import reduce
 from torch import Tensor
 
 from textok.config.generator import ObjectiveConfig
-from textok.generator.broadcast import over_tokens
+from textok.diffusion.broadcast import over_tokens
+
+MIN_TIME = 0.05
+"""Below it the velocity of a predicted x_0 would magnify its error (JiT, arXiv 2511.13720)."""
 
 
 class Flow:
@@ -37,6 +40,13 @@ class Flow:
     def add_noise(self, x0_BKC: Tensor, noise_BKC: Tensor, t: Tensor) -> Tensor:
         t = over_tokens(t)
         return (1 - t) * x0_BKC + t * noise_BKC
+
+    def velocity(self, x0_BKC: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
+        """The velocity at ``x`` towards data ``x0``: (x_t - x_0) / t, with t at least MIN_TIME.
+
+        For networks that predict the data (JiT, arXiv 2511.13720, section 3).
+        """
+        return (x_BKC - x0_BKC) / over_tokens(t).clamp_min(MIN_TIME)
 
     def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
         return x_BKC - over_tokens(t) * output_BKX

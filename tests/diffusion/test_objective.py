@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from textok.config.generator import ObjectiveConfig
-from textok.generator.objective import Objective, objective
+from textok.diffusion.objective import Objective, objective
 
 FLOW = ObjectiveConfig(name="flow")
 DDPM = ObjectiveConfig(name="ddpm")

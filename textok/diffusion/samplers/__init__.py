@@ -4,8 +4,8 @@ Each is a function of a callable, which is given x (B, K, C) and the index of a 
 and of the x to start from; it gives x after each step, and the last is the sample.
 """
 
-from textok.generator.samplers.ancestral import ancestral
-from textok.generator.samplers.dpm import ddim, dpmpp
-from textok.generator.samplers.ode import euler, heun
+from textok.diffusion.samplers.ancestral import ancestral
+from textok.diffusion.samplers.dpm import ddim, dpmpp
+from textok.diffusion.samplers.ode import euler, heun
 
 __all__ = ["ancestral", "ddim", "dpmpp", "euler", "heun"]

@@ -12,8 +12,8 @@ from typing import Protocol
 from torch import Tensor
 
 from textok.config.generator import ObjectiveConfig
-from textok.generator.ddpm import DDPM
-from textok.generator.flow import Flow
+from textok.diffusion.ddpm import DDPM
+from textok.diffusion.flow import Flow
 
 
 class Objective(Protocol):

@@ -11,8 +11,8 @@ from einops import rearrange
 from torch import Tensor
 
 from textok.config.generator import ObjectiveConfig
-from textok.generator.objective import Objective, objective
-from textok.generator.samplers import ancestral, ddim, dpmpp, euler, heun
+from textok.diffusion.objective import Objective, objective
+from textok.diffusion.samplers import ancestral, ddim, dpmpp, euler, heun
 
 FLOW = objective(ObjectiveConfig(name="flow"))
 DDPM = objective(ObjectiveConfig(name="ddpm"))

@@ -1,0 +1,191 @@
+"""Decoding by flow matching: the objective, sampling, conditions, and that it reconstructs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from textok.config import DecodingConfig, TokenizerConfig, ViTConfig
+from textok.config.generator import ObjectiveConfig
+from textok.diffusion import Flow
+from textok.diffusion.flow import MIN_TIME
+from textok.tokenizer import FlowDraw, Tokenizer
+from textok.tokenizer.flow_decoder import Known
+from textok.types import Latents, TextFeatures
+
+SMALL = ViTConfig(width=32, depth=2, heads=2)
+CONFIG = TokenizerConfig(
+    image_size=16,
+    patch_size=4,
+    num_tokens=6,
+    channels=3,
+    text_width=10,
+    text_tokens=5,
+    encoder=SMALL,
+    decoder=SMALL,
+    decoding="flow",
+)
+
+
+def make(**changes: object) -> Tokenizer:
+    """A tokenizer whose last layers are not zero, so that everything it is given shows."""
+    torch.manual_seed(0)
+    model = Tokenizer(dataclasses.replace(CONFIG, **changes)).eval()  # type: ignore[arg-type]
+    with torch.no_grad():
+        for name, weight in model.decoder.named_parameters():
+            if "modulation" in name or "final" in name:
+                weight.normal_(std=0.2)
+    return model
+
+
+def images(batch: int = 2) -> torch.Tensor:
+    return torch.rand(batch, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def text(batch: int = 2) -> TextFeatures:
+    states = torch.randn(batch, 5, 10, generator=torch.Generator().manual_seed(2))
+    return TextFeatures(states=states, mask=torch.ones(batch, 5, dtype=torch.bool))
+
+
+def draw(batch: int = 2, *, drop_text: bool = False) -> FlowDraw:
+    chance = torch.Generator().manual_seed(3)
+    return FlowDraw(
+        noise=torch.randn(batch, 16, 48, generator=chance),
+        time=torch.randn(batch, generator=chance),
+        drop_text=torch.full((batch,), drop_text),
+    )
+
+
+def test_the_velocity_of_true_data_is_noise_less_data() -> None:
+    flow = Flow(ObjectiveConfig())
+    x0, noise = torch.randn(3, 4, 5), torch.randn(3, 4, 5)
+    t = torch.tensor([MIN_TIME, 0.4, 1.0])
+    velocity = flow.velocity(x0, flow.add_noise(x0, noise, t), t)
+    torch.testing.assert_close(velocity, noise - x0, atol=1e-5, rtol=1e-5)
+    # Below MIN_TIME it is held down: half the time, half the velocity.
+    t = torch.full((3,), MIN_TIME / 2)
+    held = flow.velocity(x0, flow.add_noise(x0, noise, t), t)
+    torch.testing.assert_close(held, (noise - x0) / 2, atol=1e-5, rtol=1e-5)
+
+
+def test_the_error_is_that_of_the_velocity() -> None:
+    """An error of 0.1 in every predicted number is one of 0.1 / t in every velocity."""
+    model = make()
+    decoder, chance = model.decoder, draw()
+    clean = decoder.patchify(images())
+    decoder.forward = lambda *_: clean + 0.1
+    out = model(images(), None, flow=chance)
+    t = decoder.objective.draw_times(chance.time)
+    torch.testing.assert_close(out.velocity_error, (0.1 / t).square())
+    torch.testing.assert_close(out.images, images() + 0.1)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "ddim", "dpmpp"])
+def test_every_sampler_ends_at_what_is_always_predicted(sampler: str) -> None:
+    model = make()
+    clean = model.decoder.patchify(images())
+    model.decoder.forward = lambda *_: clean
+    decoding = DecodingConfig(sampler=sampler, steps=5)  # type: ignore[arg-type]
+    drawn = model.decode(torch.zeros(2, 6, 3), decoding=decoding)
+    torch.testing.assert_close(drawn, images(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_seed_is_an_image_in_any_batch() -> None:
+    model = make()
+    latents = model.encode(images(), text())
+    both = model.decode(latents, text(), seeds=[7, 8])
+    alone = model.decode(latents[1:], text()[1:], seeds=[8])
+    torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=1e-5)
+    assert torch.equal(both, model.decode(latents, text(), seeds=[7, 8]))
+    assert (model.decode(latents, text(), seeds=[7, 9])[1] - both[1]).abs().max() > 0.01
+    with pytest.raises(ValueError, match="1 seeds for 2 images"):
+        model.decode(latents, text(), seeds=[7])
+
+
+def test_hidden_tokens_are_no_tokens() -> None:
+    """Training hides tokens by a mask where decoding has fewer: both give the same."""
+    model, chance = make(), draw()
+    decoder, latents = model.decoder, model.encode(images(), text())
+    t_B = decoder.objective.draw_times(chance.time)
+    noisy = decoder.objective.add_noise(decoder.patchify(images()), chance.noise, t_B)
+    for keep in (0, 2):
+        hidden = model(images(), text(), keep_B=torch.full((2,), keep), flow=chance).images
+        fewer = decoder(noisy, t_B, Known(tokens=latents.first(keep).mean, text=text()))
+        torch.testing.assert_close(hidden, decoder.unpatchify(fewer), atol=1e-5, rtol=1e-5)
+    assert model.decode(Latents(mean=torch.zeros(2, 0, 3)), text()).shape == (2, 3, 16, 16)
+    assert model.encode(images(), text(), num_tokens=0).mean.shape == (2, 0, 3)
+
+
+def test_the_decoder_alone_can_miss_the_caption() -> None:
+    model = make()
+    with_text, without = (model(images(), text(), flow=draw(drop_text=d)) for d in (False, True))
+    assert torch.equal(with_text.latents.mean, without.latents.mean)
+    assert (with_text.images - without.images).abs().max() > 1e-3
+
+
+def test_guidance_leads_away_from_what_is_left_out() -> None:
+    """One Euler step from noise ends at the prediction: full + (s - 1)(full - without)."""
+    model = make()
+    latents = model.encode(images(), text())
+
+    def decode(tokens: Latents, caption: TextFeatures | None, **scales: float) -> torch.Tensor:
+        decoding = DecodingConfig(sampler="euler", steps=1, **scales)  # type: ignore[arg-type]
+        return model.decode(tokens, caption, decoding=decoding)
+
+    full, no_caption = decode(latents, text()), decode(latents, None)
+    no_tokens = decode(latents.first(0), text())
+    by_caption = decode(latents, text(), caption_guidance=3.0)
+    torch.testing.assert_close(by_caption, full + 2 * (full - no_caption), atol=1e-4, rtol=1e-4)
+    by_both = decode(latents, text(), caption_guidance=3.0, token_guidance=2.0)
+    expected = full + 2 * (full - no_caption) + (full - no_tokens)
+    torch.testing.assert_close(by_both, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_tokens_that_hold_the_image_give_it_back() -> None:
+    """Trained on eight images with room for each, samples from any noise come to them."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(
+        CONFIG, image_size=8, num_tokens=4, channels=16, text="none", bottleneck="ae", qk_norm=True
+    )
+    model = Tokenizer(config)
+    data = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    chance = torch.Generator().manual_seed(6)
+    rows = torch.arange(8).repeat(4)
+    for step in range(400):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * (1 - step / 400)
+        flow = FlowDraw(
+            noise=torch.randn(32, 4, 48, generator=chance),
+            time=torch.randn(32, generator=chance),
+            drop_text=torch.zeros(32, dtype=torch.bool),
+        )
+        error = model(data[rows], None, flow=flow).velocity_error.mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    model.eval()
+    latents = model.encode(data)
+    apart = [
+        (model.decode(latents, seeds=[seed + i for i in range(8)]) - data).square().mean()
+        for seed in (0, 100)
+    ]
+    other = (data - data.roll(1, 0)).square().mean()
+    assert max(apart) < 0.05 * other
+
+
+def test_regression_ignores_what_is_for_sampling() -> None:
+    model = make(decoding="regression")
+    latents = model.encode(images())
+    assert torch.equal(model.decode(latents), model.decode(latents, seeds=[3, 4]))
+    with pytest.raises(ValueError, match="num_tokens is 0, this tokenizer has 1 to 6"):
+        model.encode(images(), num_tokens=0)
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="needs output 'pixels' and layout 'textok'"):
+        make(layout="titok")
+    with pytest.raises(ValueError, match=r"decoding\.steps"):
+        DecodingConfig(steps=0)

@@ -1,0 +1,218 @@
+"""A decoder that samples: flow matching on pixel patches, given K latent tokens and the caption.
+
+Legend: B batch, N image patches, P = 3 p^2 numbers a patch, K latent tokens, T text tokens, D
+width, S = N + K + T. Time t is 0 at the image and 1 at the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from textok.config import DecodingConfig, TokenizerConfig
+from textok.config.generator import ObjectiveConfig
+from textok.diffusion import Flow
+from textok.diffusion.samplers import ddim, dpmpp, euler, heun
+from textok.nn.adaptive_block import DiTBlock, FinalLayer
+from textok.nn.positions import sincos_grid
+from textok.nn.text import TextProjection
+from textok.nn.time import EmbeddingMLP, TimeEmbedding
+from textok.tokenizer.transformer import join
+from textok.types import TextFeatures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a decoder is given beside the noisy image."""
+
+    tokens: Tensor
+    """(B, K, C), of which ``keep`` are visible."""
+    text: TextFeatures | None
+    keep: Tensor | None = None
+    """(B,) int64 tokens that are visible; None shows all."""
+
+    def without_text(self) -> Known:
+        text = None if self.text is None else self.text.drop(torch.ones_like(self.text.mask[:, 0]))
+        return Known(tokens=self.tokens, text=text, keep=self.keep)
+
+    def without_tokens(self) -> Known:
+        keep = torch.zeros(len(self.tokens), dtype=torch.int64, device=self.tokens.device)
+        return Known(tokens=self.tokens, text=self.text, keep=keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowDraw:
+    """What is random in one training pass of B images."""
+
+    noise: Tensor
+    """(B, N, P) standard normal."""
+    time: Tensor
+    """(B,) standard normal: what the objective turns into a time."""
+    drop_text: Tensor
+    """(B,) bool: the decoder does not see the caption, which the encoder may have seen."""
+
+    def rows(self, rows: slice) -> FlowDraw:
+        return FlowDraw(
+            noise=self.noise[rows], time=self.time[rows], drop_text=self.drop_text[rows]
+        )
+
+    def to(self, device: torch.device | str) -> FlowDraw:
+        return FlowDraw(
+            noise=self.noise.to(device, non_blocking=True),
+            time=self.time.to(device),
+            drop_text=self.drop_text.to(device),
+        )
+
+
+class FlowDecoder(nn.Module):
+    """[noisy patches ; latents ; text] through a ViT with adaptive norms, keeping the N outputs.
+
+    It predicts the clean patches, whatever the time (JiT, arXiv 2511.13720, section 3).
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        shape, numbers = config.decoder, 3 * config.patch_size**2
+        self.patch_size, self.grid = config.patch_size, config.grid
+        self.objective = Flow(
+            ObjectiveConfig(time_mean=config.flow.time_mean, time_std=config.flow.time_std)
+        )
+        self.patch_embed = nn.Sequential(
+            nn.Linear(numbers, config.flow.bottleneck),
+            nn.Linear(config.flow.bottleneck, shape.width),
+        )
+        self.patch_positions = nn.Parameter(sincos_grid(config.grid, shape.width))
+        self.embed = nn.Linear(config.channels, shape.width)
+        self.positions = nn.Parameter(torch.randn(config.num_tokens, shape.width) * 0.02)
+        self.text = (
+            TextProjection(config.text_width, config.text_tokens, shape.width)
+            if config.decoder_reads_text
+            else None
+        )
+        self.time = TimeEmbedding(shape.width)
+        self.blocks = nn.ModuleList(
+            DiTBlock(
+                shape.width, shape.heads, reads_text=False, qk_norm=config.qk_norm, dropout=0.0
+            )
+            for _ in range(shape.depth)
+        )
+        self.final = FinalLayer(shape.width, numbers)
+        self.grad_checkpointing = False
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights that make the pixels."""
+        return self.final.linear.weight
+
+    def init_weights(self) -> None:
+        """Every block starts as the identity and the prediction at zero (adaLN-Zero)."""
+        for module in self.modules():
+            if isinstance(module, DiTBlock | FinalLayer | EmbeddingMLP):
+                module.start()
+
+    def forward(self, noisy_BNP: Tensor, t_B: Tensor, known: Known) -> Tensor:
+        """The clean patches (B, N, P) in float32, predicted from those at times ``t_B``."""
+        count = known.tokens.shape[1]
+        weight = self.embed.weight
+        latents_BKD = self.embed(known.tokens.to(weight.dtype)) + self.positions[:count]
+        visible = None
+        if known.keep is not None:
+            visible = torch.arange(count, device=known.keep.device) < known.keep[:, None]
+        text, caption = known.text, None
+        if self.text is not None and text is not None:
+            caption = self.text(text)
+        x_BSD, visible_BS = join(
+            self.patch_embed(noisy_BNP.to(weight.dtype)) + self.patch_positions,
+            latents_BKD,
+            caption,
+            latent_keys_BK=visible,
+            text_keys_BT=None if caption is None or text is None else text.mask,
+        )
+        time_BD = F.silu(self.time(t_B))
+        for block in self.blocks:
+            if self.grad_checkpointing and torch.is_grad_enabled():
+                x_BSD = checkpoint(block, x_BSD, time_BD, None, visible_BS, use_reentrant=False)
+            else:
+                x_BSD = block(x_BSD, time_BD, None, visible_BS)
+        x_BND = x_BSD[:, : self.patch_positions.shape[0]]
+        return self.final(x_BND, self.final.modulation(time_BD)).float()
+
+    def denoise(self, images_B3HW: Tensor, known: Known, draw: FlowDraw) -> tuple[Tensor, Tensor]:
+        """One training pass: the predicted clean images, and the velocity's error (B,)."""
+        clean_BNP = self.patchify(images_B3HW).float()
+        t_B = self.objective.draw_times(draw.time)
+        noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
+        text = known.text
+        if text is not None:
+            text = text.drop(draw.drop_text)
+        shown = Known(tokens=known.tokens, text=text, keep=known.keep)
+        predicted_BNP = self(noisy_BNP, t_B, shown)
+        velocity_BNP = self.objective.velocity(predicted_BNP, noisy_BNP, t_B)
+        truth_BNP = self.objective.velocity(clean_BNP, noisy_BNP, t_B)
+        error_B = (velocity_BNP - truth_BNP).square().mean(dim=(1, 2))
+        return self.unpatchify(predicted_BNP), error_B
+
+    @torch.no_grad()
+    def sample(self, known: Known, *, decoding: DecodingConfig, seeds: Sequence[int]) -> Tensor:
+        """Images (B, 3, H, W), not clamped; each depends on its own seed, whatever the batch."""
+        x_BNP = self.noise(seeds).to(known.tokens.device)
+        times = self.objective.times(decoding.steps)
+        predict = self._guided(known, decoding)
+
+        def x0(x_BNP: Tensor, index: int) -> Tensor:
+            t_B = x_BNP.new_full((len(x_BNP),), float(times[index]))
+            return predict(x_BNP, t_B)
+
+        def velocity(x_BNP: Tensor, index: int) -> Tensor:
+            return self.objective.velocity(x0(x_BNP, index), x_BNP, times[index])
+
+        if decoding.sampler in ("euler", "heun"):
+            path = {"euler": euler, "heun": heun}[decoding.sampler](velocity, x_BNP, times)
+        else:
+            solver = {"ddim": ddim, "dpmpp": dpmpp}[decoding.sampler]
+            path = solver(x0, x_BNP, times, self.objective.alpha_sigma)
+        for x in path:
+            x_BNP = x
+        return self.unpatchify(x_BNP)
+
+    def noise(self, seeds: Sequence[int]) -> Tensor:
+        """(B, N, P) standard normal on the CPU, each row from its own seed."""
+        shape = (self.grid**2, 3 * self.patch_size**2)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return torch.stack([torch.randn(shape, generator=one) for one in generators])
+
+    def _guided(self, known: Known, decoding: DecodingConfig) -> Callable[[Tensor, Tensor], Tensor]:
+        """The prediction, led away from that without caption and from that without tokens.
+
+        Classifier-free guidance (arXiv 2207.12598) on two conditions: all + (s_c - 1)(all - all
+        but the caption) + (s_t - 1)(all - all but the tokens), in one batch.
+        """
+        others = []
+        if decoding.caption_guidance != 1 and known.text is not None and self.text is not None:
+            others.append((decoding.caption_guidance - 1, known.without_text()))
+        if decoding.token_guidance != 1:
+            others.append((decoding.token_guidance - 1, known.without_tokens()))
+
+        def predict(x_BNP: Tensor, t_B: Tensor) -> Tensor:
+            full = guided = self(x_BNP, t_B, known)
+            for strength, without in others:
+                guided = guided + strength * (full - self(x_BNP, t_B, without))
+            return guided
+
+        return predict
+
+    def patchify(self, images_B3HW: Tensor) -> Tensor:
+        """(B, 3, H, W) to patches (B, N, P), row by row."""
+        p = self.patch_size
+        return rearrange(images_B3HW, "B c (h p) (w q) -> B (h w) (p q c)", p=p, q=p)
+
+    def unpatchify(self, patches_BNP: Tensor) -> Tensor:
+        """Patches (B, N, P) to images (B, 3, H, W)."""
+        p, h = self.patch_size, self.grid
+        return rearrange(patches_BNP, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=h)
