@@ -23,10 +23,10 @@ JUDGED_TRAINING = 10_000
 """Training pictures beside those that generators are judged by."""
 
 CPU = Budget(
-    tokens=(4, 2, 8),
+    tokens=(4, 2),
     seeds=(0, 1),
     places_at=4,
-    steps=2_400,
+    steps=1_500,
     batch=64,
     limit=2_500,
     generators_at=4,
