@@ -72,7 +72,7 @@ def main(
     *,
     data: Path = Path("data/tiny-imagenet"),
     out: Path = Path("runs/pieces"),
-    train: int = 13_000,
+    train: int = 16_000,
     val: int = 200,
     test: int = 2_500,
     captions: tuple[int, ...] = (4, 1),
