@@ -126,7 +126,7 @@ def _check_own(out: Path) -> None:
     )
 
 
-def _check_recipe(out: Path, recipe: dict[str, object]) -> None:
+def _check_recipe(out: Path, recipe: Mapping[str, object]) -> None:
     if _note(out).is_file():
         there = json.loads(_note(out).read_text(encoding="utf-8"))
         other = sorted(name for name in recipe if there.get(name) != recipe[name])
