@@ -26,9 +26,14 @@ def extract_step(
     caches: Path,
     where: str = "",
     flip: bool = False,
+    captions_per_image: int = 0,
 ) -> Step:
-    """The latents of the pictures to train on and to validate by; ``flip``: also mirrored."""
+    """The latents of the pictures to train on and to validate by; ``flip``: also mirrored.
+
+    With the first ``captions_per_image`` of each, or with all.
+    """
     some = (("--where", where) if where else ()) + (("--flip",) if flip else ())
+    some += ("--captions-per-image", str(captions_per_image)) if captions_per_image else ()
     place = ("--splits", "train", "val", "--text-cache", caches / "text-cache")
     return Step(
         command=words("extract", tokenizer, data, latents, *some, *place),
@@ -52,15 +57,16 @@ def judge_step(
     split: str,
     caches: Path,
     where: str = "",
+    judges: Sequence[str] = JUDGE,
     flags: Sequence[str] = (),
 ) -> Step:
-    """Pictures drawn for a split and judged against its images."""
+    """Images generated for a split and compared with its own, in the networks of ``judges``."""
     some = ("--where", where) if where else ()
     place = ("--text-cache", caches / "text-cache", "--feature-cache", caches / "features")
     return Step(
         command=words(
             *("evaluate", "generation", model, data, "--split", split, *some, *flags),
-            *JUDGE,
+            *judges,
             *("--out", out, *place),
         ),
         done=out / "report.json",

@@ -49,7 +49,13 @@ def generator_steps(generator: Generator, study: Study) -> list[Step]:
     place = study.runs / "generators" / generator.name
     latents = study.runs / "latents" / generator.tokenizer.name
     model = study.runs / generator.tokenizer.name / "model"
-    extract = extract_step(model, study.data, latents, caches=study.runs)
+    extract = extract_step(
+        model,
+        study.data,
+        latents,
+        caches=study.runs,
+        captions_per_image=budget.captions_per_image,
+    )
     length = ("--run.steps", budget.generator_steps, "--run.batch-size", budget.generator_batch)
     seed = ("--run.seed", generator.tokenizer.seed)
     flags = words(*budget.generator_flags, *length, *seed)
@@ -60,7 +66,8 @@ def generator_steps(generator: Generator, study: Study) -> list[Step]:
         place / SPLIT,
         split=SPLIT,
         caches=study.runs,
-        flags=words(*judged_by(budget), "--num-images", budget.limit),
+        judges=judged_by(budget),
+        flags=words("--num-images", budget.limit),
     )
     rows = budget.generator_steps * budget.generator_batch
     seconds = (

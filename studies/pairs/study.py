@@ -60,6 +60,8 @@ class Budget:
     generator_steps: int = 0
     generator_batch: int = 256
     generator_flags: tuple[str, ...] = ()
+    captions_per_image: int = 0
+    """Captions of each training image that latents are extracted with; 0 for all."""
     networks: tuple[str, ...] = ("efficientnet_lite0", "vgg16")
     """Whose features the Frechet distances are in; the first is the one that counts."""
     evaluation_flags: tuple[str, ...] = ()

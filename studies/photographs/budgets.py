@@ -30,7 +30,8 @@ CPU = Budget(
     batch=64,
     limit=2_500,
     generators_at=4,
-    generator_steps=1_200,
+    generator_steps=600,
+    captions_per_image=1,
     evaluation_flags=("--workers", "0"),
     speed=Speed(training=65, measuring=25, encoding=500, rows=250, drawing=15),
 )
