@@ -76,7 +76,7 @@ class Studio:
 
 
 def open_studio(name: str, *, device: torch.device | str = "cpu") -> Studio:
-    """Load a pipeline or a tokenizer: ``pictograms``, a folder or a hub name.
+    """Load a pipeline or a tokenizer: ``products``, a folder or a hub name.
 
     Raises ValueError naming the file or setting that does not fit.
     """
