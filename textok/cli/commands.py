@@ -37,14 +37,16 @@ def reconstruct(
 
     Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
 
-    The sheet shows each with its caption, without and with a wrong one.
+    The sheet shows each without a caption, with its own and with a wrong one: by a nested
+    tokenizer at one token, where the caption counts most, and beside it at all.
 
     Args:
-        images: Picture files; without any, a dozen that ship with textok.
+        images: Picture files; without any, a dozen drawings of products that ship with textok.
         caption: One for each image, or one for all.
         model: The bundled 'products', a tokenizer folder or a hub name.
         out: Folder for sheet.png and, with --tokens, tokens.safetensors.
-        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own).
+        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own);
+            without it all are written, and the sheet shows 1 and all of a nested tokenizer.
         tokens: Also write the tokens, with the captions that they were made with.
         device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
     """
