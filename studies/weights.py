@@ -29,6 +29,8 @@ from textok.tokenizer import Tokenizer
 ASSETS = Path("textok/assets") / BUNDLED
 BUDGETS = (1, 2, 4, 8)
 """Numbers of tokens that are measured."""
+NOTES = Path(__file__).with_suffix(".md")
+"""The end of the model card: data, training, limits, licence."""
 SPLITS = ("test",)
 TOKENIZER_REPORT = ("report.json", "report.md", "sheet.png")
 GENERATOR_REPORT = (*TOKENIZER_REPORT, "memorisation.png", "distances.png")
@@ -81,7 +83,13 @@ def pack(model: Path, packed: Path) -> None:
 def pack_pipeline(model: Path, packed: Path) -> None:
     """A pipeline as it ships, in bf16, once. Raises SystemExit if it is too large."""
     if not packed.exists():  # newer files would throw away the pictures of an interrupted judgement
-        save_pipeline(packed, load_pipeline(model), precision=torch.bfloat16)
+        save_pipeline(
+            packed,
+            load_pipeline(model),
+            precision=torch.bfloat16,
+            example="red women handbag",
+            notes=NOTES.read_text(encoding="utf-8"),
+        )
     size = sum(path.stat().st_size for path in packed.rglob("*") if path.is_file())
     if size > MOST_BYTES:
         raise SystemExit(

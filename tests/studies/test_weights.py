@@ -154,6 +154,8 @@ def test_where_no_generator_ships_the_first_one_is_installed_and_published(
     names = sorted(path.name for path in bundled.iterdir())
     assert names == ["README.md", "generator", "pipeline.json", "tokenizer"]
     assert seed_of(bundled) == 1
+    card = (bundled / "README.md").read_text()
+    assert "paramaggarwal/fashion-product-images-small" in card and "Apache-2.0" in card
     assert [path.name for path in bundled.parent.iterdir()] == ["products"]
     published = {
         str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")
