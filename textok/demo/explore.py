@@ -38,11 +38,11 @@ def swap(
     *,
     num_tokens: int | None = None,
 ) -> Grid:
-    """The tokens of each picture, or the first ``num_tokens``, decoded with every caption, with none and with ``own``.
+    """The tokens of each picture, decoded with every caption, with none and with ``own``.
 
     Row i has the tokens of picture i, which were made with its own caption; a column has one
-    caption. Raises ValueError for a tokenizer whose decoder reads no caption, and for more tokens
-    than there are.
+    caption. ``num_tokens`` keeps the first ones. Raises ValueError for a tokenizer whose decoder
+    reads no caption, and for more tokens than there are.
     """
     require(
         studio.config.decoder_reads_text,
