@@ -92,5 +92,5 @@ def test_a_file_that_is_no_picture(model: Callable[[str], Path], tmp_path: Path)
 
 def test_wrong_captions_are_wrong() -> None:
     assert wrong_captions(["a cat", "a dog"]) == ["a dog", "a cat"]
-    assert wrong_captions(["a cat"]) == ["a red car"]
-    assert wrong_captions(["a blue car", "a blue car"]) == ["a green tree", "a green tree"]
+    assert wrong_captions(["a cat"]) == ["a black watch"]
+    assert wrong_captions(["a blue watch"] * 2) == ["a red handbag"] * 2

@@ -42,7 +42,7 @@ def generate(
 ) -> None:
     """Draw pictures from text, or of classes.
 
-    Example: textok generate "a red apple" "a blue bird" --num-images 4 --seed 0
+    Example: textok generate "red women handbag" "blue jeans" --num-images 4 --seed 0
 
     What is not given is the model's own. Every file says inside what it was drawn from.
 

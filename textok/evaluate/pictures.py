@@ -24,7 +24,7 @@ COLUMNS = {
     "shuffled": "wrong caption",
     "pca": "PCA",
 }
-OTHER_CAPTIONS = ("a red car", "a green tree")
+OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
 
 
