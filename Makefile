@@ -3,8 +3,9 @@
 # make lint     ruff, mypy, import-linter
 # make docs     the site, into site/; open site/index.html
 # make notebooks  runs the notebooks and stores what they show
-# make weights  the tokenizer and the generator that ship, from the data on; run again to go on
-# make study    the tables of docs/results, on the models of make weights; run again to go on
+# make weights  the tokenizer and the generator that ship, from DATA (docs/catalogue.md); run again to go on
+# make pictograms  models of the set of `textok data pictograms`; run again to go on
+# make study    the tables of docs/results that are of pictograms; run again to go on
 #
 # PYTHON chooses the interpreter, VENV the folder, PIP_FLAGS what pip needs on your machine.
 
@@ -16,7 +17,7 @@ USE := $(VENV)/.textok
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint docs notebooks weights study clean
+.PHONY: demo test lint docs notebooks weights pictograms study clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -30,8 +31,7 @@ $(USE) $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
-PROMPTS := "a glossy 3D Fluent style emoji of a red apple" "a flat Twemoji style emoji of a cat face" \
-	"soft shaded Noto style icon, house, building" "a blue car"
+PROMPTS := "red women handbag" "men black casual shoes" "women golden watch" "blue jeans"
 
 demo: $(USE)
 	$(BIN)/textok reconstruct --out demo-out
@@ -55,21 +55,35 @@ docs: $(READY)
 notebooks: $(READY)
 	$(BIN)/python -m notebooks.run
 
-DATA ?= data/pictograms-64
+DATA ?= data/products-64
 
-$(DATA)/summary.json: | $(USE)
-	$(BIN)/textok data pictograms $(DATA) --size 64
-
-weights: $(DATA)/summary.json
+weights: $(USE)
 	$(BIN)/python -m studies.weights --data $(DATA)
 
-study: $(DATA)/summary.json
-	$(BIN)/python -m studies.text_gain --data $(DATA)
-	$(BIN)/python -m studies.nested --data $(DATA)
-	$(BIN)/python -m studies.generation_gain --data $(DATA)
-	$(BIN)/python -m studies.by_class --data $(DATA)
-	$(BIN)/python -m studies.sampling --data $(DATA)
-	$(BIN)/python -m studies.discrete --data $(DATA)
+PICTOGRAMS ?= data/pictograms-64
+LATENTS := latents/pictograms-64
+TOKENIZER := runs/pictograms-64
+GENERATOR := runs/dit-pictograms-64
+
+$(PICTOGRAMS)/summary.json: | $(USE)
+	$(BIN)/textok data pictograms $(PICTOGRAMS) --size 64
+
+$(TOKENIZER)/report.md: $(PICTOGRAMS)/summary.json
+	$(BIN)/textok train tokenizer pictograms-64 --data.path $(PICTOGRAMS) --run.out $(TOKENIZER)
+
+$(GENERATOR)/report.md: $(TOKENIZER)/report.md
+	$(BIN)/textok extract $(TOKENIZER)/model $(PICTOGRAMS) $(LATENTS) --where style!=openmoji --flip
+	$(BIN)/textok train generator dit-pictograms-64 --latents.path $(LATENTS) --run.out $(GENERATOR)
+
+pictograms: $(GENERATOR)/report.md
+
+study: $(GENERATOR)/report.md
+	$(BIN)/python -m studies.text_gain --data $(PICTOGRAMS)
+	$(BIN)/python -m studies.nested --data $(PICTOGRAMS)
+	$(BIN)/python -m studies.generation_gain --data $(PICTOGRAMS)
+	$(BIN)/python -m studies.by_class --tokenizer $(TOKENIZER)/model --data $(PICTOGRAMS)
+	$(BIN)/python -m studies.sampling --model $(GENERATOR)/model --data $(PICTOGRAMS)
+	$(BIN)/python -m studies.discrete --data $(PICTOGRAMS)
 
 clean:
 	rm -rf $(VENV) demo-out site build dist

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from benchmarks.generation_report import STAGES, Row, write_report
 from benchmarks.speed_report import Variant
 from benchmarks.tokenizer_speed import clock
+from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
@@ -56,7 +57,7 @@ VARIANTS = [
 class Settings:
     """Times of a pipeline's stages, and of a cold start: JSON and Markdown."""
 
-    model: str = "pictograms"
+    model: str = BUNDLED
     """A pipeline that draws prompts: the bundled one, a folder or a hub name."""
     pictures: tuple[int, ...] = (1, 4, 16)
     """Pictures at once."""

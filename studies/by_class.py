@@ -1,9 +1,10 @@
 """Pictures of a class: what the decoder is told of it.
 
-A DiT that knows classes alone, on the latents of the bundled tokenizer; the tokenizer's decoder
-still reads a caption. Which one is at hand when a class is all that was asked for?
+A DiT that knows classes alone, on the latents of a tokenizer whose decoder reads a caption. Which
+one is at hand when a class is all that was asked for?
 
-    python -m studies.by_class --data data/pictograms-64 --runs runs/weights
+    textok train tokenizer pictograms-64
+    python -m studies.by_class --data data/pictograms-64 --tokenizer runs/pictograms-64/model
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from pathlib import Path
 import torch
 import tyro
 
-from studies.drawing import judge_step, quality_table, reports_in, train_step, write_comparison
+from studies.drawing import (
+    extract_step,
+    judge_step,
+    quality_table,
+    reports_in,
+    train_step,
+    write_comparison,
+)
 from studies.steps import Step, run_steps
-from studies.weights import WHERE, latents_step
 from textok.evaluate import GenerationReport
 
+WHERE = "style!=openmoji"
 CAPTIONS = {
     "held_out": "a caption of the class, not seen in training",
     "class_name": "a photo of a ... (name of the class)",
@@ -46,13 +54,13 @@ BUDGETS = {
 
 def folder_of(captions: str, runs: Path) -> Path:
     """Where a judgement lies."""
-    return runs / "by-class" / "test" / captions
+    return runs / "test" / captions
 
 
-def steps_of(budget: Budget, data: Path, runs: Path) -> list[Step]:
+def steps_of(budget: Budget, tokenizer: Path, data: Path, runs: Path) -> list[Step]:
     """Latents, one generator, and its pictures with each kind of caption: the same tokens."""
-    run = runs / "by-class" / "generator"
-    latents = latents_step(data, runs)
+    run = runs / "generator"
+    latents = extract_step(tokenizer, data, runs / "latents", caches=runs, where=WHERE, flip=True)
     train = train_step(
         "dit-pictograms-64-class", runs / "latents", run, caches=runs, flags=budget.flags
     )
@@ -80,8 +88,9 @@ def write_tables(found: Mapping[str, GenerationReport], command: str, out: Path)
 
 def main(
     *,
+    tokenizer: Path = Path("runs/pictograms-64/model"),
     data: Path = Path("data/pictograms-64"),
-    runs: Path = Path("runs/weights"),
+    runs: Path = Path("runs/by-class"),
     out: Path = Path("docs/results/by-class"),
     budget: str = "",
     minutes: float = 0,
@@ -89,14 +98,15 @@ def main(
     """Train, judge and compare what is not done yet.
 
     Args:
+        tokenizer: Of the preset pictograms-64.
         data: The pictograms at 64 px.
-        runs: Folder of the runs of studies.weights; this one goes into by-class/ there.
+        runs: Folder of the runs.
         out: Folder of the table.
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
     name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
-    if not run_steps(steps_of(BUDGETS[name], data, runs), minutes=minutes):
+    if not run_steps(steps_of(BUDGETS[name], tokenizer, data, runs), minutes=minutes):
         print("not complete: the table holds what is done; run the same command to go on")
     found = reports_in({captions: folder_of(captions, runs) for captions in CAPTIONS})
     if found:

@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 from PIL import Image
 
+from textok.config.bundled import BUNDLED
 from textok.demo.samples import SAMPLE
 from textok.pipeline import Reconstructor, TextToImage
 from textok.runtime.sheet import picture_sheet
@@ -19,7 +20,7 @@ NAMES = ("fluent-flat-1f699", "fluent-3d-1f9c1", "twemoji-1f9d1-200d-1f9b0", "no
 SEEDS = 3
 
 
-def main(*, out: Path = Path("docs/assets/front.png"), model: str = "pictograms") -> None:
+def main(*, out: Path = Path("docs/assets/front.png"), model: str = BUNDLED) -> None:
     """Draw it.
 
     Args:

@@ -21,7 +21,7 @@ from textok.runtime.files import write_text
 TOKENS = 16
 BUDGETS = (2, 4, 8, 16)
 LIMIT = 5.0
-"""Percent of FD that nesting may cost at all tokens, for the bundled model to have it."""
+"""Percent of FD that nesting may cost at all tokens, for the preset pictograms-64 to have it."""
 
 
 def steps_of(nested: bool, data: Path, runs: Path) -> Iterator[Step]:
@@ -58,7 +58,7 @@ def table(plain: Report, nested: Report) -> str:
             *markdown_table(heads, rows),
             "",
             f"At all {TOKENS} tokens nesting costs {cost:.1f} % of {plain.metric}, {verdict} the "
-            f"{LIMIT:g} % that the bundled tokenizer may pay for it.",
+            f"{LIMIT:g} % that the preset pictograms-64 may pay for it.",
             "",
         ]
     )

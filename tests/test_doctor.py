@@ -15,7 +15,7 @@ from textok.nn.lpips import WEIGHTS_VARIABLE
 def test_everything_that_textok_needs_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert "needed" in said and "bundled models: pictograms (" in said and "free disk" in said
+    assert "needed" in said and "bundled model: products (" in said and "free disk" in said
     assert said.count("MB") == 2  # a tokenizer and a generator
     for extra in doctor.USES:
         assert f"\n{extra or 'needed'} " in said

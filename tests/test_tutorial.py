@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from textok.cli.main import main
-from textok.demo.samples import SAMPLE
+from textok.demo.samples import SAMPLE, SHOWN
 from textok.latents import load_latents
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
-KEPT = {"train": 12, "val": 2, "test": 9}
+KEPT = {"train": 12, "val": 2, "test": 10}
 VIT = "--tokenizer.{side}.width 16 --tokenizer.{side}.depth 1 --tokenizer.{side}.heads 2"
 RUN = "--run.steps 2 --run.batch-size 4 --run.sheet-every 2"
 SMALL = {
@@ -28,7 +28,6 @@ SMALL = {
     "evaluate generation": "--workers 0 --batch-size 4",
     "extract": "--workers 0 --batch-size 4",
 }
-PICTURE = "fluent-3d-1f9c1.webp"
 
 
 def blocks(language: str) -> list[str]:
@@ -42,15 +41,14 @@ def commands() -> list[str]:
 
 
 def copy_some(folder: Path) -> None:
-    """The first pictures of the sample that ships, and the one that the page names."""
+    """The first pictures of the sample that ships."""
     for split, count in KEPT.items():
         table = (SAMPLE / split / "metadata.jsonl").read_text("utf-8").splitlines()
         names = [json.loads(line)["file_name"] for line in table]
-        kept = [i for i in range(len(names)) if i < count or names[i] == PICTURE]
         (folder / split).mkdir(parents=True)
-        for index in kept:
-            shutil.copy(SAMPLE / split / names[index], folder / split)
-        lines = "".join(f"{table[index]}\n" for index in kept)
+        for name in names[:count]:
+            shutil.copy(SAMPLE / split / name, folder / split)
+        lines = "".join(f"{line}\n" for line in table[:count])
         (folder / split / "metadata.jsonl").write_text(lines, "utf-8")
 
 
@@ -59,7 +57,9 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
-    copy_some(tmp_path / "textok" / "assets" / "sample")
+    assets = tmp_path / "textok" / "assets"
+    copy_some(assets / "sample")
+    shutil.copytree(SHOWN, assets / "shown")
 
     shown = commands()
     assert len(shown) >= 8
@@ -69,10 +69,12 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for code in blocks("py"):
         exec(code, {})
 
-    assert Image.open("cupcake/sheet.png").width > 64
-    assert Image.open("cupcake/again.png").size == Image.open("cupcake/other.png").size
-    latents, captions = load_latents(Path("cupcake/tokens.safetensors"))
-    assert len(latents.mean) == 1 and "cupcake" in captions[0]
+    assert Image.open("dress/sheet.png").width > 64
+    pictures = [Image.open(f"dress/{name}.png") for name in ("again", "other")]
+    assert pictures[0].size == pictures[1].size
+    assert pictures[0].tobytes() != pictures[1].tobytes()
+    latents, captions = load_latents(Path("dress/tokens.safetensors"))
+    assert latents.mean.shape == (1, 1, 8) and captions == ["women blue dress"]
     assert "**not passed**" in Path("first-report/report.md").read_text("utf-8")
     assert json.loads(Path("first-latents/train/index.json").read_text())["rows"] == 24
     assert "12 training images" in Path("first-drawn/report.md").read_text("utf-8")

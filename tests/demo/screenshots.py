@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.demo.chromium import DESK, PHONE, Visit, visit
 from tests.demo.conftest import served
+from textok.config.bundled import BUNDLED
 from textok.demo.studio import open_studio
 
 OUT = Path(__file__).parents[2] / "docs" / "demo"
@@ -61,7 +62,7 @@ SHOTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="pictograms")
+    parser.add_argument("--model", default=BUNDLED)
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

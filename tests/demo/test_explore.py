@@ -45,6 +45,16 @@ def test_rows_keep_tokens_and_columns_captions(
     assert not near(found.pictures[0][0], found.pictures[1][0])
 
 
+def test_one_token_of_a_nested_tokenizer(studios: Studios, pictures: list[Image.Image]) -> None:
+    studio = studios("nested")
+    model = studio.reconstructor
+    found = swap(studio, pictures[:2], CAPTIONS, num_tokens=1)
+    latents = model.encode(pictures[0], CAPTIONS[0], num_tokens=1)
+    assert latents.mean.shape[1] == 1
+    assert near(found.pictures[0][1], model.decode(latents, CAPTIONS[1])[0])
+    assert not near(found.pictures[0][1], swap(studio, pictures[:2], CAPTIONS).pictures[0][1])
+
+
 def test_nothing_to_swap(studios: Studios, pictures: list[Image.Image]) -> None:
     with pytest.raises(ValueError, match="reads no caption: there is nothing to swap"):
         swap(studios("plain"), pictures[:2], CAPTIONS)

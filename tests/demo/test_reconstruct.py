@@ -87,6 +87,12 @@ def test_fewer_tokens(studios: Studios, pictures: list[Image.Image]) -> None:
     assert all_four.ways["with"].picture.tobytes() != two.ways["with"].picture.tobytes()
     shown = figures.comparison(two, studio, num_tokens=2)
     assert "Kept: 2 tokens of 2 numbers; 64 bits, as many as 4 numbers of 16 bits." in shown
+    assert two.whole is not None and all_four.whole is None
+    assert two.whole.picture.tobytes() == all_four.ways["with"].picture.tobytes()
+    assert "Its caption, all tokens" in shown
+    bare = compare(studio, pictures[0], num_tokens=1)
+    shown = figures.comparison(bare, studio, num_tokens=1)
+    assert "No caption, all tokens" in shown and "Kept: 1 token of 2 numbers" in shown
     with pytest.raises(ValueError, match="num_tokens is 5, this tokenizer has 1 to 4"):
         compare(studio, pictures[0], num_tokens=5)
 

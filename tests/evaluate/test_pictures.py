@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from textok.evaluate.pictures import reconstruct_files, wrong_captions
+from textok.evaluate.pictures import reconstruct_files, reconstruction_sheet, wrong_captions
 from textok.latents import load_latents
 from textok.pipeline import Reconstructor
 
@@ -25,6 +26,45 @@ def test_sheet_and_tokens(pictures: Path, model: Callable[[str], Path], tmp_path
     assert captions == ["a cat", "a dog"]
     assert torch.equal(latents.mean, expected.mean.half())
     assert Image.open(written[0]).width > 4 * 128  # original, right, no and wrong caption
+
+
+@pytest.mark.parametrize(
+    ("nested", "num_tokens", "expected"),
+    [
+        (False, None, ["4 tokens"] * 3),
+        (False, 2, ["2 tokens"] * 3 + ["4 tokens"]),
+        (True, None, ["1 token"] * 3 + ["4 tokens"]),
+        (True, 2, ["2 tokens"] * 3 + ["4 tokens"]),
+        (True, 4, ["4 tokens"] * 3),
+    ],
+)
+def test_the_columns_of_a_sheet(
+    nested: bool,
+    num_tokens: int | None,
+    expected: list[str],
+    pictures: Path,
+    model: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = Reconstructor.from_pretrained(model("both"))
+    loaded.config = loaded.tokenizer.config = replace(loaded.config, nested=nested)
+    shown: dict[str, list[Image.Image]] = {}
+    monkeypatch.setattr(
+        "textok.evaluate.pictures.picture_sheet", lambda columns, *_, **__: shown.update(columns)
+    )
+    paths = sorted((pictures / "test").glob("*.png"))[:2]
+    originals, captions = [Image.open(path) for path in paths], ["a cat", "a dog"]
+    reconstruction_sheet(loaded, originals, captions, num_tokens=num_tokens)
+
+    names = ["no caption", "its caption", "a wrong caption", "its caption"]
+    wanted = [f"{count}, {name}" for count, name in zip(expected, names, strict=False)]
+    assert list(shown) == ["original", *wanted]
+    few = int(expected[0].split()[0])
+    made = loaded.reconstruct(originals, ["a dog", "a cat"], num_tokens=few)
+    assert shown[wanted[2]][0].tobytes() == made[0].tobytes()
+    made = loaded.reconstruct(originals, captions, num_tokens=int(expected[-1].split()[0]))
+    if len(expected) == 4:
+        assert shown[wanted[3]][1].tobytes() == made[1].tobytes()
 
 
 def test_one_caption_serves_all(
@@ -52,5 +92,5 @@ def test_a_file_that_is_no_picture(model: Callable[[str], Path], tmp_path: Path)
 
 def test_wrong_captions_are_wrong() -> None:
     assert wrong_captions(["a cat", "a dog"]) == ["a dog", "a cat"]
-    assert wrong_captions(["a cat"]) == ["a red car"]
-    assert wrong_captions(["a blue car", "a blue car"]) == ["a green tree", "a green tree"]
+    assert wrong_captions(["a cat"]) == ["a black watch"]
+    assert wrong_captions(["a blue watch"] * 2) == ["a red handbag"] * 2

@@ -54,6 +54,15 @@ def test_what_is_in_the_folder(by_text: Path, by_class: Path) -> None:
     assert settings["sampling"]["steps"] == 3
 
 
+def test_a_card_with_an_example_and_notes(by_text: Path, by_class: Path, tmp_path: Path) -> None:
+    for number, (source, call) in enumerate(((by_text, "blue jeans"), (by_class, "food-fruit"))):
+        folder = save_pipeline(
+            tmp_path / str(number), load_pipeline(source), example="blue jeans", notes="## Data\n"
+        )
+        card = (folder / "README.md").read_text()
+        assert f'("{call}", num_images=4' in card and card.endswith("textok.\n\n## Data\n")
+
+
 def test_weights_can_be_stored_in_bf16(by_text: Path, tmp_path: Path) -> None:
     folder = save_pipeline(tmp_path / "half", load_pipeline(by_text), precision=torch.bfloat16)
     for part in ("tokenizer", "generator"):

@@ -11,20 +11,20 @@ from studies.by_class import BUDGETS, steps_of, write_tables
 
 @pytest.mark.parametrize("name", BUDGETS)
 def test_steps(name: str, read) -> None:
-    steps = steps_of(BUDGETS[name], Path("data"), Path("runs"))
+    steps = steps_of(BUDGETS[name], Path("tokenizer"), Path("data"), Path("runs"))
     (_, extract), (_, train), *judged = map(read, steps)
 
-    assert (extract["tokenizer"], extract["where"]) == ("pictograms", "style!=openmoji")
+    assert (extract["tokenizer"], extract["where"]) == ("tokenizer", "style!=openmoji")
     assert train.generator.condition == "class"
     assert (train.latents.path, str(extract["out"])) == ("runs/latents", "runs/latents")
     alike = set()
     for (command, asked), captions in zip(judged, ("held_out", "class_name", "none"), strict=True):
         assert command == "evaluate generation"
         assert asked.pop("decoder_captions") == captions
-        assert asked.pop("out") == Path("runs/by-class/test") / captions
+        assert asked.pop("out") == Path("runs/test") / captions
         alike.add(str(asked))
     assert len(alike) == 1
-    assert (asked["model"], asked["split"]) == ("runs/by-class/generator/model", "test")
+    assert (asked["model"], asked["split"]) == ("runs/generator/model", "test")
 
 
 def test_a_row_for_each_kind_of_caption(report, tmp_path: Path) -> None:

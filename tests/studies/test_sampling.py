@@ -31,7 +31,7 @@ def test_calls_of_the_network(sampler: str, steps: int, guidance: float, calls: 
 def test_only_the_sampling_differs(name: str, read) -> None:
     budget, pictures = BUDGETS[name], set()
     for setting in settings(3):
-        step = step_of(setting, "pictograms", budget, Path("data"), Path("runs"))
+        step = step_of(setting, "model", budget, Path("data"), Path("runs"))
         command, asked = read(step)
         assert command == "evaluate generation"
         drawn = (asked.pop("sampler"), asked.pop("steps"), asked.pop("guidance"))

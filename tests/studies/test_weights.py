@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,8 +13,21 @@ from torch import nn
 
 from studies import weights
 from studies.steps import Step
-from studies.weights import GENERATOR_BYTES, drawn, install, latents_step, make_generator
-from textok.config import TokenizerConfig, TrainGeneratorConfig, ViTConfig
+from studies.weights import (
+    MOST_BYTES,
+    drawn,
+    frechet,
+    install,
+    judged,
+    latents_step,
+    make_generator,
+)
+from textok.config import (
+    TokenizerConfig,
+    TrainGeneratorConfig,
+    TrainTokenizerConfig,
+    ViTConfig,
+)
 from textok.config.generator import DiTShape, GeneratorConfig
 from textok.config.presets import preset_path
 from textok.config.read import load_config
@@ -87,9 +101,9 @@ def leave(path: Path) -> None:
 @pytest.fixture
 def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Assets that hold a tokenizer and no generator."""
-    folder = tmp_path / "assets" / "pictograms"
+    folder = tmp_path / "assets" / "products"
     parts(0).tokenizer.save_pretrained(folder / "tokenizer")
-    monkeypatch.setattr(weights, "BUNDLED", folder)
+    monkeypatch.setattr(weights, "ASSETS", folder)
     return folder
 
 
@@ -119,12 +133,15 @@ def test_steps_are_commands(read) -> None:
     data, runs = Path("data"), Path("runs")
     command, asked = read(latents_step(data, runs))
     assert command == "extract"
-    assert (asked["tokenizer"], asked["splits"]) == ("pictograms", ("train", "val"))
-    assert (asked["where"], asked["out"]) == ("style!=openmoji", runs / "latents")
+    assert (asked["tokenizer"], asked["splits"]) == ("products", ("train", "val"))
+    assert (asked["flip"], asked["out"]) == (False, runs / "latents")
+    (command, asked) = read(judged(Path("m"), data, runs, runs / "x")[0])
+    assert command == "evaluate reconstruction"
+    assert (asked["split"], asked["num_tokens"], asked["pca"]) == ("test", (1, 2, 4, 8), True)
     for step, split in zip(drawn(Path("m"), data, runs, runs / "x"), weights.SPLITS, strict=True):
         command, asked = read(step)
         assert command == "evaluate generation"
-        assert (asked["split"], asked["where"]) == (split, "style!=openmoji")
+        assert asked["split"] == split == "test"
         assert (asked["model"], step.done) == ("m", asked["out"] / "report.json")
 
 
@@ -133,11 +150,13 @@ def test_where_no_generator_ships_the_first_one_is_installed_and_published(
 ) -> None:
     make(tmp_path)
 
-    assert machine.ran == ["extract pictograms", "train generator", *["evaluate generation"] * 2]
+    assert machine.ran == ["extract products", "train generator", "evaluate generation"]
     names = sorted(path.name for path in bundled.iterdir())
     assert names == ["README.md", "generator", "pipeline.json", "tokenizer"]
     assert seed_of(bundled) == 1
-    assert [path.name for path in bundled.parent.iterdir()] == ["pictograms"]
+    card = (bundled / "README.md").read_text()
+    assert "paramaggarwal/fashion-product-images-small" in card and "Apache-2.0" in card
+    assert [path.name for path in bundled.parent.iterdir()] == ["products"]
     published = {
         str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")
     }
@@ -170,11 +189,11 @@ def test_what_ships_already_is_not_judged_again(
     assert machine.ran == before
 
 
-def test_a_generator_that_is_too_large_does_not_ship(
+def test_a_pipeline_that_is_too_large_does_not_ship(
     machine: Machine, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "GENERATOR_BYTES", 50_000)
-    with pytest.raises(SystemExit, match=r"generator has 0\.1 MB, more than 0: train a smaller"):
+    monkeypatch.setattr(weights, "MOST_BYTES", 50_000)
+    with pytest.raises(SystemExit, match=r"packed has 0\.1 MB, more than 0: train smaller"):
         make(tmp_path)
     assert [path.name for path in bundled.iterdir()] == ["tokenizer"]
     assert machine.ran[-1] == "train generator"
@@ -186,7 +205,7 @@ def test_latents_of_another_tokenizer_are_refused_before_training(
     machine.tokenizer = 5
     with pytest.raises(SystemExit, match=r"latents is of another tokenizer than .*: remove .*"):
         make(tmp_path)
-    assert machine.ran == ["extract pictograms"]
+    assert machine.ran == ["extract products"]
 
 
 def test_a_new_tokenizer_takes_the_old_generator_away(bundled: Path, tmp_path: Path) -> None:
@@ -205,7 +224,12 @@ def test_a_new_tokenizer_takes_the_old_generator_away(bundled: Path, tmp_path: P
 
 @pytest.mark.parametrize(
     ("preset", "millions"),
-    [("dit-pictograms-64", 10.67), ("dit-pictograms-64-class", 4.19), ("dit-study-64", 5.24)],
+    [
+        ("dit-products-64", 9.22),
+        ("dit-pictograms-64", 10.67),
+        ("dit-pictograms-64-class", 4.19),
+        ("dit-study-64", 5.24),
+    ],
 )
 def test_the_presets_generators_are_small(preset: str, millions: float) -> None:
     config = load_config(TrainGeneratorConfig, [preset_path(preset)]).generator
@@ -214,7 +238,7 @@ def test_the_presets_generators_are_small(preset: str, millions: float) -> None:
     with torch.device("meta"):
         generator = DiT(
             GeneratorConfig(
-                num_tokens=16,
+                num_tokens=8 if "products" in preset else 16,
                 channels=8,
                 network=config.network,
                 condition=config.condition,
@@ -226,5 +250,33 @@ def test_the_presets_generators_are_small(preset: str, millions: float) -> None:
         )
     count = sum(parameter.numel() for parameter in generator.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.01)
-    assert 2 * count < GENERATOR_BYTES
     assert f"{count / 1e6:.1f} M" in preset_path(preset).read_text().splitlines()[0]
+
+
+def test_the_presets_of_the_bundled_model_fit_its_limit() -> None:
+    tokenizer = load_config(TrainTokenizerConfig, [preset_path("products-64")]).tokenizer
+    asked = load_config(TrainGeneratorConfig, [preset_path("dit-products-64")]).generator
+    with torch.device("meta"):
+        networks = (
+            Tokenizer(tokenizer),
+            DiT(
+                GeneratorConfig(
+                    num_tokens=tokenizer.num_tokens,
+                    channels=tokenizer.channels,
+                    network=asked.network,
+                    pooled_text=asked.pooled_text,
+                    qk_norm=asked.qk_norm,
+                    text_width=384,
+                    text_tokens=8,
+                )
+            ),
+        )
+    counts = [sum(one.numel() for one in network.parameters()) for network in networks]
+    assert [round(count / 1e6, 1) for count in counts] == [3.4, 9.2]
+    assert 2 * sum(counts) < MOST_BYTES
+
+
+def test_a_nested_tokenizer_is_judged_by_all_its_tokens() -> None:
+    rows = [SimpleNamespace(tokens=k, frechet=100.0 - k) for k in (1, 8, 2)]
+    rows.append(SimpleNamespace(tokens=None, frechet=1.0))  # PCA
+    assert frechet(SimpleNamespace(judged=rows)) == 92.0  # type: ignore[arg-type]

@@ -174,8 +174,8 @@ def test_training_starts_from_the_weights_of_a_pipeline(
     for name, value in MaskGIT.from_pretrained(source).state_dict().items():
         assert torch.equal(started[name], value), name
 
-    other = replace(config, init="pictograms")
-    with pytest.raises(ValueError, match=r"^init pictograms does not fit its config: missing "):
+    other = replace(config, init="products")
+    with pytest.raises(ValueError, match=r"^init products does not fit its config: missing "):
         build_generator(other, Unmasking(other))
 
 

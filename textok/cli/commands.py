@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
 from textok.cli.reading import AS_IT_IS, Reading
+from textok.config.bundled import BUNDLED
 from textok.config.networks import FeatureNetworkName
 
 Model = Annotated[str, arg(metavar="MODEL")]
@@ -26,7 +27,7 @@ def reconstruct(
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="[IMAGE...]")] = (),
     *,
     caption: tuple[str, ...] = (),
-    model: Model = "pictograms",
+    model: Model = BUNDLED,
     out: Path = Path("reconstructed"),
     num_tokens: int | None = None,
     tokens: bool = False,
@@ -36,14 +37,16 @@ def reconstruct(
 
     Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
 
-    The sheet shows each with its caption, without and with a wrong one.
+    The sheet shows each without a caption, with its own and with a wrong one: by a nested
+    tokenizer at one token, where the caption counts most, and beside it at all.
 
     Args:
-        images: Picture files; without any, a dozen that ship with textok.
+        images: Picture files; without any, a dozen drawings of products that ship with textok.
         caption: One for each image, or one for all.
-        model: The bundled 'pictograms', a tokenizer folder or a hub name.
+        model: The bundled 'products', a tokenizer folder or a hub name.
         out: Folder for sheet.png and, with --tokens, tokens.safetensors.
-        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own).
+        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own);
+            without it all are written, and the sheet shows 1 and all of a nested tokenizer.
         tokens: Also write the tokens, with the captions that they were made with.
         device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
     """
@@ -89,12 +92,12 @@ def extract(
 ) -> None:
     """Write the tokens of captioned images, to train a generator on.
 
-    Example: textok extract pictograms DATA latents --splits train val --flip
+    Example: textok extract products DATA latents --splits train val --flip
 
     The same command continues where it was stopped.
 
     Args:
-        tokenizer: The bundled 'pictograms', a tokenizer folder or a hub name.
+        tokenizer: The bundled 'products', a tokenizer folder or a hub name.
         data: Folder or tar shards of captioned images.
         out: Folder of the latents; the tokenizer is copied into it.
         splits: Sub-folders of the data.
@@ -180,10 +183,10 @@ def evaluate_reconstruction(
 ) -> None:
     """Measure how well a tokenizer reconstructs captioned images.
 
-    Example: textok evaluate reconstruction pictograms DATA --out report --pca
+    Example: textok evaluate reconstruction products DATA --out report --pca
 
     Args:
-        model: The bundled 'pictograms', a tokenizer folder or a hub name.
+        model: The bundled 'products', a tokenizer folder or a hub name.
         data: Folder or tar shards of captioned images.
         out: Folder for report.json, report.md and sheet.png.
         split: Sub-folder of the data to measure on, where there are splits.

@@ -7,11 +7,12 @@ from typing import Annotated
 from tyro.conf import arg
 
 from textok.cli.device import pick_device
+from textok.config.bundled import BUNDLED
 
 
 def demo(
     *,
-    model: Annotated[str, arg(metavar="MODEL", aliases=("--pipeline",))] = "pictograms",
+    model: Annotated[str, arg(metavar="MODEL", aliases=("--pipeline",))] = BUNDLED,
     host: str = "127.0.0.1",
     port: int = 7860,
     device: str = "auto",
@@ -23,7 +24,7 @@ def demo(
     It works offline and tells nobody anything; Ctrl-C stops it.
 
     Args:
-        model: The bundled 'pictograms', a pipeline or tokenizer folder, or a hub name.
+        model: The bundled 'products', a pipeline or tokenizer folder, or a hub name.
         host: Address to listen at; 0.0.0.0 is every one of this machine, see docs/demo.md first.
         port: Number of the port; 0 takes a free one.
         device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.

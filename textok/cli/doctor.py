@@ -106,15 +106,14 @@ def _torch() -> str:
 
 
 def _models() -> str:
-    """The bundled models and the size of their weights."""
-    from textok.runtime.pretrained import ASSETS, BUNDLED, WEIGHTS
+    """The bundled model and the size of its weights."""
+    from textok.config.bundled import BUNDLED
+    from textok.runtime.pretrained import ASSETS, WEIGHTS
 
-    parts = []
-    for name in BUNDLED:
-        weights = sorted((ASSETS / name).rglob(WEIGHTS))
-        sizes = [f"{file.parent.name} {file.stat().st_size / 1e6:.1f} MB" for file in weights]
-        parts.append(f"{name} ({', '.join(sizes) or 'no weights: install textok again'})")
-    return f"bundled models: {', '.join(parts)}"
+    weights = sorted((ASSETS / BUNDLED).rglob(WEIGHTS))
+    sizes = [f"{file.parent.name} {file.stat().st_size / 1e6:.1f} MB" for file in weights]
+    found = ", ".join(sizes) or "no weights: install textok again"
+    return f"bundled model: {BUNDLED} ({found})"
 
 
 def _lpips() -> str:

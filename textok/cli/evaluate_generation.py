@@ -49,10 +49,10 @@ def evaluate_generation(
 ) -> None:
     """Draw for the captions of a split and judge against its images.
 
-    Example: textok evaluate generation pictograms DATA --out report --feature-cache features
+    Example: textok evaluate generation products DATA --out report --feature-cache features
 
     Args:
-        model: A pipeline: the bundled 'pictograms', a folder or a hub name.
+        model: A pipeline: the bundled 'products', a folder or a hub name.
         data: Folder or tar shards of captioned images; its train split is compared with too.
         out: Folder for report.json, report.md, sheet.png, memorisation.png and distances.png.
         split: Sub-folder of the data to draw for, where there are splits.

@@ -42,7 +42,7 @@ def generate(
 ) -> None:
     """Draw pictures from text, or of classes.
 
-    Example: textok generate "a red apple" "a blue bird" --num-images 4 --seed 0
+    Example: textok generate "red women handbag" "blue jeans" --num-images 4 --seed 0
 
     What is not given is the model's own. Every file says inside what it was drawn from.
 
@@ -50,7 +50,7 @@ def generate(
         prompt: What to draw; "" draws anything.
         prompts: File of more, one a line; blank lines and lines that start with # are skipped.
         classes: Names of classes, for a model that draws classes.
-        model: The bundled 'pictograms' (if not given), a pipeline folder or a hub name.
+        model: The bundled 'products' (if not given), a pipeline folder or a hub name.
         num_images: Pictures of each prompt or class; 4 if not given.
         steps: Of the sampler, 1 or more; each costs one pass of the generator.
         guidance: How closely to follow the prompt; 1 is no guidance (0 where the model adds to 1).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
 
@@ -12,7 +13,7 @@ from textok.config.generator import SamplingConfig
 class Request:
     """Pictures for prompts, or for classes."""
 
-    model: str = "pictograms"
+    model: str = BUNDLED
     """The bundled model, a pipeline folder or a hub name."""
     prompts: tuple[str, ...] = ()
     """What to draw; an empty prompt draws anything."""

@@ -35,18 +35,21 @@ def swap(
     pictures: Sequence[Image.Image],
     captions: Sequence[str],
     own: str = "",
+    *,
+    num_tokens: int | None = None,
 ) -> Grid:
     """The tokens of each picture, decoded with every caption, with none and with ``own``.
 
     Row i has the tokens of picture i, which were made with its own caption; a column has one
-    caption. Raises ValueError for a tokenizer whose decoder reads no caption.
+    caption. ``num_tokens`` keeps the first ones. Raises ValueError for a tokenizer whose decoder
+    reads no caption, and for more tokens than there are.
     """
     require(
         studio.config.decoder_reads_text,
         f"the decoder of {studio.name} reads no caption: there is nothing to swap",
     )
     model = studio.reconstructor
-    latents = model.encode(list(pictures), list(captions))
+    latents = model.encode(list(pictures), list(captions), num_tokens=num_tokens)
     texts = [*captions, ""] + ([own] if own else [])
     names = [f"caption of picture {i + 1}" for i in range(len(captions))]
     names += ["no caption"] + (["your caption"] if own else [])

@@ -29,6 +29,10 @@ def comparison(found: Comparison, studio: Studio, *, num_tokens: int | None = No
     for name, way in found.ways.items():
         under = _under(way.difference, f"difference from the original, x {GAIN}")
         cards.append(_card(TITLES[name], way.picture, _measures(way), under))
+    if found.whole is not None:
+        title = f"{TITLES['with' if found.whole.caption else 'without']}, all tokens"
+        under = _under(found.whole.difference, f"difference from the original, x {GAIN}")
+        cards.append(_card(title, found.whole.picture, _measures(found.whole), under))
     kept = f"Kept: {studio.tokens(num_tokens)}; {studio.bits(num_tokens)}."
     words = [kept, _worth(found, studio), studio.lacks]
     notes = "".join(f"<p>{escape(word)}</p>" for word in words if word)

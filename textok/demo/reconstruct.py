@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ class Comparison:
     """By name: ``with``, ``without``, ``own``; those that were asked for."""
     change: Image.Image | None
     """How ``with`` and ``without`` differ, ``GAIN`` times as bright."""
+    whole: Way | None = None
+    """With its caption and all tokens, where the others have fewer."""
 
 
 def compare(
@@ -52,15 +55,29 @@ def compare(
 ) -> Comparison:
     """Reconstruct ``picture`` with its caption, without one and with ``own``, if these are given.
 
-    Encoder and decoder read the same caption, and numbers are kept in 16 bits, as
-    `textok evaluate reconstruction` does it. Raises ValueError for more tokens than there are.
+    ``num_tokens`` are kept, and beside them all for ``whole``. Encoder and decoder read the same
+    caption, and numbers are kept in 16 bits, as `textok evaluate reconstruction` does it. Raises
+    ValueError for more tokens than there are.
     """
-    model = studio.reconstructor
-    original = model.prepare(picture)
+    original = studio.reconstructor.prepare(picture)
     captions = {"with": caption, "without": "", "own": own}
     if not studio.reads_text:
         captions = {"without": ""}
     captions = {name: text for name, text in captions.items() if text or name == "without"}
+    ways = _through(studio, original, captions, num_tokens)
+    change, whole, best = None, None, next(iter(captions))
+    if "with" in ways:
+        change = difference(ways["with"].picture, ways["without"].picture)
+    if num_tokens is not None and num_tokens < studio.config.num_tokens:
+        whole = _through(studio, original, {best: captions[best]}, None)[best]
+    return Comparison(original=original, ways=ways, change=change, whole=whole)
+
+
+def _through(
+    studio: Studio, original: Image.Image, captions: Mapping[str, str], num_tokens: int | None
+) -> dict[str, Way]:
+    """``original`` reconstructed with each of ``captions``, by name."""
+    model = studio.reconstructor
     texts = list(captions.values())
     latents = model.encode([original] * len(texts), texts, num_tokens=num_tokens)
     latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
@@ -70,7 +87,7 @@ def compare(
         decibels = psnr(made, target).tolist()
         far = studio.perceptual(made, target).tolist() if studio.perceptual else [None] * len(made)
     pictures = [to_pil(image) for image in made]
-    ways = {
+    return {
         name: Way(
             caption=captions[name],
             picture=pictures[i],
@@ -80,10 +97,6 @@ def compare(
         )
         for i, name in enumerate(captions)
     }
-    change = None
-    if "with" in ways:
-        change = difference(ways["with"].picture, ways["without"].picture)
-    return Comparison(original=original, ways=ways, change=change)
 
 
 def difference(one: Image.Image, other: Image.Image) -> Image.Image:

@@ -66,7 +66,8 @@ class Studio:
         """What a picture is kept as, in words: "16 tokens of 8 numbers"."""
         codes = self.config.codebook_size
         each = f"out of {codes:,} codes" if codes else f"of {self.config.channels} numbers"
-        return f"{k or self.config.num_tokens} tokens {each}"
+        k = k or self.config.num_tokens
+        return f"{k} token{'s' if k > 1 else ''} {each}"
 
     def bits(self, k: int | None = None) -> str:
         """How much that is: "2,048 bits, as many as 128 numbers of 16 bits"."""
@@ -76,7 +77,7 @@ class Studio:
 
 
 def open_studio(name: str, *, device: torch.device | str = "cpu") -> Studio:
-    """Load a pipeline or a tokenizer: ``pictograms``, a folder or a hub name.
+    """Load a pipeline or a tokenizer: ``products``, a folder or a hub name.
 
     Raises ValueError naming the file or setting that does not fit.
     """

@@ -24,7 +24,7 @@ COLUMNS = {
     "shuffled": "wrong caption",
     "pca": "PCA",
 }
-OTHER_CAPTIONS = ("a red car", "a green tree")
+OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
 
 
@@ -67,18 +67,29 @@ def reconstruction_sheet(
     cell: int = 128,
     title: str | None = None,
 ) -> Image.Image:
-    """Pictures with their caption, without it and with a wrong one; "" is an absent caption."""
+    """Pictures without a caption, with theirs and with a wrong one; "" is an absent caption.
+
+    ``num_tokens`` of each are kept; without it 1 where the tokenizer is nested, all elsewhere. A
+    last column has all tokens, where the others have fewer.
+    """
+    config = reconstructor.config
     originals = [reconstructor.prepare(picture) for picture in pictures]
     columns = {"original": originals}
     texts = list(captions)
-    if reconstructor.config.text != "none" and any(captions):
+    k = num_tokens or (1 if config.nested else config.num_tokens)
+    given: dict[str, Sequence[str] | None] = {"no caption": None}
+    if config.text != "none" and any(captions):
         wrong = wrong_captions(captions)
         texts = _with_wrong(texts, wrong)
-        given = {"with caption": captions, "without": None, "wrong caption": wrong}
-    else:
-        given = {"without caption": None}
-    for name, several in given.items():
-        columns[name] = reconstructor.reconstruct(originals, several, num_tokens=num_tokens)
+        given |= {"its caption": captions, "a wrong caption": wrong}
+    ways = [(k, name, several) for name, several in given.items()]
+    if k < config.num_tokens:
+        best = "its caption" if "its caption" in given else "no caption"
+        ways.append((config.num_tokens, best, given[best]))
+    for count, name, several in ways:
+        columns[f"{_tokens(count)}, {name}"] = reconstructor.reconstruct(
+            originals, several, num_tokens=count
+        )
     return picture_sheet(columns, texts, cell=cell, title=title)
 
 
@@ -106,9 +117,8 @@ def reconstruct_files(
     reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
     config = reconstructor.config
     pictures = [_open(path, config.image_size) for path in paths]
-    k = num_tokens or config.num_tokens
-    title = _heading(Path(model).name, config, k)
-    if k < config.num_tokens and not config.nested:
+    title = _heading(Path(model).name, config, config.num_tokens)
+    if (num_tokens or config.num_tokens) < config.num_tokens and not config.nested:
         title += f" (trained with all {config.num_tokens} alone)"
     sheet = reconstruction_sheet(
         reconstructor, pictures, texts, num_tokens=num_tokens, cell=cell, title=title
@@ -134,7 +144,11 @@ def wrong_captions(captions: Sequence[str]) -> list[str]:
 
 def _heading(title: str, config: TokenizerConfig, k: int) -> str:
     size = f"{config.codebook_size} codes" if config.codebook_size else f"{config.channels} numbers"
-    return f"{title}: {config.image_size} px, {k} tokens of {size}"
+    return f"{title}: {config.image_size} px, {_tokens(k)} of {size}"
+
+
+def _tokens(k: int) -> str:
+    return f"{k} token{'s' if k > 1 else ''}"
 
 
 def _with_wrong(captions: Sequence[str], wrong: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ def evaluate_reconstruction(
     the images, and the first one writes.
 
     Args:
-        model: ``pictograms``, a tokenizer folder or a hub name.
+        model: ``products``, a tokenizer folder or a hub name.
         modes: which captions to give; those that the data or the tokenizer lack are left out.
         num_tokens: budgets k of a nested tokenizer; all K tokens without it.
         pca: add PCA with as many bits and the verdict of the gate.

@@ -48,7 +48,7 @@ def extract(
     ``torchrun`` or ``accelerate launch`` every process calls it and makes its share.
 
     Args:
-        tokenizer: ``pictograms``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
+        tokenizer: ``products``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
         data: its split and flip are not looked at.
         captions_per_image: rows an image at most, with its first captions; 0 takes all.
         flip: add a mirrored copy of every row.

@@ -92,12 +92,18 @@ class _Settings:
 
 
 def save_pipeline(
-    folder: str | Path, parts: PipelineParts, *, precision: torch.dtype | None = None
+    folder: str | Path,
+    parts: PipelineParts,
+    *,
+    precision: torch.dtype | None = None,
+    example: str = "a red apple",
+    notes: str = "",
 ) -> Path:
     """Write a pipeline folder, weights in ``precision``; it appears whole or not at all.
 
-    An older pipeline in ``folder`` is replaced. Raises ValueError where ``folder`` holds anything
-    else.
+    The model card shows ``example`` as prompt (a class where the generator draws classes) and ends
+    with ``notes``, Markdown on data, licence and limits. An older pipeline in ``folder`` is
+    replaced. Raises ValueError where ``folder`` holds anything else.
     """
     folder = Path(folder).absolute()
     _check_replaceable(folder)
@@ -107,6 +113,14 @@ def save_pipeline(
         parts.tokenizer.save_pretrained(whole / TOKENIZER, precision=precision)
         parts.generator.save_pretrained(whole / GENERATOR, precision=precision)
         _write_settings(whole, parts)
+        card = pipeline_card(
+            parts.tokenizer.config,
+            parts.generator.config,
+            text=parts.text,
+            sampling=parts.sampling,
+            example=next(iter(parts.classes), example),
+        )
+        (whole / CARD).write_text(f"{card}\n{notes}" if notes else card, encoding="utf-8")
         replace_folder(whole, folder)
     return folder
 
@@ -155,14 +169,6 @@ def _write_settings(folder: Path, parts: PipelineParts) -> None:
     (folder / SETTINGS).write_text(text, encoding="utf-8")
     if parts.class_captions:
         write_class_captions(folder / CAPTIONS, parts.class_captions)
-    card = pipeline_card(
-        parts.tokenizer.config,
-        parts.generator.config,
-        text=parts.text,
-        sampling=parts.sampling,
-        example=next(iter(parts.classes), "a red apple"),
-    )
-    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def _check_replaceable(folder: Path) -> None:

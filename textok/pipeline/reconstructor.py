@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from textok.config import DecodingConfig
+from textok.config.bundled import BUNDLED
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
 from textok.text import FeatureCache, load_text_encoder
 from textok.tokenizer import Tokenizer
@@ -57,13 +58,13 @@ class Reconstructor:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path = "pictograms",
+        name: str | Path = BUNDLED,
         *,
         text_cache: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Reconstructor:
-        """Load ``pictograms`` (the bundled model), a folder or a hub name.
+        """Load ``products`` (the bundled model), a folder or a hub name.
 
         ``text_cache`` keeps caption features in a folder between runs.
         """

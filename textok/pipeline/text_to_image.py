@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
 from textok.data.class_captions import ClassCaptions
@@ -57,12 +58,12 @@ class TextToImage:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path = "pictograms",
+        name: str | Path = BUNDLED,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> TextToImage:
-        """Load ``pictograms`` (the bundled model), a folder or a hub name.
+        """Load ``products`` (the bundled model), a folder or a hub name.
 
         Raises ValueError naming the file or setting that does not fit.
         """

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from textok.config.bundled import BUNDLED, FORMER
+from textok.config.check import require
 from textok.config.networks import UNKNOWN
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -24,9 +26,6 @@ PIPELINE = ("*.json", "*.safetensors", "*.md")
 
 TRAINED_WITH = "trained_with"
 """Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
-
-BUNDLED = ("pictograms",)
-"""Names of the models that ship inside the package."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -79,13 +78,18 @@ def find_folder(source: str | Path, *, part: str | None = None) -> Path:
 
 
 def _find(source: str | Path, patterns: Sequence[str]) -> Path:
-    if str(source) in BUNDLED:
-        return ASSETS / str(source)
+    if str(source) == BUNDLED:
+        return ASSETS / BUNDLED
     path = Path(source)
     if path.is_dir():
         return path
+    require(
+        str(source) not in FORMER,
+        f"{source}: no longer bundled; name '{BUNDLED}', or a folder of your own training: "
+        f"{FORMER.get(str(source))}",
+    )
     missing = (
-        f"{source}: no such folder, bundled model ({', '.join(BUNDLED)}) or reachable hub "
+        f"{source}: no such folder, bundled model ({BUNDLED}) or reachable hub "
         "repository; give a folder that textok wrote a model to"
     )
     if path.is_absolute() or str(source).startswith(".") or str(source).count("/") != 1:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import textok
+from textok.data.pictograms.products import PRODUCTS, SIDE, make_products
 from textok.data.pictograms.sample import COUNTS, make_sample
 
 BUNDLED = Path(textok.__file__).parent / "assets" / "sample"
@@ -72,3 +73,36 @@ def test_the_bundled_sample() -> None:
                 assert (picture.size, picture.mode) == ((128, 128), "RGB")
     assert size < 2_500_000
     assert len(set().union(*concepts.values())) == sum(map(len, concepts.values()))
+
+
+def test_the_shown_products_are_cut_out_of_a_build(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    for number, key in enumerate(PRODUCTS):  # some were left out as near copies of others
+        folder = data / ("train" if number % 2 else ".build/drawn")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (256, 256), "red").save(folder / f"{key}.webp", lossless=True)
+    make_products(data, out)
+    rows = [json.loads(line) for line in (out / "metadata.jsonl").open()]
+    assert [row["caption"] for row in rows] == list(PRODUCTS.values())
+    with Image.open(out / rows[0]["file_name"]) as picture:
+        assert picture.size == (SIDE, SIDE)
+        assert picture.getpixel((0, 0)) == (255, 255, 255)
+        assert picture.getpixel((SIDE // 2, SIDE // 2)) == (255, 0, 0)
+    (data / "train" / f"{list(PRODUCTS)[1]}.webp").unlink()
+    with pytest.raises(ValueError, match=r"data: has no fluent-3d-1f392\.webp; build"):
+        make_products(data, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_bundled_products() -> None:
+    folder = BUNDLED.parent / "shown"
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").open()]
+    assert {row["pictogram"]: row["caption"] for row in rows} == PRODUCTS
+    assert [row["file_name"] for row in rows] == sorted(path.name for path in folder.glob("*.webp"))
+    text = (folder / "LICENSES.md").read_text(encoding="utf-8")
+    assert "openmoji" not in text.lower()
+    for row in rows:
+        assert f"| {row['style']} |" in text and f"[{row['licence']}]" in text
+        with Image.open(folder / row["file_name"]) as picture:
+            assert (picture.size, picture.mode) == ((SIDE, SIDE), "RGB")
+            assert picture.getpixel((0, 0)) == (255, 255, 255)

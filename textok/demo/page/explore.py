@@ -40,12 +40,13 @@ SWAP = (
     "Tokens hold what the caption does not say. Along a row the tokens stay and the caption "
     "changes; down a column the caption stays and the tokens change."
 )
+SWAP_FEW = " One token is kept of each picture; the line below has all."
 NO_SWAP = "The decoder of {name} reads no caption, so there is none to swap."
 LINE = "Between the tokens of picture 1 and those of picture 2, on a straight line:"
 NO_LINE = "The tokens of {name} are codes out of a list: there is nothing between two of them."
 GRID = "One {what} from the same noise: more steps down, more guidance to the right."
 NO_GRID = "{name} is a tokenizer without a generator: it takes no steps."
-FIRST = (0, 6)
+FIRST = (0, 3)
 """Samples that the two pictures start as."""
 COUNT = 7
 
@@ -53,7 +54,8 @@ COUNT = 7
 def swap_tab(studio: Studio, samples: Samples) -> None:
     """Two pictures, their tokens and captions exchanged, and what lies between them."""
     swaps, line = studio.config.decoder_reads_text, not studio.config.codebook_size
-    gr.Markdown(SWAP if swaps else NO_SWAP.format(name=studio.name), elem_classes="lead")
+    lead = SWAP + (SWAP_FEW if studio.config.nested else "")
+    gr.Markdown(lead if swaps else NO_SWAP.format(name=studio.name), elem_classes="lead")
     two = []
     if swaps or line:
         with gr.Row():
@@ -71,16 +73,21 @@ def swap_tab(studio: Studio, samples: Samples) -> None:
 
 
 def _swap_part(studio: Studio, two: list[Chooser], start: Pair) -> None:
+    few = 1 if studio.config.nested else None
+
     def answer(one: Upload, its: object, other: Upload, others: object, own: object = "") -> str:
         pictures, captions = _pair(studio, one, its, other, others)
-        found = swap(studio, pictures, captions, checked_text(own, "caption of your own"))
+        told = checked_text(own, "caption of your own")
+        found = swap(studio, pictures, captions, told, num_tokens=few)
         return figures.grid(found)
 
     own = gr.Textbox(
-        label="A caption of your own for both", placeholder="a green frog", max_length=CHARACTERS
+        label="A caption of your own for both",
+        placeholder="red women handbag",
+        max_length=CHARACTERS,
     )
     go = gr.Button("Swap", variant="primary")
-    shown = gr.HTML(figures.grid(swap(studio, *start)), elem_id="swapped")
+    shown = gr.HTML(figures.grid(swap(studio, *start, num_tokens=few)), elem_id="swapped")
     gr.on(
         [go.click, own.submit], spoken(answer), [*_inputs(two), own], shown, api_name="swap", **LANE
     )

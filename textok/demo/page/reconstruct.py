@@ -16,7 +16,8 @@ LEAD = (
     "A picture goes through **{k} tokens** and back. Beside the caption the tokens need not say "
     "what the caption says, so they hold more of the rest: compare with and without."
 )
-OWN = "a green frog"
+NESTED = " The fewer tokens are kept, the more the caption is worth: here you begin with one."
+OWN = "men black watch"
 NO_TEXT = "A picture goes through **{k} tokens** and back. This tokenizer reads no caption."
 
 
@@ -24,7 +25,9 @@ def reconstruct_tab(studio: Studio, samples: Samples) -> None:
     """Fields, a button, and the reconstructions; those of the first sample are there at once."""
     config = studio.config
     gr.Markdown(
-        (LEAD if studio.reads_text else NO_TEXT).format(k=config.num_tokens), elem_classes="lead"
+        (LEAD if studio.reads_text else NO_TEXT).format(k=config.num_tokens)
+        + (NESTED if studio.reads_text and config.nested else ""),
+        elem_classes="lead",
     )
 
     def answer(upload: Upload, caption: object, own: object, kept: object) -> str:
@@ -40,7 +43,9 @@ def reconstruct_tab(studio: Studio, samples: Samples) -> None:
         return figures.comparison(found, studio, num_tokens=k)
 
     first, _ = read_picture(samples.paths[0], size=config.image_size)
-    start = figures.comparison(compare(studio, first, samples.captions[0], OWN), studio)
+    few = 1 if config.nested else config.num_tokens
+    found = compare(studio, first, samples.captions[0], OWN, num_tokens=few)
+    start = figures.comparison(found, studio, num_tokens=few)
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
             fields = chooser("Picture", samples, first=0, reads_text=studio.reads_text)
@@ -53,7 +58,7 @@ def reconstruct_tab(studio: Studio, samples: Samples) -> None:
             kept = gr.Slider(
                 1,
                 config.num_tokens,
-                config.num_tokens,
+                few,
                 step=1,
                 label="Tokens kept",
                 visible=config.nested,

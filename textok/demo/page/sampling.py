@@ -23,7 +23,7 @@ from textok.demo.studio import Studio
 from textok.pipeline import TextToImage
 from textok.pipeline.wanted import adjusted
 
-PROMPT = "a glossy 3D Fluent style emoji of a red apple"
+PROMPT = "red women handbag"
 NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
 
 
