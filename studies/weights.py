@@ -27,8 +27,10 @@ from textok.runtime.pretrained import WEIGHTS
 from textok.tokenizer import Tokenizer
 
 ASSETS = Path("textok/assets") / BUNDLED
-BUDGETS = (1, 2, 4, 8)
+BUDGETS = (1, 2, 8)
 """Numbers of tokens that are measured."""
+LIMIT = 800
+"""Held-out images that a tokenizer is measured on, evenly spaced."""
 NOTES = Path(__file__).with_suffix(".md")
 """The end of the model card: data, training, limits, licence."""
 SPLITS = ("test",)
@@ -45,7 +47,8 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
             command=words(
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
                 *JUDGE,
-                *("--num-tokens", *BUDGETS, "--out", out / split),
+                *("--num-tokens", *BUDGETS, "--limit", LIMIT, "--out", out / split),
+                *("--captions", "true", "absent", "shuffled"),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
             ),
             done=out / split / "report.json",
