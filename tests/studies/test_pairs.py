@@ -35,9 +35,7 @@ def test_an_unfinished_study_already_compares() -> None:
     first = [place.split("/")[0] for place in done[:8:2]]
     assert first == [f"k{k}-{text}-s0" for k in (4, 2) for text in ("none", "both")]
     generators = ["class-k4-none-s0", "class-k4-both-s0"]
-    assert [place.split("/")[1] for place in done[8:14] if "generators" in place][
-        ::2
-    ] == generators
+    assert [place.split("/")[1] for place in done[8:14] if "generators" in place][::2] == generators
     assert done[14] == "k4-none-s1/report.md"
     assert done[-6] == "generators/text-k4-none-s0/report.md"
     assert done[-1] == "generators/text-k4-both-s0/prompts/sheet.png"
