@@ -48,7 +48,7 @@ class LatentSet:
         )
 
     def first(self, num_tokens: int) -> LatentSet:
-        """The same rows with their first tokens alone. Raises ValueError for more than there are."""
+        """The same rows with their first tokens. Raises ValueError for more than there are."""
         require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
         return replace(self, index=replace(self.index, num_tokens=num_tokens))
 
