@@ -92,7 +92,7 @@ class LatentsConfig:
     held_out: str = "val"
     """Its sub-folder for validation losses, sheets and held-out captions; empty: none."""
     num_tokens: int = 0
-    """Generate the first tokens of each image alone, which a nested tokenizer can decode; 0: all."""
+    """Generate only the first tokens of an image, which a nested tokenizer can decode; 0: all."""
 
     def __post_init__(self) -> None:
         require_range("latents.num_tokens", self.num_tokens, 0)
