@@ -83,7 +83,7 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     folder = Path(settings.path)
     train = open_latents(folder, settings.split)
     held_out = open_latents(folder, settings.held_out) if settings.held_out else None
-    if settings.num_tokens:
+    if settings.num_tokens not in (0, train.index.num_tokens):
         require(
             read_folder(folder / "tokenizer").config.nested,
             f"latents.num_tokens is {settings.num_tokens} but the tokenizer of {folder} is not "
