@@ -18,6 +18,7 @@ from PIL import Image
 
 from studies.drawing import extract_step, judge_step, train_step
 from studies.steps import JUDGE, Step, run_steps, words
+from studies.subset import write_splits
 from textok.config.bundled import BUNDLED
 from textok.evaluate import Report, read_generation_report, read_report
 from textok.extract.extraction import weights_sha256
@@ -30,7 +31,9 @@ ASSETS = Path("textok/assets") / BUNDLED
 BUDGETS = (1, 2, 8)
 """Numbers of tokens that are measured."""
 LIMIT = 800
-"""Held-out images that a tokenizer is measured on, evenly spaced."""
+"""Held-out images that models are measured on, evenly spaced."""
+TRAINING_LIMIT = 4_000
+"""Training images that generated ones are compared with, evenly spaced."""
 NOTES = Path(__file__).with_suffix(".md")
 """The end of the model card: data, training, limits, licence."""
 SPLITS = ("test",)
@@ -68,8 +71,9 @@ def latents_step(data: Path, runs: Path) -> Step:
     return extract_step(BUNDLED, data, runs / "latents", caches=runs)
 
 
-def drawn(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
-    """Judge the pictures that a pipeline draws for held-out captions."""
+def drawn(model: Path, runs: Path, out: Path) -> list[Step]:
+    """Judge the images generated for held-out captions, beside some of the training images."""
+    data = runs / "judged"
     return [judge_step(model, data, out / split, split=split, caches=runs) for split in SPLITS]
 
 
@@ -165,12 +169,13 @@ def make_generator(data: Path, runs: Path, out: Path) -> None:
     check_tokenizer(run / "model", remove=[run])
     packed, there = run / "packed", ASSETS / "generator"
     pack_pipeline(run / "model", packed)
-    run_steps(drawn(packed, data, runs, run))
+    write_splits(data, runs / "judged", {"train": TRAINING_LIMIT, "test": LIMIT})
+    run_steps(drawn(packed, runs, run))
     if there.exists():
         if filecmp.cmp(packed / "generator" / WEIGHTS, there / WEIGHTS, shallow=False):
             print(f"{there} has the new weights already")
             return
-        run_steps(drawn(ASSETS, data, runs, shipped))
+        run_steps(drawn(ASSETS, runs, shipped))
         if drawn_frechet(run) >= drawn_frechet(shipped):
             print(f"{there} stays: the new weights are no better")
             return

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from studies.pairs.study import Budget, Speed, Study
-from studies.photographs.subset import is_written, subset, write_subset
+from studies.subset import write_splits
 
 PROMPTS = (
     "a photo of a goldfish, large, in the center",
@@ -132,7 +132,5 @@ def prepare_judged(study: Study) -> None:
 
     Both evenly spaced over their splits. Raises ValueError for unreadable data.
     """
-    for split, count in (("train", JUDGED_TRAINING), ("test", study.budget.limit)):
-        folder = study.runs / JUDGED / split
-        if not is_written(folder):
-            write_subset(subset(study.data, split, count), folder)
+    counts = {"train": JUDGED_TRAINING, "test": study.budget.limit}
+    write_splits(study.data, study.runs / JUDGED, counts)

@@ -22,7 +22,7 @@ import tyro
 from studies.pairs.job import refuse, require_splits
 from studies.photographs.baggage import pack_networks, pack_text
 from studies.photographs.pieces import LIMIT, write_pieces
-from studies.photographs.subset import subset, write_subset
+from studies.subset import subset, write_subset
 from textok.config import TrainTokenizerConfig
 from textok.config.presets import preset_path
 from textok.config.read import load_config

@@ -23,7 +23,7 @@ from studies.photographs.collect import main as collect
 from studies.photographs.pack import pack
 from studies.photographs.pieces import unpack, write_pieces
 from studies.photographs.results import REPORTS, write_results
-from studies.photographs.subset import subset, write_subset
+from studies.subset import subset, write_subset
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.nn.lpips import LPIPS

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -26,9 +26,15 @@ def subset(data: Path, split: str, count: int) -> CaptionedImages:
     return evenly(images, count)
 
 
-def is_written(folder: Path) -> bool:
-    """Whether ``write_subset`` came to its end there."""
-    return (folder / COMPLETE).exists()
+def write_splits(data: Path, out: Path, counts: Mapping[str, int]) -> Path:
+    """Write ``counts`` pictures of each split to ``out``, unless they are there; returns ``out``.
+
+    Raises ValueError for unreadable data.
+    """
+    for split, count in counts.items():
+        if not (out / split / COMPLETE).exists():
+            write_subset(subset(data, split, count), out / split)
+    return out
 
 
 def write_subset(images: CaptionedImages, folder: Path) -> list[Path]:
