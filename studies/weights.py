@@ -30,7 +30,7 @@ from textok.tokenizer import Tokenizer
 ASSETS = Path("textok/assets") / BUNDLED
 BUDGETS = (1, 2, 8)
 """Numbers of tokens that are measured."""
-LIMIT = 800
+LIMIT = 500
 """Held-out images that models are measured on, evenly spaced."""
 TRAINING_LIMIT = 4_000
 """Training images that generated ones are compared with, evenly spaced."""
