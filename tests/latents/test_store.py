@@ -201,3 +201,15 @@ def test_a_shard_of_other_rows_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"00002.safetensors: is \(3, 2, 5\), .* \(4, 2, 5\)"):
         open_latents(tmp_path)
+
+
+def test_the_first_tokens_of_each_image_alone(tmp_path: Path) -> None:
+    whole = open_latents(write_split(tmp_path, codes=CODES, codebook_size=9))
+    first = whole.first(1)
+    assert (first.index.num_tokens, whole.index.num_tokens) == (1, 2)
+    left, right = first.batch([5, 0]).latents, whole.batch([5, 0]).latents
+    assert left.mean.shape == (2, 1, 5)
+    assert torch.equal(left.mean, right.mean[:, :1]) and torch.equal(left.codes, right.codes[:, :1])
+    for count in (0, 3):
+        with pytest.raises(ValueError, match=r"latents\.num_tokens"):
+            whole.first(count)

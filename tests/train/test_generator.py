@@ -104,7 +104,7 @@ def generator(**changes: Any) -> Callable[[TrainGeneratorConfig], TrainGenerator
     return lambda config: replace(config, generator=replace(config.generator, **changes))
 
 
-def latents(**changes: str) -> Callable[[TrainGeneratorConfig], TrainGeneratorConfig]:
+def latents(**changes: Any) -> Callable[[TrainGeneratorConfig], TrainGeneratorConfig]:
     return lambda config: replace(config, latents=replace(config.latents, **changes))
 
 
@@ -165,6 +165,24 @@ def test_latents_that_do_not_fit_are_refused(
     with pytest.raises(ValueError, match=message):
         train_generator(replace(config, run=replace(config.run, out=str(tmp_path / "run"))))
     assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+
+
+def test_a_generator_of_the_first_tokens_needs_a_nested_tokenizer(
+    generator_config: TrainGeneratorConfig, tmp_path: Path
+) -> None:
+    copy = tmp_path / "latents"
+    shutil.copytree(generator_config.latents.path, copy)
+    config = latents(path=str(copy), num_tokens=1)(generator_config)
+    config = replace(config, run=replace(config.run, out=str(tmp_path / "run")))
+    with pytest.raises(ValueError, match=r"num_tokens is 1 but the tokenizer of .* is not nested"):
+        train_generator(config)
+    saved = copy / "tokenizer" / "config.json"
+    settings = json.loads(saved.read_text())
+    settings["tokenizer"]["nested"] = True
+    saved.write_text(json.dumps(settings))
+    train_generator(config)
+    pipe = TextToImage.from_pretrained(tmp_path / "run" / "model")
+    assert pipe.generator.config.num_tokens == 1
 
 
 def test_a_sampler_of_the_other_objective_is_refused(

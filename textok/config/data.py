@@ -91,6 +91,11 @@ class LatentsConfig:
     """Its sub-folder to train on."""
     held_out: str = "val"
     """Its sub-folder for validation losses, sheets and held-out captions; empty: none."""
+    num_tokens: int = 0
+    """Generate only the first tokens of an image, which a nested tokenizer can decode; 0: all."""
+
+    def __post_init__(self) -> None:
+        require_range("latents.num_tokens", self.num_tokens, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

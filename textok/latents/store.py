@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from textok.config.check import require_range
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import Row, Shard, open_shard, shard_path
@@ -46,6 +47,11 @@ class LatentSet:
             labels=torch.tensor(labels) if self.index.classes else None,
         )
 
+    def first(self, num_tokens: int) -> LatentSet:
+        """The same rows with their first tokens. Raises ValueError for more than there are."""
+        require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
+        return replace(self, index=replace(self.index, num_tokens=num_tokens))
+
     def captions(self) -> list[str]:
         """The caption of each row; empty where there was none."""
         return [row.caption for row in self.rows]
@@ -74,7 +80,7 @@ class LatentSet:
                 logvar[of_B] = part.logvar.float()
             if codes is not None and part.codes is not None:
                 codes[of_B] = part.codes.long()
-        return Latents(mean=mean, logvar=logvar, codes=codes)
+        return Latents(mean=mean, logvar=logvar, codes=codes).first(self.index.num_tokens)
 
     @cached_property
     def _ends(self) -> Tensor:
