@@ -130,7 +130,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Image.fromarray(pixels).save(folder / f"{index}.png")
             (folder / f"{index}.txt").write_text(f"noise {index}")
     (tmp_path / "cat.png").symlink_to(folder / "0.png")
-    for link, target in {"data/pictograms-64": "my-images", "reports/a": "report"}.items():
+    for link, target in {"data/products-64": "my-images", "reports/a": "report"}.items():
         (tmp_path / link).parent.mkdir()
         (tmp_path / link).symlink_to(tmp_path / target)
     monkeypatch.chdir(tmp_path)

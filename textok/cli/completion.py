@@ -58,7 +58,7 @@ def _known(name: str, command: Callable[..., None]) -> _Known:
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     if name in SETTINGS:
         options = options_of_settings(SETTINGS[name])
-        words = tuple(preset for preset in preset_names() if _fits(preset, SETTINGS[name]))
+        words = tuple(preset for preset in preset_names() if _is_for(preset, name))
     else:
         options, hints = options_of(command), get_type_hints(command)
         given = inspect.signature(command).parameters.values()
@@ -67,9 +67,13 @@ def _known(name: str, command: Callable[..., None]) -> _Known:
     return _Known(name=name, summary=summary, options=options, words=words)
 
 
-def _fits(preset: str, settings: type[Any]) -> bool:
+def _is_for(preset: str, command: str) -> bool:
+    """Whether a preset is one of ``command``: a partial one can fit several, and shows its own."""
+    path = preset_path(preset)
+    if f"textok {command} " not in path.read_text(encoding="utf-8"):
+        return False
     try:
-        load_config(settings, [preset_path(preset)])
+        load_config(SETTINGS[command], [path])
     except ValueError:
         return False
     return True
