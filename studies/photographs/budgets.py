@@ -19,7 +19,7 @@ PROMPTS = (
     "a photo of a king penguin, large, in the center",
 )
 JUDGED = "judged"
-JUDGED_TRAINING = 10_000
+JUDGED_TRAINING = 2_000
 """Training pictures beside those that generators are judged by."""
 
 CPU = Budget(
@@ -31,7 +31,6 @@ CPU = Budget(
     limit=1_000,
     generators_at=4,
     generator_steps=600,
-    captions_per_image=1,
     evaluation_flags=("--workers", "0"),
     speed=Speed(training=65, measuring=25, encoding=500, rows=250, drawing=15),
 )
