@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from textok.config.check import require, require_range
+from textok.config.decoding import DecodingConfig
 from textok.config.generator import SamplingConfig
 
 
@@ -28,6 +29,8 @@ class Request:
     """Read by the tokenizer's decoder instead of the prompt: one for all, one for each, or none."""
     sampling: SamplingConfig | None = None
     """None: the model's own."""
+    decoding: DecodingConfig | None = None
+    """Of a decoder that samples; None: the tokenizer's own."""
     batch_size: int = 16
     """Pictures at once; other batches may differ in rounding."""
 

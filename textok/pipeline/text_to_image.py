@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from textok.config import DecodingConfig
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
 from textok.data.class_captions import ClassCaptions
@@ -77,6 +78,7 @@ class TextToImage:
         steps: int | None = None,
         guidance: float | None = None,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
@@ -91,6 +93,7 @@ class TextToImage:
             steps: Of the sampler, instead of the model's own number.
             guidance: Scale of classifier-free guidance, instead of the model's own.
             sampling: All of the sampler's settings, instead of the model's own.
+            decoding: How a decoder that samples does it, instead of the tokenizer's own way.
             negative: What guidance leads away from.
             caption: What the tokenizer's decoder reads instead of the prompt.
             batch_size: Pictures at once.
@@ -103,6 +106,7 @@ class TextToImage:
         return self.draw(
             pictures,
             sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            decoding=decoding,
             negative=negative,
             batch_size=batch_size,
             on_step=on_step,
@@ -117,6 +121,7 @@ class TextToImage:
         steps: int | None = None,
         guidance: float | None = None,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
@@ -134,6 +139,7 @@ class TextToImage:
         return self.draw(
             pictures,
             sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            decoding=decoding,
             negative=negative,
             batch_size=batch_size,
             on_step=on_step,
@@ -162,6 +168,7 @@ class TextToImage:
         pictures: Sequence[Wanted],
         *,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
@@ -173,6 +180,7 @@ class TextToImage:
             images = self.draw_tensor(
                 pictures[at : at + batch_size],
                 sampling=sampling,
+                decoding=decoding,
                 negative=negative,
                 on_step=on_step,
             )
@@ -185,6 +193,7 @@ class TextToImage:
         pictures: Sequence[Wanted],
         *,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         on_step: OnStep | None = None,
     ) -> Tensor:
@@ -200,7 +209,8 @@ class TextToImage:
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
         seeds = [one.seed for one in pictures]
-        return self.tokenizer.decode(tokens, self._features(captions), seeds=seeds)
+        features = self._features(captions)
+        return self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""

@@ -221,9 +221,9 @@ class Tokenizer(nn.Module):
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""
-        by_flow = isinstance(self.decoder, FlowDecoder)
-        for network in (self.encoder.trunk, self.decoder if by_flow else self.decoder.trunk):
-            network.grad_checkpointing = on
+        self.encoder.trunk.grad_checkpointing = on
+        decoder = self.decoder
+        (decoder if isinstance(decoder, FlowDecoder) else decoder.trunk).grad_checkpointing = on
 
 
 def _init_linear(module: nn.Module) -> None:

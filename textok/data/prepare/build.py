@@ -69,7 +69,12 @@ def prepare_data(
     _check_apart(Path(data.path).expanduser(), out)
     _check_own(out)
     found = plan(data, Shares(val=val, test=test), workers=workers, progress=progress)
-    recipe = {"version": VERSION, "size": size, "fit": data.fit, "source": found.digest()}
+    recipe: dict[str, object] = {
+        "version": VERSION,
+        "size": size,
+        "fit": data.fit,
+        "source": found.digest(),
+    }
     _check_recipe(out, recipe)
     for split in {item.split for item in found.items}:
         (out / split).mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def choose_val(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture
     for picture in pictures:
         by_class[picture.of.wnid].append(picture)
     each = max(1, round(VAL_IMAGES / len(by_class)))
-    chosen = set()
+    chosen: set[str] = set()
     for own in by_class.values():
         count = min(each, max(int(MAX_VAL_SHARE * len(own)), int(len(own) > 1)))
         chosen.update(picture.path for picture in sorted(own, key=_draw)[:count])
