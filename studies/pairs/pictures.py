@@ -36,7 +36,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
         return
     config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
     none, both = (
-        Reconstructor.from_pretrained(run / "model", text_cache=study.runs / "text-cache")
+        Reconstructor.from_pretrained(run / "model", text_cache=study.shared / "text-cache")
         for run in models.values()
     )
     images = evenly(open_captioned_images(config, image_size=none.config.image_size), rows)

@@ -221,8 +221,8 @@ class Tokenizer(nn.Module):
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""
-        self.encoder.trunk.grad_checkpointing = on
         decoder = self.decoder
+        self.encoder.trunk.grad_checkpointing = on
         (decoder if isinstance(decoder, FlowDecoder) else decoder.trunk).grad_checkpointing = on
 
 

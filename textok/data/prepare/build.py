@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,12 +69,7 @@ def prepare_data(
     _check_apart(Path(data.path).expanduser(), out)
     _check_own(out)
     found = plan(data, Shares(val=val, test=test), workers=workers, progress=progress)
-    recipe: dict[str, object] = {
-        "version": VERSION,
-        "size": size,
-        "fit": data.fit,
-        "source": found.digest(),
-    }
+    recipe = {"version": VERSION, "size": size, "fit": data.fit, "source": found.digest()}
     _check_recipe(out, recipe)
     for split in {item.split for item in found.items}:
         (out / split).mkdir(parents=True, exist_ok=True)
@@ -131,7 +126,7 @@ def _check_own(out: Path) -> None:
     )
 
 
-def _check_recipe(out: Path, recipe: dict[str, object]) -> None:
+def _check_recipe(out: Path, recipe: Mapping[str, object]) -> None:
     if _note(out).is_file():
         there = json.loads(_note(out).read_text(encoding="utf-8"))
         other = sorted(name for name in recipe if there.get(name) != recipe[name])
