@@ -11,6 +11,7 @@ from PIL import Image
 from studies.flow_decoder.budgets import FEW, Decoder
 from studies.flow_decoder.summary import MEAN
 from studies.pairs.page import NOTES
+from studies.pairs.pictures import newer
 from studies.pairs.study import PAIR, SPLIT, Study
 from studies.text_gain import Member
 from textok.config import DataConfig
@@ -133,7 +134,7 @@ def write_sheet(
 ) -> None:
     """``out/sheet.png``: test pictures by all four tokenizers of K, once these are trained.
 
-    Flow with the caption twice, from other noise.
+    Flow with the caption twice, from other noise. A sheet that is newer than they stays.
     """
     seed = next(iter(studies.values())).budget.seeds[0]
     runs = {
@@ -141,7 +142,8 @@ def write_sheet(
         for decoder, study in studies.items()
         for text in PAIR
     }
-    if not all((run / "report.md").exists() for run in runs.values()):
+    trained = [run / "report.md" for run in runs.values()]
+    if not all(report.exists() for report in trained) or newer(out / "sheet.png", trained):
         return
     study = studies["flow"]
     config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
