@@ -98,7 +98,7 @@ def reconstruct_files(
     out: Path,
     *,
     captions: Sequence[str] = (),
-    num_tokens: int | Sequence[int] = (),
+    num_tokens: int | Sequence[int] | None = None,
     decoding: DecodingOptions = AS_TRAINED,
     seed: int | None = None,
     tokens: bool = False,
@@ -145,10 +145,10 @@ def reconstruct_files(
     return written
 
 
-def _budgets(num_tokens: int | Sequence[int], reconstructor: Reconstructor) -> list[int]:
+def _budgets(num_tokens: int | Sequence[int] | None, reconstructor: Reconstructor) -> list[int]:
     """As asked for, in order, or all tokens. Raises ValueError for more than there are."""
     fewest, limit = reconstructor.tokenizer.fewest_tokens, reconstructor.config.num_tokens
-    several = [num_tokens] if isinstance(num_tokens, int) else num_tokens
+    several = [num_tokens] if isinstance(num_tokens, int) else num_tokens or []
     for k in several:
         require(fewest <= k <= limit, f"num_tokens is {k}, this tokenizer has {fewest} to {limit}")
     return list(dict.fromkeys(several)) or [limit]
