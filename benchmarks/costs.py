@@ -37,7 +37,7 @@ from textok.config.read import load_config
 from textok.evaluate.markdown import markdown_table
 from textok.generator import DiT, MaskGIT
 from textok.runtime.files import write_text
-from textok.tokenizer import Tokenizer
+from textok.tokenizer import FlowDraw, Tokenizer
 from textok.types import Condition, TextFeatures
 
 PEAK = 989e12
@@ -97,6 +97,8 @@ def recipes() -> Iterator[Recipe]:
             presets = (base, f"k{k}")
             yield Recipe(presets=presets, kind="tokenizer", tokens=k)
             yield Recipe(presets=(*presets, "no-text"), kind="tokenizer", tokens=k)
+            flow = base.replace("textok", "flow")
+            yield Recipe(presets=(*presets, flow), kind="tokenizer", tokens=k)
     for base in ("dit-class", "dit-text"):
         for k in BUDGETS:
             yield Recipe(presets=(base,), kind="generator", tokens=k)
@@ -134,8 +136,16 @@ def _tokenizer(config: TrainTokenizerConfig) -> tuple[nn.Module, Callable[[], Te
     images = torch.empty(1, 3, shape.image_size, shape.image_size)
     text = None if shape.text == "none" else _text(shape.text_tokens, shape.text_width)
 
+    chance = None
+    if shape.decoding == "flow":
+        chance = FlowDraw(
+            noise=torch.empty(1, shape.grid**2, 3 * shape.patch_size**2),
+            time=torch.empty(1),
+            drop_text=torch.zeros(1, dtype=torch.bool),
+        )
+
     def forward() -> Tensor:
-        out = tokenizer(images, text, pixels=config.loss.pixels)
+        out = tokenizer(images, text, pixels=config.loss.pixels, flow=chance)
         result = out.images if config.loss.pixels else out.logits
         assert result is not None
         return result

@@ -64,7 +64,7 @@ CASES = {
     "textok train tokenizer tiny-64 no-": ["no-text"],
     "textok train tokenizer tiny-64 --tokenizer.num": ["--tokenizer.num_tokens"],
     "textok train tokenizer tiny-64 --optim.name ": ["adamw", "muon"],
-    "textok reconstruct --cap": ["--caption"],
+    "textok reconstruct --cap": ["--caption", "--caption-guidance"],
     "textok generate --sampler eul": ["euler"],
     "textok extract --fl": ["--flip"],
     "textok extract --no-fl": ["--no-flip"],

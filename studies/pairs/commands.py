@@ -22,10 +22,11 @@ def tokenizer_steps(member: Member, study: Study) -> list[Step]:
     kind = ("--tokenizer.text", member.text, "--tokenizer.num-tokens", member.tokens)
     length = ("--run.steps", budget.steps, "--run.batch-size", budget.batch)
     place = ("--run.seed", member.seed, "--run.out", run, "--data.path", study.data)
-    cache = ("--text.cache", study.runs / "text-cache")
+    cache = ("--text.cache", study.shared / "text-cache")
     measure = ("evaluate", "reconstruction", run / "model", study.data, "--split", SPLIT)
-    caches = ("--text-cache", study.runs / "text-cache", "--pca", "--pca-cache", study.runs / "pca")
-    ways = 2 if member.text == "none" else WAYS
+    caches = ("--text-cache", study.shared / "text-cache", "--pca-cache", study.shared / "pca")
+    told = ("--captions", *budget.captions) if budget.captions else ()
+    ways = 2 if member.text == "none" else len(budget.captions) + 1 if told else WAYS
     return [
         Step(
             command=words(*train, *kind, *length, *place, *cache),
@@ -33,7 +34,9 @@ def tokenizer_steps(member: Member, study: Study) -> list[Step]:
             seconds=budget.steps * budget.batch / budget.speed.training,
         ),
         Step(
-            command=words(*measure, "--out", run / SPLIT, *judged_by(budget), *caches),
+            command=words(
+                *(*measure, "--out", run / SPLIT, *judged_by(budget), "--pca", *caches), *told
+            ),
             done=run / SPLIT / "report.json",
             seconds=ways * budget.limit / budget.speed.measuring,
         ),
@@ -53,19 +56,19 @@ def generator_steps(generator: Generator, study: Study) -> list[Step]:
         model,
         study.data,
         latents,
-        caches=study.runs,
+        caches=study.shared,
         captions_per_image=budget.captions_per_image,
     )
     length = ("--run.steps", budget.generator_steps, "--run.batch-size", budget.generator_batch)
     seed = ("--run.seed", generator.tokenizer.seed)
     flags = words(*budget.generator_flags, *length, *seed)
-    train = train_step(preset, latents, place, caches=study.runs, flags=flags)
+    train = train_step(preset, latents, place, caches=study.shared, flags=flags)
     judge = judge_step(
         place / "model",
         study.judged or study.data,
         place / SPLIT,
         split=SPLIT,
-        caches=study.runs,
+        caches=study.shared,
         judges=judged_by(budget),
         flags=words("--num-images", budget.limit),
     )

@@ -50,7 +50,7 @@ def run_job(
     different ones can run side by side. ``minutes`` and ``run`` are those of ``run_steps``. Raises
     SystemExit where ``only`` takes no step.
     """
-    steps = [step for step in job.steps if not only or _named(step, job.study.runs, only)]
+    steps = [step for step in job.steps if not only or is_named(step, job.study.runs, only)]
     if not steps:
         refuse(f"--only {only}: no step is called so; names are like k4-none-s0")
     print(plan(steps, str(job.study.budget.speed)), flush=True)
@@ -63,7 +63,8 @@ def run_job(
     return complete
 
 
-def _named(step: Step, runs: Path, pattern: str) -> bool:
+def is_named(step: Step, runs: Path, pattern: str) -> bool:
+    """Whether a folder of the step's, below ``runs``, matches."""
     return any(fnmatch(part, pattern) for part in step.done.relative_to(runs).parts)
 
 

@@ -32,11 +32,11 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
         for text in ("none", "both")
     }
     trained = [run / "report.md" for run in models.values()]
-    if not all(report.exists() for report in trained) or _newer(out / "sheet.png", trained):
+    if not all(report.exists() for report in trained) or newer(out / "sheet.png", trained):
         return
     config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
     none, both = (
-        Reconstructor.from_pretrained(run / "model", text_cache=study.runs / "text-cache")
+        Reconstructor.from_pretrained(run / "model", text_cache=study.shared / "text-cache")
         for run in models.values()
     )
     images = evenly(open_captioned_images(config, image_size=none.config.image_size), rows)
@@ -57,7 +57,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
     save_picture(picture_sheet(columns, told, cell=CELL), out / "sheet.png")
 
 
-def _newer(path: Path, others: Sequence[Path]) -> bool:
+def newer(path: Path, others: Sequence[Path]) -> bool:
     """Whether ``path`` is there and was written after all the others."""
     newest = max(other.stat().st_mtime for other in others)
     return path.exists() and path.stat().st_mtime > newest

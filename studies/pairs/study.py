@@ -52,6 +52,8 @@ class Budget:
     """What differs from the preset."""
     limit: int
     """Test pictures measured, evenly spaced over the split; also as many are drawn."""
+    captions: tuple[str, ...] = ()
+    """Kinds of captions that tokenizers are measured with; all without it."""
     generators_at: int = 0
     """K of the tokenizers that generators are trained on; 0 for none."""
     generator_seeds: tuple[int, ...] = (0,)
@@ -88,6 +90,13 @@ class Study:
     """Training pictures that drawn ones are compared with, for the plan."""
     prompts: tuple[str, ...] = ()
     """Of a sheet by each generator that draws by text."""
+    caches: Path | None = None
+    """Folder of text features, PCA and features of real images; without it ``runs``."""
+
+    @property
+    def shared(self) -> Path:
+        """The folder of what several runs read."""
+        return self.runs if self.caches is None else self.caches
 
 
 @dataclass(frozen=True, kw_only=True)

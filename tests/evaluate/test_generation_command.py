@@ -8,7 +8,7 @@ import pytest
 
 import textok.evaluate
 from textok.cli.main import main
-from textok.config import DataConfig
+from textok.config import DataConfig, DecodingOptions
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ def test_words_become_settings_and_the_first_process_prints(
     words = (
         "evaluate generation m images --out o --split val --where core=true --captions plain "
         "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --temperature 2 "
-        "--decoder-captions none --seed 3 --clip c --npz --feature-cache f --device cpu"
+        "--decoding-steps 7 --caption-guidance 1.5 --decoder-captions none --seed 3 "
+        "--clip c --npz --feature-cache f --device cpu"
     )
     assert main([*words.split(), *flag.split()]) == 0
     assert capsys.readouterr().out == shown
@@ -52,6 +53,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "steps": 8,
         "guidance": 2.5,
         "temperature": 2.0,
+        "decoding": DecodingOptions(decoding_steps=7, caption_guidance=1.5),
         "decoder_captions": "none",
         "seed": 3,
         "feature_network": networks,

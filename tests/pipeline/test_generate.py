@@ -76,6 +76,7 @@ def test_the_settings_given_are_those_used(by_text: Path) -> None:
         "seed": 0,
         "negative": "blue",
         "captions": ["green"],
+        "decoding": None,
         "batch_size": 16,
     }
     pipe = TextToImage.from_pretrained(by_text)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
-from textok.config import DecodingConfig, TokenizerConfig, ViTConfig
+from textok.config import (
+    DecodingConfig,
+    DecodingOptions,
+    FlowDecoderConfig,
+    TokenizerConfig,
+    ViTConfig,
+)
 from textok.config.generator import ObjectiveConfig
 from textok.diffusion import Flow
 from textok.diffusion.flow import MIN_TIME
@@ -82,12 +89,14 @@ def test_the_error_is_that_of_the_velocity() -> None:
     torch.testing.assert_close(out.images, images() + 0.1)
 
 
+@pytest.mark.parametrize("steps", [5, 60])
 @pytest.mark.parametrize("sampler", ["euler", "heun", "ddim", "dpmpp"])
-def test_every_sampler_ends_at_what_is_always_predicted(sampler: str) -> None:
+def test_every_sampler_ends_at_what_is_always_predicted(sampler: str, steps: int) -> None:
+    """Also where steps are below MIN_TIME: no noise is left."""
     model = make()
     clean = model.decoder.patchify(images())
     model.decoder.forward = lambda *_: clean
-    decoding = DecodingConfig(sampler=sampler, steps=5)  # type: ignore[arg-type]
+    decoding = DecodingConfig(sampler=sampler, steps=steps)  # type: ignore[arg-type]
     drawn = model.decode(torch.zeros(2, 6, 3), decoding=decoding)
     torch.testing.assert_close(drawn, images(), atol=1e-5, rtol=1e-5)
 
@@ -182,6 +191,80 @@ def test_regression_ignores_what_is_for_sampling() -> None:
     assert torch.equal(model.decode(latents), model.decode(latents, seeds=[3, 4]))
     with pytest.raises(ValueError, match="num_tokens is 0, this tokenizer has 1 to 6"):
         model.encode(images(), num_tokens=0)
+
+
+def test_a_shared_modulation_starts_as_the_identity_and_saves_six_squares_a_block() -> None:
+    own, shared = (
+        Tokenizer(dataclasses.replace(CONFIG, flow=FlowDecoderConfig(shared_modulation=on)))
+        for on in (False, True)
+    )
+    counts = [sum(weight.numel() for weight in one.parameters()) for one in (own, shared)]
+    layer, blocks = 6 * 32 * (32 + 1), SMALL.depth
+    assert counts[0] - counts[1] == (blocks - 1) * layer - blocks * 6 * 32
+    x = torch.randn(2, 7, 32)
+    for block, vector in zip(
+        shared.decoder.blocks, shared.decoder._vectors(torch.randn(2, 32)), strict=True
+    ):
+        assert torch.equal(block(x, vector, None), x)
+    model = make(flow=FlowDecoderConfig(shared_modulation=True))
+    with torch.no_grad():
+        before = model(images(), text(), flow=draw()).images
+        model.decoder.offsets[1] += 1
+        assert (model(images(), text(), flow=draw()).images - before).abs().max() > 1e-3
+
+
+def test_times_are_shifted_in_training_and_sampling() -> None:
+    """s = 2 is noise of twice the strength: t / (1 - t) doubles."""
+    plain, shifted = (
+        make(flow=FlowDecoderConfig(time_shift=shift)).decoder.objective for shift in (1.0, 2.0)
+    )
+    normal = torch.linspace(-2, 2, 9)
+    for one, other in (
+        (plain.draw_times(normal), shifted.draw_times(normal)),
+        (plain.times(8)[1:], shifted.times(8)[1:]),
+    ):
+        torch.testing.assert_close(other / (1 - other), 2 * one / (1 - one))
+
+
+def test_pixels_share_no_noise_with_latents_of_the_same_seed() -> None:
+    noise = make().decoder.noise([3])[0].flatten()
+    latents = torch.randn(len(noise), generator=torch.Generator().manual_seed(3))
+    assert torch.corrcoef(torch.stack([noise, latents]))[0, 1].abs() < 0.15
+    assert (noise - latents).abs().mean() > 0.5
+
+
+def test_another_image_size_interpolates_both_grids(tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path / "model")
+    larger = Tokenizer.from_pretrained(tmp_path / "model", image_size=32)
+    assert larger.decoder.patch_positions.shape == (64, 32)
+    assert larger.decode(torch.zeros(1, 6, 3)).shape == (1, 3, 32, 32)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "| decoder | flow matching, sampled by dpmpp in 16 steps, guidance 1 on" in card
+
+
+def test_bfloat16_weights_sample_nearly_the_same() -> None:
+    model = make()
+    latents = model.encode(images(), text())
+    full = model.decode(latents, text())
+    half = model.bfloat16().decode(latents, text().to("cpu", torch.bfloat16))
+    assert half.dtype == torch.float32
+    assert (half - full).abs().mean() < 0.05 * full.std()
+
+
+def test_options_are_for_decoders_that_sample() -> None:
+    asked = DecodingOptions(decoding_steps=3, token_guidance=2.0)
+    own = DecodingConfig(sampler="heun", caption_guidance=1.5)
+    flow = dataclasses.replace(CONFIG, sampling=own)
+    assert flow.sampled_by(DecodingOptions(), seed=4) == own
+    assert flow.sampled_by(asked) == dataclasses.replace(own, steps=3, token_guidance=2.0)
+    regression = dataclasses.replace(CONFIG, decoding="regression")
+    assert regression.sampled_by(DecodingOptions()) is None
+    with pytest.raises(ValueError, match="decoding_steps is 3, but this tokenizer decodes by reg"):
+        regression.sampled_by(asked)
+    with pytest.raises(ValueError, match=r"num_samples is 2, but .* leave it out"):
+        regression.sampled_by(DecodingOptions(), num_samples=2)
+    with pytest.raises(ValueError, match=r"decoding\.steps is 0"):
+        flow.sampled_by(DecodingOptions(decoding_steps=0))
 
 
 def test_settings_that_cannot_be() -> None:

@@ -12,61 +12,15 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from textok.cli.decoding import Decoding
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
 from textok.cli.reading import AS_IT_IS, Reading
-from textok.config.bundled import BUNDLED
+from textok.config.decoding import AS_TRAINED
 from textok.config.networks import FeatureNetworkName
 
 Model = Annotated[str, arg(metavar="MODEL")]
 FeatureNetworks = Annotated[tuple[FeatureNetworkName, ...], arg(aliases=["--feature-networks"])]
-SHOWN = 12
-
-
-def reconstruct(
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="[IMAGE...]")] = (),
-    *,
-    caption: tuple[str, ...] = (),
-    model: Model = BUNDLED,
-    out: Path = Path("reconstructed"),
-    num_tokens: int | None = None,
-    tokens: bool = False,
-    device: str = "auto",
-) -> None:
-    """Show pictures beside what a few tokens keep of them.
-
-    Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
-
-    The sheet shows each without a caption, with its own and with a wrong one: by a nested
-    tokenizer at one token, where the caption counts most, and beside it at all.
-
-    Args:
-        images: Picture files; without any, a dozen drawings of products that ship with textok.
-        caption: One for each image, or one for all.
-        model: The bundled 'products', a tokenizer folder or a hub name.
-        out: Folder for sheet.png and, with --tokens, tokens.safetensors.
-        num_tokens: Keep this many tokens an image (a nested tokenizer takes any up to its own);
-            without it all are written, and the sheet shows 1 and all of a nested tokenizer.
-        tokens: Also write the tokens, with the captions that they were made with.
-        device: cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.
-    """
-    from textok.demo.samples import sample_pictures
-    from textok.evaluate import reconstruct_files
-
-    if not images:
-        paths, captions = sample_pictures(SHOWN)
-        images, caption = tuple(paths), caption or tuple(captions)
-    written = reconstruct_files(
-        model,
-        images,
-        out,
-        captions=caption,
-        num_tokens=num_tokens,
-        tokens=tokens,
-        device=pick_device(device),
-    )
-    for path in written:
-        print(path)
 
 
 def extract(
@@ -170,6 +124,9 @@ def evaluate_reconstruction(
     caption_files: str = "",
     class_captions: str = "",
     num_tokens: tuple[int, ...] = (),
+    num_samples: int | None = None,
+    decoding: Decoding = AS_TRAINED,
+    seed: int | None = None,
     pca: bool = False,
     feature_network: FeatureNetworks = (),
     feature_weights: Path | None = None,
@@ -194,7 +151,12 @@ def evaluate_reconstruction(
         captions: Which to give: its own, a plain one (the second of several), none, another's.
         caption_files: File or folder of `textok caption`, instead of those beside the images.
         class_captions: File of `textok captions by-class`, to draw captions from instead.
-        num_tokens: Budgets to measure (a nested tokenizer takes any up to its own).
+        num_tokens: Budgets to measure (a nested tokenizer takes any up to its own, one that samples
+            also 0).
+        num_samples: Of each image, by a decoder that samples; 1 if not given. The first is
+            measured, and the PSNR of the mean of all.
+        seed: Of the first sample, by a decoder that samples, beside the image's key; 0 if not
+            given.
         pca: Add PCA with as many bits, fitted on the train split, and the verdict against it.
         feature_network: One or several for Frechet distances: FD-EffLite0, FD-VGG16, FD-AlexNet,
             or FID by Inception. By default FD-EffLite0 and, with LPIPS's weights, FD-VGG16.
@@ -225,6 +187,9 @@ def evaluate_reconstruction(
         out,
         modes=captions,
         num_tokens=num_tokens or None,
+        num_samples=num_samples,
+        decoding=decoding,
+        seed=seed,
         pca=pca,
         feature_network=feature_network,
         feature_weights=feature_weights,

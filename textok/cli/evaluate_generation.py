@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from textok.cli.commands import FeatureNetworks, Model
+from textok.cli.decoding import Decoding
 from textok.cli.device import pick_device
 from textok.cli.findings import findings
 from textok.cli.reading import AS_IT_IS, Reading
+from textok.config.decoding import AS_TRAINED
 from textok.config.generator import Sampler
 
 
@@ -32,6 +34,7 @@ def evaluate_generation(
     steps: int | None = None,
     guidance: float | None = None,
     temperature: float | None = None,
+    decoding: Decoding = AS_TRAINED,
     decoder_captions: Literal["held_out", "class_name", "none"] = "held_out",
     seed: int = 0,
     feature_network: FeatureNetworks = (),
@@ -103,6 +106,7 @@ def evaluate_generation(
         steps=steps,
         guidance=guidance,
         temperature=temperature,
+        decoding=decoding,
         decoder_captions=decoder_captions,
         seed=seed,
         feature_network=feature_network,

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from textok.cli.decoding import Decoding
 from textok.cli.device import pick_device
 from textok.config.check import require
+from textok.config.decoding import AS_TRAINED
 from textok.config.generator import Sampler
 from textok.config.read import build
 from textok.config.request import Drawn, Request
@@ -31,6 +33,7 @@ def generate(
     guidance: float | None = None,
     sampler: Sampler | None = None,
     temperature: float | None = None,
+    decoding: Decoding = AS_TRAINED,
     seed: int | None = None,
     negative: str | None = None,
     caption: tuple[str, ...] = (),
@@ -80,14 +83,20 @@ def generate(
     sampling = _given(steps=steps, guidance=guidance, sampler=sampler, temperature=temperature)
     with _warnings_in_lines():
         if repeat is not None:
-            _refuse_beside_repeat([*request, *sampling, *(["separate"] if separate else [])])
+            others = [*_given(**decoding.given), *(["separate"] if separate else [])]
+            _refuse_beside_repeat([*request, *sampling, *others])
             paths = [_repeat(repeat, out, model, device)]
         else:
             asked = Request(**request)
             from textok.pipeline import generate_files
 
             paths = generate_files(
-                asked, out, **sampling, separate=separate, device=pick_device(device)
+                asked,
+                out,
+                **sampling,
+                decoding=decoding,
+                separate=separate,
+                device=pick_device(device),
             )
     for path in paths:
         print(path)

@@ -20,11 +20,12 @@ from textok.cli.doctor import doctor
 from textok.cli.evaluate_generation import evaluate_generation
 from textok.cli.generate import generate
 from textok.cli.options import read_words
+from textok.cli.reconstruct import reconstruct
 from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
-    "reconstruct": commands.reconstruct,
+    "reconstruct": reconstruct,
     "demo": demo,
     "train tokenizer": train_tokenizer,
     "train vqgan": train_vqgan,

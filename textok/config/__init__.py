@@ -1,6 +1,7 @@
 """Every dial of textok, as frozen dataclasses, and the strict reader that fills them."""
 
 from textok.config.data import DataConfig, LatentsConfig, TextConfig
+from textok.config.decoding import DecodingConfig, DecodingOptions, FlowDecoderConfig
 from textok.config.generator import (
     DIT_SIZES,
     DiTShape,
@@ -15,7 +16,6 @@ from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.tokenizer import (
     VIT_SIZES,
     CodebookConfig,
-    DecodingConfig,
     TokenizerConfig,
     ViTConfig,
 )
@@ -35,7 +35,9 @@ __all__ = [
     "CodebookConfig",
     "DataConfig",
     "DecodingConfig",
+    "DecodingOptions",
     "DiTShape",
+    "FlowDecoderConfig",
     "GanConfig",
     "GeneratorConfig",
     "GuidanceConfig",

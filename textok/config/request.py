@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
+from textok.config.decoding import DecodingConfig
 from textok.config.generator import SamplingConfig
 
 
@@ -29,6 +30,8 @@ class Request:
     """Read by the tokenizer's decoder instead of the prompt: one for all, one for each, or none."""
     sampling: SamplingConfig | None = None
     """None: the model's own."""
+    decoding: DecodingConfig | None = None
+    """Of a decoder that samples; None: the tokenizer's own."""
     batch_size: int = 16
     """Pictures at once; other batches may differ in rounding."""
 

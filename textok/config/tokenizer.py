@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from textok.config.check import require, require_range
+from textok.config.decoding import DecodingConfig, DecodingOptions, FlowDecoderConfig
 from textok.config.vqgan import VQGANConfig
 
 
@@ -56,48 +57,6 @@ class CodebookConfig:
 
     def __post_init__(self) -> None:
         require_range("tokenizer.codebook.size", self.size, 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowDecoderConfig:
-    """A decoder that generates: flow matching in pixels, from tokens and caption."""
-
-    bottleneck: int = 128
-    """Width that a noisy patch is projected to before the decoder's (JiT, arXiv 2511.13720)."""
-    time_mean: float = 0.8
-    """Mean of the logit-normal training times; positive looks more at the noise (JiT: 0.8)."""
-    time_std: float = 0.8
-    """Spread of the logit-normal training times (JiT: 0.8); 0 draws them uniformly."""
-    drop_tokens: float = 0.1
-    """Share of training images whose tokens the decoder does not see; nested training, which draws
-    how many it sees from 0 to K, ignores it."""
-    drop_text: float = 0.1
-    """Share of training captions that the encoder sees and the decoder does not."""
-
-    def __post_init__(self) -> None:
-        require_range("tokenizer.flow.drop_tokens", self.drop_tokens, 0, 1)
-        require_range("tokenizer.flow.drop_text", self.drop_text, 0, 1)
-        require_range("tokenizer.flow.bottleneck", self.bottleneck, 1)
-        require_range("tokenizer.flow.time_std", self.time_std, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodingConfig:
-    """How a flow decoder samples an image."""
-
-    sampler: Literal["euler", "heun", "ddim", "dpmpp"] = "dpmpp"
-    """``dpmpp`` (DPM-Solver++ 2M) is of order 2 at one pass a step; ``heun`` takes two."""
-    steps: int = 16
-    """Steps from noise to image."""
-    caption_guidance: float = 1.0
-    """Scale of classifier-free guidance on the caption; 1 is none."""
-    token_guidance: float = 1.0
-    """Scale of classifier-free guidance on the tokens; 1 is none."""
-
-    def __post_init__(self) -> None:
-        require_range("decoding.steps", self.steps, 1, 1000)
-        require_range("decoding.caption_guidance", self.caption_guidance, 0)
-        require_range("decoding.token_guidance", self.token_guidance, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +128,28 @@ class TokenizerConfig:
                 f"tokenizer: images of {ours[0]} in {ours[1]} patches a side, but its vqgan has "
                 f"images of {theirs[0]} in {theirs[1]} codes a side: they must be the same",
             )
+
+    def sampled_by(
+        self,
+        asked: DecodingOptions,
+        *,
+        seed: int | None = None,
+        num_samples: int | None = None,
+    ) -> DecodingConfig | None:
+        """How images are sampled when ``asked``: ``sampling`` with what was given in its place.
+
+        None for regression, which takes no such options: ValueError where one was given.
+        """
+        if self.decoding == "flow":
+            return asked.applied_to(self.sampling)
+        given = asked.given | {"seed": seed, "num_samples": num_samples}
+        for name, value in given.items():
+            require(
+                value is None,
+                f"{name} is {value}, but this tokenizer decodes by regression, which samples "
+                "nothing: leave it out",
+            )
+        return None
 
     @property
     def grid(self) -> int:

@@ -44,7 +44,7 @@ class Flow:
     def velocity(self, x0_BKC: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
         """The velocity at ``x`` towards data ``x0``: (x_t - x_0) / t, with t at least MIN_TIME.
 
-        For networks that predict the data (JiT, arXiv 2511.13720, section 3).
+        For the training of networks that predict the data (JiT, arXiv 2511.13720, section 3).
         """
         return (x_BKC - x0_BKC) / over_tokens(t).clamp_min(MIN_TIME)
 

@@ -25,9 +25,9 @@ Seeds = Mapping[Key, Sequence[Row]]
 def compare_reports(paths: Sequence[Path], out: Path) -> str:
     """Write ``out/comparison.md`` and ``comparison.png`` from ``report.json`` files; the Markdown.
 
-    Reports of equal text place, bottleneck, output and token count are seeds of one kind of
-    tokenizer, paired with the baseline's (no text, continuous) in the order given. Raises
-    ValueError for reports of different protocols.
+    Reports of equal text place, bottleneck, output, decoding and token count are seeds of one kind
+    of tokenizer, paired with the baseline's (no text, continuous, regression) in the order given.
+    Raises ValueError for reports of different protocols.
     """
     reports = [read_report(path) for path in paths]
     _check_protocols(paths, reports)
@@ -141,11 +141,12 @@ def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
 
 
 def _kind(report: Report) -> str:
-    """As in ``both``, ``none, vq`` or ``none, vq, codes``."""
+    """As in ``both``, ``none, vq``, ``none, vq, codes`` or ``both, flow``."""
     settings = report.settings
     discrete = ["vq"] if settings.get("bottleneck") == "vq" else []
     by_codes = ["codes"] if settings.get("output") == "codes" else []
-    return ", ".join([settings["text"], *discrete, *by_codes])
+    by_flow = ["flow"] if settings.get("decoding") == "flow" else []
+    return ", ".join([settings["text"], *discrete, *by_codes, *by_flow])
 
 
 def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:
@@ -162,7 +163,7 @@ def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:
 
 
 def _digits(name: str) -> int:
-    return 2 if name == "psnr" else 4
+    return 2 if name.startswith("psnr") else 4
 
 
 def _mean(values: Sequence[float]) -> float:

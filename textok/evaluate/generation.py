@@ -11,6 +11,7 @@ import torch
 
 from textok.config import DataConfig
 from textok.config.check import require, require_range
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.asked import GenerationAsked
@@ -52,6 +53,7 @@ def evaluate_generation(
     steps: int | None = None,
     guidance: float | None = None,
     temperature: float | None = None,
+    decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
     seed: int = 0,
     feature_network: str | Sequence[str] = (),
@@ -77,6 +79,7 @@ def evaluate_generation(
         model: a pipeline's name or folder, or a painter, which samples as it was made to.
         num_images: how many are drawn; without it as many as images, with ``npz`` 50,000.
         captions: ``true`` or ``plain``, for a generator that draws by caption.
+        decoding: of a decoder that samples, instead of the tokenizer's own.
         decoder_captions: what the decoder reads of a class, for a generator that draws classes.
         seed: of the first picture; the next one has the next.
         feature_network: one or several; the first that the tokenizer was not trained against
@@ -103,6 +106,7 @@ def evaluate_generation(
             steps=steps,
             guidance=guidance,
             temperature=temperature,
+            decoding=decoding,
             decoder_captions=decoder_captions,
             device=device,
         )

@@ -41,6 +41,8 @@ def describe_generation(
         "intervals": INTERVALS,
         **describe_machine(asked.device, caller="evaluate_generation"),
     }
+    if asked.painter.decoding:
+        protocol["decoding"] = asked.painter.decoding
     if scores.inception is not None:
         protocol["Inception Score"] = f"{SPLITS} interleaved splits, logits without bias"
     if asked.clip is not None:

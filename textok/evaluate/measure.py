@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from textok.config import TokenizerConfig
+from textok.config import DecodingConfig, TokenizerConfig
 from textok.data import CaptionedImages, eval_batches
 from textok.evaluate.captions import CaptionMode, captions_by_key
 from textok.evaluate.judges import Judges
@@ -31,6 +31,18 @@ Way = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Made:
+    """What one way made of a batch."""
+
+    images: Tensor
+    """(B, 3, H, W), not clamped."""
+    codes: Tensor | None = None
+    """(B, k) that they were made of, where there are codes."""
+    mean: Tensor | None = None
+    """(B, 3, H, W) the mean of several samples of each image, clamped before, where there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """A tokenizer, images, and what is to be measured of the one on the other."""
 
@@ -38,10 +50,16 @@ class Measurement:
     images: CaptionedImages
     modes: Sequence[CaptionMode]
     budgets: Sequence[int]
-    """Token counts k, each 1..K."""
+    """Token counts k, each 1..K; 0 too where the decoder samples."""
     pca: PixelPca | None
     judges: Judges
     metrics: Mapping[str, ImageMetric]
+    decoding: DecodingConfig | None = None
+    """Of a decoder that samples."""
+    seed: int = 0
+    """Of the first sample of each image, beside the image's key; the next has the next."""
+    num_samples: int = 1
+    """Of each image. The first is measured, and the PSNR of the mean of all."""
 
     @property
     def ways(self) -> list[Way]:
@@ -75,8 +93,14 @@ def measure(
         for batch in batches:
             batch = batch.to(asked.reconstructor.device)
             originals.add(batch.images, batch.images, batch.keys)
-            for way, images, codes in reconstructions(asked, batch, captions):
-                tallies[way].add(images, batch.images, batch.keys, codes_BK=codes)
+            for way, made in reconstructions(asked, batch, captions):
+                tallies[way].add(
+                    made.images,
+                    batch.images,
+                    batch.keys,
+                    codes_BK=made.codes,
+                    mean_B3HW=made.mean,
+                )
             count(len(batch.keys))
     for tally in (originals, *tallies.values()):
         tally.gather()
@@ -86,25 +110,37 @@ def measure(
 
 def reconstructions(
     asked: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
-) -> Iterator[tuple[Way, Tensor, Tensor | None]]:
-    """Each way's images (B, 3, H, W) of one batch, not clamped, from codes or float16 numbers.
-
-    The codes (B, k) too, where there are any.
-    """
-    seeds = decoding_seeds(batch.keys)
+) -> Iterator[tuple[Way, Made]]:
+    """What each way makes of one batch, from codes or float16 numbers."""
     for mode in asked.modes:
         texts = [captions[mode][key] for key in batch.keys]
         latents = asked.reconstructor.encode(batch.images, texts)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
         for k in asked.budgets:
             first = latents.first(k)
-            images = asked.reconstructor.decode_tensor(first, texts, seeds=seeds)
-            yield (mode, k), images, first.codes
+            samples = (
+                asked.reconstructor.decode_tensor(
+                    first,
+                    texts,
+                    seeds=decoding_seeds(batch.keys, draw=asked.seed + sample),
+                    decoding=asked.decoding,
+                )
+                for sample in range(asked.num_samples)
+            )
+            images = next(samples)
+            mean = None
+            if asked.num_samples > 1:
+                # A sum: all samples at once would need the memory of all.
+                mean = (
+                    sum((one.clamp(-1, 1) for one in samples), start=images.clamp(-1, 1))
+                    / asked.num_samples
+                )
+            yield (mode, k), Made(images=images, codes=first.codes, mean=mean)
     if asked.pca is not None:
         codes = asked.pca.encode(batch.images).half().float()
         for k in asked.budgets:
             floats = count_floats(asked.reconstructor.config, k)
-            yield ("pca", k), asked.pca.decode(codes[:, :floats]), None
+            yield ("pca", k), Made(images=asked.pca.decode(codes[:, :floats]))
 
 
 def count_bits(config: TokenizerConfig, k: int) -> int:

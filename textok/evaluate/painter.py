@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textok.config.check import require
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.config.networks import UNKNOWN
 from textok.data.class_captions import class_sentence
@@ -34,6 +35,8 @@ class Painter:
     """What it draws, by number; empty where it draws by caption."""
     settings: Mapping[str, Any]
     """What it is and how it samples, for the report."""
+    decoding: str = ""
+    """How its decoder samples, in words; empty where it samples nothing."""
     trained_with: tuple[str, ...] = (UNKNOWN,)
     """Losses by pretrained networks that its tokenizer was trained against."""
     identity: str = ""
@@ -49,10 +52,11 @@ def load_painter(
     steps: int | None = None,
     guidance: float | None = None,
     temperature: float | None = None,
+    decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
 ) -> Painter:
-    """A pipeline as a painter, its own sampling with what is given in place.
+    """A pipeline as a painter, its own sampling and decoding with what is given in place.
 
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
     than ``held_out`` where the generator draws by caption: its decoder reads that caption.
@@ -68,6 +72,9 @@ def load_painter(
     )
     config.check_sampling(sampling)
     settings: dict[str, Any] = {"sampling": asdict(sampling), "generator": asdict(config)}
+    decoded = pipeline.tokenizer.config.sampled_by(decoding)
+    if decoded is not None:
+        settings["decoding"] = asdict(decoded)
     if pipeline.classes:
         settings["decoder captions"] = decoder_captions
     require(
@@ -84,13 +91,14 @@ def load_painter(
             Wanted(asked=asked, seed=seed, caption=caption(asked))
             for asked, seed in zip(wanted, seeds, strict=True)
         ]
-        return pipeline.draw_tensor(pictures, sampling=sampling)
+        return pipeline.draw_tensor(pictures, sampling=sampling, decoding=decoded)
 
     return Painter(
         name=str(model),
         image_size=pipeline.tokenizer.config.image_size,
         classes=pipeline.classes,
         settings=settings,
+        decoding="" if decoded is None else f"{decoded}; seed of each picture's own",
         trained_with=pipeline.tokenizer.trained_with,
         identity=_weights(find_folder(model)),
         draw=draw,

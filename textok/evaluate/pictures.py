@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
-from textok.config import TokenizerConfig
+from textok.config import DecodingConfig, TokenizerConfig
+from textok.config.check import require, require_range
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
+from textok.evaluate.budgets import budget_sheet
 from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.measure import Measurement, reconstructions
 from textok.latents import save_latents
-from textok.pipeline import Reconstructor
+from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.sheet import picture_sheet, save_picture
 from textok.types import Batch, Latents
 
@@ -26,6 +30,8 @@ COLUMNS = {
 }
 OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
+
+MOST_SEED = 2**30
 
 
 def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
@@ -48,9 +54,9 @@ def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 1
     captions = {mode: captions_by_key(mode, images.records) for mode in asked.modes}
     columns = {"original": [to_pil(image) for image in batch.images]}
     budget = max(asked.budgets)
-    for (source, k), made, _ in reconstructions(asked, batch, captions):
+    for (source, k), made in reconstructions(asked, batch, captions):
         if k == budget:
-            columns[COLUMNS[source]] = [to_pil(image) for image in made]
+            columns[COLUMNS[source]] = [to_pil(image) for image in made.images]
     texts = list(batch.captions)
     if "shuffled" in captions:
         texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
@@ -64,6 +70,8 @@ def reconstruction_sheet(
     captions: Sequence[str],
     *,
     num_tokens: int | None = None,
+    decoding: DecodingConfig | None = None,
+    seeds: Sequence[int] | None = None,
     cell: int = 128,
     title: str | None = None,
 ) -> Image.Image:
@@ -76,7 +84,7 @@ def reconstruction_sheet(
     originals = [reconstructor.prepare(picture) for picture in pictures]
     columns = {"original": originals}
     texts = list(captions)
-    k = num_tokens or (1 if config.nested else config.num_tokens)
+    k = (1 if config.nested else config.num_tokens) if num_tokens is None else num_tokens
     given: dict[str, Sequence[str] | None] = {"no caption": None}
     if config.text != "none" and any(captions):
         wrong = wrong_captions(captions)
@@ -88,7 +96,7 @@ def reconstruction_sheet(
         ways.append((config.num_tokens, best, given[best]))
     for count, name, several in ways:
         columns[f"{_tokens(count)}, {name}"] = reconstructor.reconstruct(
-            originals, several, num_tokens=count
+            originals, several, num_tokens=count, seeds=seeds, decoding=decoding
         )
     return picture_sheet(columns, texts, cell=cell, title=title)
 
@@ -99,7 +107,9 @@ def reconstruct_files(
     out: Path,
     *,
     captions: Sequence[str] = (),
-    num_tokens: int | None = None,
+    num_tokens: int | Sequence[int] | None = None,
+    decoding: DecodingOptions = AS_TRAINED,
+    seed: int | None = None,
     tokens: bool = False,
     cell: int = 128,
     text_cache: Path | None = None,
@@ -107,8 +117,11 @@ def reconstruct_files(
 ) -> list[Path]:
     """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors`` (float16, codes).
 
-    ``captions``: one an image, one for all, or none. Returns the files written. Raises ValueError
-    for a picture that cannot be read or captions that do not fit.
+    ``captions``: one an image, one for all, or none. ``num_tokens``: how many to keep; the sheet of
+    several shows each picture with its caption and without at all of them. ``decoding`` and
+    ``seed`` are for a decoder that samples, which samples every picture by its file's name and the
+    seed. Returns the files written. Raises ValueError for a picture that cannot be read, and for
+    captions or settings that do not fit.
     """
     if len(captions) not in (0, 1, len(paths)):
         raise ValueError(f"{len(captions)} captions for {len(paths)} images: give one, or one each")
@@ -116,22 +129,39 @@ def reconstruct_files(
     texts = texts or [""] * len(paths)
     reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
     config = reconstructor.config
+    decoded = config.sampled_by(decoding, seed=seed)
+    require_range("seed", seed or 0, 0, MOST_SEED)
+    budgets = _budgets(num_tokens, reconstructor)
+    k = max(budgets)
     pictures = [_open(path, config.image_size) for path in paths]
     title = _heading(Path(model).name, config, config.num_tokens)
-    if (num_tokens or config.num_tokens) < config.num_tokens and not config.nested:
+    if min(budgets) < config.num_tokens and not config.nested:
         title += f" (trained with all {config.num_tokens} alone)"
-    sheet = reconstruction_sheet(
-        reconstructor, pictures, texts, num_tokens=num_tokens, cell=cell, title=title
-    )
+    seeds = decoding_seeds([path.name for path in paths], draw=seed or 0)
+    look: dict[str, Any] = {"decoding": decoded, "seeds": seeds, "cell": cell, "title": title}
+    if len(budgets) > 1:
+        sheet = budget_sheet(reconstructor, pictures, texts, budgets, **look)
+    else:
+        only = k if num_tokens not in (None, ()) else None
+        sheet = reconstruction_sheet(reconstructor, pictures, texts, num_tokens=only, **look)
     out.mkdir(parents=True, exist_ok=True)
     written = [out / "sheet.png"]
     save_picture(sheet, written[0])
     if tokens:
-        latents = reconstructor.encode(pictures, texts, num_tokens=num_tokens)
+        latents = reconstructor.encode(pictures, texts, num_tokens=k)
         written.append(out / "tokens.safetensors")
         rounded = Latents(mean=latents.mean.half(), codes=latents.codes)
         save_latents(written[1], rounded, texts)
     return written
+
+
+def _budgets(num_tokens: int | Sequence[int] | None, reconstructor: Reconstructor) -> list[int]:
+    """As asked for, in order, or all tokens. Raises ValueError for more than there are."""
+    fewest, limit = reconstructor.tokenizer.fewest_tokens, reconstructor.config.num_tokens
+    several = [num_tokens] if isinstance(num_tokens, int) else num_tokens or []
+    for k in several:
+        require(fewest <= k <= limit, f"num_tokens is {k}, this tokenizer has {fewest} to {limit}")
+    return list(dict.fromkeys(several)) or [limit]
 
 
 def wrong_captions(captions: Sequence[str]) -> list[str]:
@@ -148,7 +178,7 @@ def _heading(title: str, config: TokenizerConfig, k: int) -> str:
 
 
 def _tokens(k: int) -> str:
-    return f"{k} token{'s' if k > 1 else ''}"
+    return f"{k} token{'' if k == 1 else 's'}"
 
 
 def _with_wrong(captions: Sequence[str], wrong: Sequence[str]) -> list[str]:

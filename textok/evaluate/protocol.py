@@ -44,6 +44,12 @@ def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) 
         "intervals": INTERVALS,
         **describe_machine(asked.reconstructor.device, caller="evaluate_reconstruction"),
     }
+    if asked.decoding is not None:
+        draws = f" + {asked.seed}" if asked.seed else ""
+        protocol["decoding"] = f"{asked.decoding}; seed from each image's key{draws}"
+    if asked.num_samples > 1:
+        several = f"of the mean of {asked.num_samples} samples an image; the rest is of the first"
+        protocol["metrics"]["psnr_of_mean"] = several
     if codes:
         protocol["codebook use"] = f"of {codes} codes, over the tokens of all images"
     if absent:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import torch
 
-from textok.config import DataConfig, TokenizerConfig
-from textok.config.check import require_range
+from textok.config import DataConfig
+from textok.config.check import require, require_range
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
 from textok.evaluate.judges import open_judges
 from textok.evaluate.measure import Measurement, count_floats, measure
-from textok.evaluate.pictures import evaluation_sheet
+from textok.evaluate.pictures import MOST_SEED, evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
 from textok.metrics.features import load_feature_network
@@ -25,6 +26,7 @@ from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor
 from textok.runtime.processes import join_processes, own_device
 from textok.runtime.sheet import save_picture
+from textok.tokenizer import Tokenizer
 
 
 def evaluate_reconstruction(
@@ -34,6 +36,9 @@ def evaluate_reconstruction(
     *,
     modes: Sequence[CaptionMode] = tuple(MODES),
     num_tokens: Sequence[int] | None = None,
+    num_samples: int | None = None,
+    decoding: DecodingOptions = AS_TRAINED,
+    seed: int | None = None,
     pca: bool = False,
     pca_data: DataConfig | None = None,
     pca_cache: Path | None = None,
@@ -53,7 +58,12 @@ def evaluate_reconstruction(
     Args:
         model: ``products``, a tokenizer folder or a hub name.
         modes: which captions to give; those that the data or the tokenizer lack are left out.
-        num_tokens: budgets k of a nested tokenizer; all K tokens without it.
+        num_tokens: budgets k of a nested tokenizer; all K tokens without it. 0 leaves the caption
+            alone to a decoder that samples.
+        num_samples: samples of each image by such a decoder: the first is measured, and the PSNR of
+            the mean of all; 1 without it.
+        decoding: how such a decoder samples, instead of its own way.
+        seed: of such a decoder, beside the key of each image; 0 without it.
         pca: add PCA with as many bits and the verdict of the gate.
         pca_data: what PCA is fitted on; the train split of ``data`` without it.
         pca_cache: folder of fitted components, for several evaluations on the same data.
@@ -71,7 +81,11 @@ def evaluate_reconstruction(
     device = own_device(device)
     reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
     config = reconstructor.config
-    budgets = _budgets(num_tokens, config)
+    budgets = _budgets(num_tokens, reconstructor.tokenizer)
+    decoded = config.sampled_by(decoding, seed=seed, num_samples=num_samples)
+    seed, num_samples = seed or 0, 1 if num_samples is None else num_samples
+    require_range("num_samples", num_samples, 1)
+    require_range("seed", seed, 0, MOST_SEED)
     split = open_captioned_images(data, image_size=config.image_size)
     images = evenly(split, limit)
     lite0 = load_efficientnet_lite0().to(device)
@@ -83,6 +97,10 @@ def evaluate_reconstruction(
         load=partial(load_feature_network, device=device),
     )
     baseline = None
+    require(
+        not pca or max(budgets) > 0,
+        "num_tokens is 0: there is no PCA of no numbers; measure without it",
+    )
     if pca:
         baseline = fit_baseline(
             pca_data or dataclasses.replace(data, split="train"),
@@ -100,6 +118,9 @@ def evaluate_reconstruction(
         pca=baseline,
         judges=judges,
         metrics=metrics,
+        decoding=decoded,
+        seed=seed,
+        num_samples=num_samples,
     )
     if not asked.modes:
         raise ValueError(f"{data.path} has none of the captions asked for: {', '.join(modes)}")
@@ -123,10 +144,11 @@ def evaluate_reconstruction(
     return report
 
 
-def _budgets(num_tokens: Sequence[int] | None, config: TokenizerConfig) -> list[int]:
-    budgets = sorted(set(num_tokens or [config.num_tokens]))
-    if budgets[0] < 1 or budgets[-1] > config.num_tokens:
-        raise ValueError(f"num_tokens {budgets}: this tokenizer has 1 to {config.num_tokens}")
+def _budgets(num_tokens: Sequence[int] | None, tokenizer: Tokenizer) -> list[int]:
+    fewest, limit = tokenizer.fewest_tokens, tokenizer.config.num_tokens
+    budgets = sorted(set(num_tokens or [limit]))
+    if budgets[0] < fewest or budgets[-1] > limit:
+        raise ValueError(f"num_tokens {budgets}: this tokenizer has {fewest} to {limit}")
     return budgets
 
 

@@ -16,6 +16,7 @@ from textok.runtime.files import write_text
 
 HEADINGS = {
     "psnr": "PSNR dB ↑",
+    "psnr_of_mean": "PSNR of the mean dB ↑",
     "ssim": "SSIM ↑",
     "lpips": "LPIPS ↓",
     "lpips_alex": "LPIPS-Alex ↓",
@@ -168,9 +169,9 @@ def report_table(report: Report) -> list[str]:
     table = []
     for row in report.rows:
         values = [
-            f"{value.mean:.{digits}f} ({value.low:.{digits}f}–{value.high:.{digits}f})"
+            "–" if value is None else _interval(value, 2 if name.startswith("psnr") else 4)
             for name in shown
-            for value, digits in [(row.metrics[name], 2 if name == "psnr" else 4)]
+            for value in [row.metrics.get(name)]
         ]
         if discrete:
             values += _use(row.codebook)
@@ -181,6 +182,10 @@ def report_table(report: Report) -> list[str]:
         frechet = [f"{measured[name]:.3f}" for name in distances]
         table.append([tokens, captions, *frechet, *values, *counts])
     return markdown_table([*heads, "floats", "bits"], table)
+
+
+def _interval(value: Interval, digits: int) -> str:
+    return f"{value.mean:.{digits}f} ({value.low:.{digits}f}–{value.high:.{digits}f})"
 
 
 def _use(codebook: CodebookUse | None) -> list[str]:

@@ -10,10 +10,12 @@ from torch import Tensor
 from textok.evaluate.report import CodebookUse
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
-from textok.metrics.image import ImageMetric, from_8bit, to_8bit
+from textok.metrics.image import ImageMetric, from_8bit, psnr, to_8bit
 from textok.metrics.interval import Interval, mean_interval
 from textok.nn.codebook import code_use
 from textok.runtime.processes import gather
+
+PSNR_OF_MEAN = "psnr_of_mean"
 
 
 class Tally:
@@ -48,8 +50,12 @@ class Tally:
         keys: Sequence[str],
         *,
         codes_BK: Tensor | None = None,
+        mean_B3HW: Tensor | None = None,
     ) -> None:
-        """Measure one batch; ``keys`` name the images, ``codes`` are what they were made of."""
+        """Measure one batch; ``keys`` name the images, ``codes`` are what they were made of.
+
+        ``mean`` are the means of several samples of each, of which the PSNR alone is measured.
+        """
         images = from_8bit(to_8bit(images_B3HW))
         batch = FeatureStatistics.of(self._features.extract(images))
         self.statistics = self.statistics.merge(batch)
@@ -60,6 +66,10 @@ class Tally:
         for name, metric in self._metrics.items():
             measured = metric(images, originals_B3HW).tolist()
             self.values[name].update(zip(keys, measured, strict=True))
+        if mean_B3HW is not None:
+            measured = psnr(from_8bit(to_8bit(mean_B3HW)), originals_B3HW).tolist()
+            several = self.values.setdefault(PSNR_OF_MEAN, {})
+            several.update(zip(keys, measured, strict=True))
         if codes_BK is not None:
             self.codes += torch.bincount(codes_BK.flatten().cpu(), minlength=len(self.codes))
 
@@ -70,8 +80,8 @@ class Tally:
             self.other_statistics[name] = merge_all(gather(statistics))
         self.codes = torch.stack(gather(self.codes)).sum(0)
         parts = gather(self.values)
-        for name in self.values:
-            self.values[name] = {key: part[name][key] for part in parts for key in part[name]}
+        for name in list(dict.fromkeys(name for part in parts for name in part)):
+            self.values[name] = {k: v for part in parts for k, v in part.get(name, {}).items()}
             assert len(self.values[name]) == self.statistics.count, "an image was measured twice"
 
     def codebook(self) -> CodebookUse | None:

@@ -158,7 +158,8 @@ class DiT(TokenGenerator):
         return cast("list[DiTBlock]", self.blocks)
 
     def _modulation_layers(self) -> list[nn.Linear]:
-        return [*(block.modulation for block in self._blocks()), self.final.modulation]
+        own = [block.modulation for block in self._blocks() if block.modulation is not None]
+        return [*own, self.final.modulation]
 
     def _check_tokens(self, x_BKC: Tensor, rows: int) -> None:
         expected = (rows, self.config.num_tokens, self.config.channels)

@@ -64,13 +64,21 @@ class DiTBlock(nn.Module):
 
     Shifts, scales and gates are a linear layer of the condition vector (adaLN-Zero, DiT section
     3.2). That layer and the output of the cross-attention start at zero: the block at the identity.
+    Without ``own_modulation`` the vector holds them itself, 6 D numbers.
     """
 
     def __init__(
-        self, width: int, heads: int, *, reads_text: bool, qk_norm: bool, dropout: float
+        self,
+        width: int,
+        heads: int,
+        *,
+        reads_text: bool,
+        qk_norm: bool,
+        dropout: float,
+        own_modulation: bool = True,
     ) -> None:
         super().__init__()
-        self.modulation = Linear(width, 6 * width)
+        self.modulation = Linear(width, 6 * width) if own_modulation else None
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.text = CrossAttention(width, heads, qk_norm=qk_norm) if reads_text else None
         self.mlp = mlp(width)
@@ -98,8 +106,8 @@ class DiTBlock(nn.Module):
 
         Tokens where ``visible_BK`` (bool) is False are attended to by none.
         """
-        modulation, keys = self.modulation(vector_BD), self.text_keys(text)
-        return self.apply_prepared(x_BKD, modulation, keys, visible_BK)
+        modulation = vector_BD if self.modulation is None else self.modulation(vector_BD)
+        return self.apply_prepared(x_BKD, modulation, self.text_keys(text), visible_BK)
 
     def apply_prepared(
         self,

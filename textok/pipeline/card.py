@@ -28,6 +28,8 @@ def pipeline_card(
         ("sampling", f"{sampling.sampler}, {sampling.steps} steps"),
         ("guidance", f"{sampling.guidance.scale:g}, {sampling.guidance.schedule}"),
     ]
+    if tokenizer.decoding == "flow":
+        rows.append(("decoding", str(tokenizer.sampling)))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     call = f'pipe.of_class("{example}"' if by_class else f'pipe("{example}"'
     flag = f'--class "{example}"' if by_class else f'"{example}"'

@@ -13,6 +13,7 @@ from PIL import Image
 
 from textok import __version__
 from textok.config.check import require
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.config.request import Drawn, Request
 from textok.pipeline.text_to_image import TextToImage
@@ -33,13 +34,15 @@ def generate_files(
     guidance: float | None = None,
     sampler: Sampler | None = None,
     temperature: float | None = None,
+    decoding: DecodingOptions = AS_TRAINED,
     separate: bool = False,
     device: torch.device | str = "cpu",
 ) -> list[Path]:
     """Draw what is asked into ``out/sheet.png``, or with ``separate`` into a file each.
 
     ``steps``, ``guidance``, ``sampler`` and ``temperature`` replace those of the request or of the
-    model. Returns the files written. Raises ValueError for what the model cannot draw.
+    model, ``decoding`` what the tokenizer says of its decoder. Returns the files written. Raises
+    ValueError for what the model cannot draw.
     """
     require(
         separate or len(request.asked) <= SHEET_ROWS,
@@ -53,7 +56,8 @@ def generate_files(
         sampler=sampler,
         temperature=temperature,
     )
-    request = replace(request, sampling=sampling)
+    decoded = pipe.tokenizer.config.sampled_by(decoding)
+    request = replace(request, sampling=sampling, decoding=decoded)
     drawn = _draw(pipe, request, _rows(request))
     out.mkdir(parents=True, exist_ok=True)
     if not separate:
@@ -109,6 +113,7 @@ def _draw(pipe: TextToImage, request: Request, rows: Sequence[Wanted]) -> list[I
         return pipe.draw(
             rows,
             sampling=sampling,
+            decoding=request.decoding,
             negative=request.negative,
             batch_size=request.batch_size,
             on_step=lambda _: count(1),

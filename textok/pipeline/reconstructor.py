@@ -14,6 +14,8 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
+from textok.config.check import require_range
+from textok.config.decoding import AS_TRAINED
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
 from textok.text import FeatureCache, load_text_encoder
 from textok.tokenizer import Tokenizer
@@ -23,11 +25,16 @@ Pictures: TypeAlias = Image.Image | Sequence[Image.Image] | Tensor
 """One picture, several, or a tensor (B, 3, H, W) in [-1, 1] of the tokenizer's image size."""
 Captions: TypeAlias = str | Sequence[str] | None
 """One caption an image; "" or None where there is none."""
+NEXT_DRAW = 2**32
+"""Between the seed of one sample of an image and that of its next."""
 
 
-def decoding_seeds(keys: Sequence[str]) -> list[int]:
-    """A seed for the decoding of each image, of its key alone: the same in any batch."""
-    return [crc32(key.encode("utf-8", "surrogatepass")) for key in keys]
+def decoding_seeds(keys: Sequence[str], *, draw: int = 0) -> list[int]:
+    """A seed for the decoding of each image, of its key alone: the same in any batch.
+
+    Draws 0, 1, ... give other ones.
+    """
+    return [crc32(key.encode("utf-8", "surrogatepass")) + draw * NEXT_DRAW for key in keys]
 
 
 class Reconstructor:
@@ -92,15 +99,26 @@ class Reconstructor:
         *,
         seeds: Sequence[int] | None = None,
         decoding: DecodingConfig | None = None,
+        num_samples: int = 1,
     ) -> Tensor:
-        """Latents to images (B, 3, H, W), not clamped.
+        """Latents to images (B x num_samples, 3, H, W), not clamped; those of the first one first.
 
-        Where there are codes these count, and the mean may be rounded. ``seeds``, one an image, and
-        ``decoding`` are for tokenizers that sample images (``Tokenizer.decode``). Raises ValueError
-        for codes that the tokenizer has not, and where captions and latents differ in number.
+        Where there are codes these count, and the mean may be rounded. ``seeds``, one an image,
+        ``decoding`` and ``num_samples`` are for tokenizers that sample images
+        (``Tokenizer.decode``); sample j has the seed of ``decoding_seeds(..., draw=j)``. Raises
+        ValueError for codes that the tokenizer has not, for several samples where it samples none,
+        and where captions and latents differ in number.
         """
+        require_range("num_samples", num_samples, 1)
         tokens = latents.mean if latents.codes is None else latents.codes
         features = self._features(captions, len(tokens))
+        if num_samples > 1:
+            self.config.sampled_by(AS_TRAINED, num_samples=num_samples)
+            rows = torch.arange(len(tokens)).repeat_interleave(num_samples)
+            tokens = tokens[rows.to(tokens.device)]
+            features = None if features is None else features[rows.to(self.device)]
+            own = [0] * len(rows) if seeds is None else [seeds[row] for row in rows.tolist()]
+            seeds = [seed + i % num_samples * NEXT_DRAW for i, seed in enumerate(own)]
         return self.tokenizer.decode(
             tokens.to(self.device), features, seeds=seeds, decoding=decoding
         )
@@ -112,9 +130,12 @@ class Reconstructor:
         *,
         seeds: Sequence[int] | None = None,
         decoding: DecodingConfig | None = None,
+        num_samples: int = 1,
     ) -> list[Image.Image]:
         """Latents to pictures; the arguments are those of ``decode_tensor``."""
-        images = self.decode_tensor(latents, captions, seeds=seeds, decoding=decoding)
+        images = self.decode_tensor(
+            latents, captions, seeds=seeds, decoding=decoding, num_samples=num_samples
+        )
         return [to_pil(image) for image in images.cpu()]
 
     def reconstruct(
@@ -125,10 +146,16 @@ class Reconstructor:
         num_tokens: int | None = None,
         seeds: Sequence[int] | None = None,
         decoding: DecodingConfig | None = None,
+        num_samples: int = 1,
     ) -> list[Image.Image]:
-        """Pictures through ``num_tokens`` tokens (all K without it) and back."""
+        """Pictures through ``num_tokens`` tokens (all K without it) and back.
+
+        The other arguments are those of ``decode_tensor``.
+        """
         latents = self.encode(pictures, captions, num_tokens=num_tokens)
-        return self.decode(latents, captions, seeds=seeds, decoding=decoding)
+        return self.decode(
+            latents, captions, seeds=seeds, decoding=decoding, num_samples=num_samples
+        )
 
     def prepare(self, picture: Image.Image) -> Image.Image:
         """The central square of ``picture`` as the tokenizer sees it.

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig
@@ -78,6 +79,7 @@ class TextToImage:
         steps: int | None = None,
         guidance: float | None = None,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
@@ -92,6 +94,7 @@ class TextToImage:
             steps: Of the sampler, instead of the model's own number.
             guidance: Scale of classifier-free guidance, instead of the model's own.
             sampling: All of the sampler's settings, instead of the model's own.
+            decoding: How a decoder that samples does it, instead of the tokenizer's own way.
             negative: What guidance leads away from.
             caption: What the tokenizer's decoder reads instead of the prompt.
             batch_size: Pictures at once.
@@ -104,6 +107,7 @@ class TextToImage:
         return self.draw(
             pictures,
             sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            decoding=decoding,
             negative=negative,
             batch_size=batch_size,
             on_step=on_step,
@@ -118,6 +122,7 @@ class TextToImage:
         steps: int | None = None,
         guidance: float | None = None,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
@@ -135,6 +140,7 @@ class TextToImage:
         return self.draw(
             pictures,
             sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            decoding=decoding,
             negative=negative,
             batch_size=batch_size,
             on_step=on_step,
@@ -163,6 +169,7 @@ class TextToImage:
         pictures: Sequence[Wanted],
         *,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
@@ -174,6 +181,7 @@ class TextToImage:
             images = self.draw_tensor(
                 pictures[at : at + batch_size],
                 sampling=sampling,
+                decoding=decoding,
                 negative=negative,
                 on_step=on_step,
             )
@@ -186,6 +194,7 @@ class TextToImage:
         pictures: Sequence[Wanted],
         *,
         sampling: SamplingConfig | None = None,
+        decoding: DecodingConfig | None = None,
         negative: str = "",
         on_step: OnStep | None = None,
     ) -> Tensor:
@@ -201,7 +210,8 @@ class TextToImage:
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
         seeds = [one.seed for one in pictures]
-        return self.tokenizer.decode(tokens, self._features(captions), seeds=seeds)
+        features = self._features(captions)
+        return self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""

@@ -18,6 +18,8 @@ _WHERE = {
     "none": "no caption is read",
 }
 
+_DECODERS = {"regression": "predicts the image in one pass", "flow": "flow matching, {}"}
+
 
 def _latent(config: TokenizerConfig) -> str:
     if config.bottleneck == "vq":
@@ -33,6 +35,7 @@ def model_card(config: TokenizerConfig, text: TextConfig | None) -> str:
         ("image", f"{config.image_size} x {config.image_size}, patch {config.patch_size}"),
         ("latent", _latent(config)),
         ("bottleneck", config.bottleneck + (", nested" if config.nested else "")),
+        ("decoder", _DECODERS[config.decoding].format(config.sampling)),
         ("caption", _WHERE[config.text]),
         ("text encoder", "none" if text is None or config.text == "none" else text.encoder),
     ]

@@ -6,6 +6,7 @@ width, S = N + K + T. Time t is 0 at the image and 1 at the noise.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from textok.config.generator import ObjectiveConfig
 from textok.diffusion import Flow
 from textok.diffusion.samplers import ddim, dpmpp, euler, heun
 from textok.nn.adaptive_block import DiTBlock, FinalLayer
+from textok.nn.linear import Linear
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
 from textok.nn.time import EmbeddingMLP, TimeEmbedding
@@ -81,7 +83,11 @@ class FlowDecoder(nn.Module):
         shape, numbers = config.decoder, 3 * config.patch_size**2
         self.patch_size, self.grid = config.patch_size, config.grid
         self.objective = Flow(
-            ObjectiveConfig(time_mean=config.flow.time_mean, time_std=config.flow.time_std)
+            ObjectiveConfig(
+                time_mean=config.flow.time_mean,
+                time_std=config.flow.time_std,
+                time_shift=config.flow.time_shift,
+            )
         )
         self.patch_embed = nn.Sequential(
             nn.Linear(numbers, config.flow.bottleneck),
@@ -96,9 +102,17 @@ class FlowDecoder(nn.Module):
             else None
         )
         self.time = TimeEmbedding(shape.width)
+        shared = config.flow.shared_modulation
+        self.modulation = Linear(shape.width, 6 * shape.width) if shared else None
+        self.offsets = nn.Parameter(torch.zeros(shape.depth, 6 * shape.width)) if shared else None
         self.blocks = nn.ModuleList(
             DiTBlock(
-                shape.width, shape.heads, reads_text=False, qk_norm=config.qk_norm, dropout=0.0
+                shape.width,
+                shape.heads,
+                reads_text=False,
+                qk_norm=config.qk_norm,
+                dropout=0.0,
+                own_modulation=not shared,
             )
             for _ in range(shape.depth)
         )
@@ -115,6 +129,8 @@ class FlowDecoder(nn.Module):
         for module in self.modules():
             if isinstance(module, DiTBlock | FinalLayer | EmbeddingMLP):
                 module.start()
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
 
     def forward(self, noisy_BNP: Tensor, t_B: Tensor, known: Known) -> Tensor:
         """The clean patches (B, N, P) in float32, predicted from those at times ``t_B``."""
@@ -135,13 +151,19 @@ class FlowDecoder(nn.Module):
             text_keys_BT=None if caption is None or text is None else text.mask,
         )
         time_BD = F.silu(self.time(t_B))
-        for block in self.blocks:
+        for block, vector in zip(self.blocks, self._vectors(time_BD), strict=True):
             if self.grad_checkpointing and torch.is_grad_enabled():
-                x_BSD = checkpoint(block, x_BSD, time_BD, None, visible_BS, use_reentrant=False)
+                x_BSD = checkpoint(block, x_BSD, vector, None, visible_BS, use_reentrant=False)
             else:
-                x_BSD = block(x_BSD, time_BD, None, visible_BS)
+                x_BSD = block(x_BSD, vector, None, visible_BS)
         x_BND = x_BSD[:, : self.patch_positions.shape[0]]
         return self.final(x_BND, self.final.modulation(time_BD)).float()
+
+    def _vectors(self, time_BD: Tensor) -> list[Tensor]:
+        """What each block is conditioned by: the time, or shifts, scales and gates made of it."""
+        if self.modulation is None or self.offsets is None:
+            return [time_BD] * len(self.blocks)
+        return list(self.modulation(time_BD) + self.offsets[:, None])
 
     def denoise(self, images_B3HW: Tensor, known: Known, draw: FlowDraw) -> tuple[Tensor, Tensor]:
         """One training pass: the predicted clean images, and the velocity's error (B,)."""
@@ -170,7 +192,8 @@ class FlowDecoder(nn.Module):
             return predict(x_BNP, t_B)
 
         def velocity(x_BNP: Tensor, index: int) -> Tensor:
-            return self.objective.velocity(x0(x_BNP, index), x_BNP, times[index])
+            # Not held down near t = 0 as in training: noise would be left in the sample.
+            return (x_BNP - x0(x_BNP, index)) / float(times[index])
 
         if decoding.sampler in ("euler", "heun"):
             path = {"euler": euler, "heun": heun}[decoding.sampler](velocity, x_BNP, times)
@@ -182,16 +205,21 @@ class FlowDecoder(nn.Module):
         return self.unpatchify(x_BNP)
 
     def noise(self, seeds: Sequence[int]) -> Tensor:
-        """(B, N, P) standard normal on the CPU, each row from its own seed."""
+        """(B, N, P) standard normal on the CPU, each row from its own seed.
+
+        It has nothing in common with what a generator of latents draws from the same seed.
+        """
         shape = (self.grid**2, 3 * self.patch_size**2)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        digests = [hashlib.sha256(f"pixels/{seed}".encode()).digest() for seed in seeds]
+        own = [int.from_bytes(digest[:8], "little") for digest in digests]
+        generators = [torch.Generator().manual_seed(seed) for seed in own]
         return torch.stack([torch.randn(shape, generator=one) for one in generators])
 
     def _guided(self, known: Known, decoding: DecodingConfig) -> Callable[[Tensor, Tensor], Tensor]:
         """The prediction, led away from that without caption and from that without tokens.
 
         Classifier-free guidance (arXiv 2207.12598) on two conditions: all + (s_c - 1)(all - all
-        but the caption) + (s_t - 1)(all - all but the tokens), in one batch.
+        but the caption) + (s_t - 1)(all - all but the tokens); a pass each.
         """
         others = []
         if decoding.caption_guidance != 1 and known.text is not None and self.text is not None:

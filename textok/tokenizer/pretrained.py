@@ -25,7 +25,7 @@ from textok.runtime.pretrained import (
 )
 from textok.tokenizer.card import model_card
 
-GRIDS = ("encoder.positions", "decoder.queries")
+GRIDS = ("encoder.positions", "decoder.queries", "decoder.patch_positions")
 """Parameters (N, D) with one row a patch: interpolated when the image size changes."""
 
 

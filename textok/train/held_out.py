@@ -18,6 +18,7 @@ from textok.generator import TokenGenerator
 from textok.latents import LatentSet
 from textok.metrics.features import load_feature_network
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
+from textok.pipeline import decoding_seeds
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.processes import gather, join_processes
 from textok.runtime.sheet import picture_sheet
@@ -120,7 +121,9 @@ class HeldOut:
         pixel of a data set is needed.
         """
         return self._features(
-            lambda batch, _: self._decode(batch.latents.to(self.device), batch.captions)
+            lambda batch, _: self._decode(
+                batch.latents.to(self.device), batch.captions, decoding_seeds(batch.keys)
+            )
         )
 
     @torch.no_grad()
@@ -150,14 +153,16 @@ class HeldOut:
         tokens = generator.sample(condition, sampling=self.parts.sampling, seeds=seeds)
         if self.parts.scale is not None:
             tokens = self.parts.scale.to(self.device).denormalise(tokens)
-        return self._decode(tokens, captions)
+        return self._decode(tokens, captions, seeds)
 
     @torch.no_grad()
-    def _decode(self, latents: Latents | Tensor, captions: Sequence[str]) -> Tensor:
+    def _decode(
+        self, latents: Latents | Tensor, captions: Sequence[str], seeds: Sequence[int]
+    ) -> Tensor:
         text = None
         if self._decoder_text is not None:
             text = self._decoder_text(captions).to(self.device)
-        return self._tokenizer.decode(latents, text)
+        return self._tokenizer.decode(latents, text, seeds=seeds)
 
     def _condition(self, batch: LatentBatch) -> Condition:
         return condition_of(batch, self._prompt_text).to(self.device)

@@ -1,0 +1,1 @@
+"""A decoder that samples by flow matching against regression with a discriminator."""

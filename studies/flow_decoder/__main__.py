@@ -1,0 +1,102 @@
+"""What a decoder that samples is worth on photographs, and what the caption is worth to it.
+
+Regression with a discriminator against flow matching at equal parameters, tokens and images seen;
+each with the caption and without, and a DiT of classes on the latents of each.
+
+    python -m studies.flow_decoder --data data/tiny-imagenet --runs runs/flow-decoder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from studies.flow_decoder.budgets import SCALES, Decoder, studies_of
+from studies.flow_decoder.page import write_page, write_sheet
+from studies.flow_decoder.summary import summary
+from studies.pairs.commands import generator_steps, tokenizer_steps
+from studies.pairs.job import count_rows, is_named, refuse, require_splits, training_captions
+from studies.pairs.study import Study, generators, pairs
+from studies.pairs.summary import note_hardware, write_summary
+from studies.photographs.budgets import prepare_judged
+from studies.steps import Step, plan, run_steps
+
+TITLE = "A decoder that samples against one that regresses"
+ABOUT = """Tokenizers of real photographs (Tiny ImageNet, 64 px, C = 8) whose decoder predicts
+pixels, trained with a discriminator, or samples them by flow matching, without one. Parameters
+within 5 %, images seen equal; each with the caption in both sides and without. FD-EffLite0 is no
+FID (docs/evaluation.md)."""
+
+
+def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
+    """Both decoders side by side: at each K without the caption and with it, then generators."""
+    first = next(iter(studies.values()))
+    steps: list[Step] = []
+    for seed in first.budget.seeds:
+        for member in pairs(first.budget, seed):
+            for study in studies.values():
+                steps += tokenizer_steps(member, study)
+        for study in studies.values():
+            for kind, _ in study.generators:
+                for generator in generators(study, kind, seed=seed):
+                    steps += generator_steps(generator, study)
+    return steps
+
+
+def main(
+    *,
+    data: Path = Path("data/tiny-imagenet"),
+    runs: Path = Path("runs/flow-decoder"),
+    out: Path = Path("docs/results/flow-decoder"),
+    budget: Literal["", "cpu", "gpu"] = "",
+    toy: bool = False,
+    minutes: float = 0,
+    only: str = "",
+) -> None:
+    """Train, measure and compare what is not done yet.
+
+    Args:
+        data: What `textok data tiny-imagenet` made.
+        runs: Folder of the runs.
+        out: Folder of the results.
+        budget: cpu or gpu; without it whichever there is.
+        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
+        minutes: Begin no step after this many minutes; 0 goes on to the end.
+        only: Take only steps of this name, as in 'flow', '*none*' or 'k4-*'.
+    """
+    require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
+    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    try:
+        rows = count_rows(training_captions(data))
+        studies = studies_of(SCALES[name], data, runs, rows=rows)
+        prepare_judged(replace(studies["flow"], runs=runs))
+    except ValueError as error:
+        refuse(str(error))
+    steps = [step for step in every_step(studies) if not only or is_named(step, runs, only)]
+    if not steps:
+        refuse(f"--only {only}: no step is called so; names are like flow and k4-none-s0")
+    speed = studies["flow"].budget.speed
+    print(plan(steps, str(speed)), flush=True)
+    if any(not step.done.exists() for step in steps):
+        note_hardware(runs)
+    command = f"python -m studies.flow_decoder {'--toy' if toy else f'--budget {name}'}"
+
+    def write(_: Step | None = None) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        found = summary(studies, runs, [command])
+        write_summary(found, out)
+        write_sheet(studies, studies["flow"].budget.generators_at, out)
+        write_page(found, out, title=TITLE, about=ABOUT)
+
+    if not run_steps(steps, minutes=minutes, after=write):
+        print("not complete: the tables hold what is done; run the same command to go on")
+    write()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
