@@ -194,7 +194,7 @@ def test_drawn_pictures_are_judged() -> None:
         (f"{EVALUATE} --out no --seed -1", "seed is -1: it must be >= 0"),
         (f"{EVALUATE} --out no --token-guidance -1", "decoding.token_guidance is -1"),
         (
-            "reconstruct --model pictograms --seed 1 --out no",
+            "reconstruct --model products --seed 1 --out no",
             "seed is 1, but this tokenizer decodes by regression",
         ),
         (
