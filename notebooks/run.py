@@ -79,7 +79,12 @@ def _tidy(cell: NotebookNode) -> None:
 
 
 def _says(output: NotebookNode) -> bool:
-    """Whether there is anything to see: a bar that has gone leaves an empty line."""
+    """Whether there is anything to see: a bar that has gone leaves an empty line.
+
+    A kernel makes rich take stderr for a terminal, so bars come with escape sequences.
+    """
+    if output.output_type == "stream" and output.name == "stderr" and "\x1b[" in output.text:
+        return False
     return output.output_type != "display_data" or bool(output.data.get("text/plain", "-").strip())
 
 

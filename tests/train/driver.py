@@ -191,7 +191,7 @@ def train(job: dict[str, Any]) -> int:
         session.FeatureCache = FakeText
         tokenizer.find_text_model = lambda name: FakeText
     validation.load_efficientnet_lite0 = torch.nn.Identity
-    validation.load_image_metrics = lambda network, device: ({"psnr": psnr}, [])
+    validation.load_image_metrics = lambda network, device, **_: ({"psnr": psnr}, [])
     validation.lite0_features = few_features
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
