@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from textok.config import DataConfig
 from textok.config.check import require_range
 from textok.data import CaptionedImages, open_captioned_images, train_batches
 from textok.data.cache import PictureCache, fill_cache
+from textok.evaluate.reconstruction import evenly
 from textok.runtime.device import best_device
 from textok.train.examples import ahead
 
@@ -62,10 +63,7 @@ class Settings:
 def open_images(path: str, settings: Settings) -> CaptionedImages:
     """At most ``images`` pictures of the data set, evenly spread over it."""
     config = DataConfig(path=path, split="", flip=True, workers=settings.workers[-1])
-    images = open_captioned_images(config, image_size=settings.size)
-    count = min(settings.images, len(images))
-    spread = [images.records[place * len(images) // count] for place in range(count)]
-    return replace(images, records=spread)
+    return evenly(open_captioned_images(config, image_size=settings.size), settings.images)
 
 
 def clock(

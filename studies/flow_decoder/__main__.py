@@ -13,18 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
 from studies.flow_decoder.budgets import SCALES, Decoder, studies_of
 from studies.flow_decoder.page import write_page, write_sheet
 from studies.flow_decoder.summary import summary
 from studies.pairs.commands import generator_steps, tokenizer_steps
-from studies.pairs.job import count_rows, is_named, refuse, require_splits, training_captions
+from studies.pairs.job import (
+    budget_name,
+    count_rows,
+    refuse,
+    require_splits,
+    run_planned,
+    training_captions,
+)
 from studies.pairs.study import Study, generators, pairs
-from studies.pairs.summary import note_hardware, write_summary
+from studies.pairs.summary import write_summary
 from studies.photographs.budgets import prepare_judged
-from studies.steps import Step, plan, run_steps
+from studies.steps import Step
 
 TITLE = "A decoder that samples against one that regresses"
 ABOUT = """Tokenizers of real photographs (Tiny ImageNet, 64 px, C = 8) whose decoder predicts
@@ -70,32 +76,29 @@ def main(
         only: Take only steps of this name, as in 'flow', '*none*' or 'k4-*'.
     """
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
-    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, flag = budget_name(budget, toy=toy)
     try:
         rows = count_rows(training_captions(data))
         studies = studies_of(SCALES[name], data, runs, rows=rows)
         prepare_judged(replace(studies["flow"], runs=runs))
     except ValueError as error:
         refuse(str(error))
-    steps = [step for step in every_step(studies) if not only or is_named(step, runs, only)]
-    if not steps:
-        refuse(f"--only {only}: no step is called so; names are like flow and k4-none-s0")
-    speed = studies["flow"].budget.speed
-    print(plan(steps, str(speed)), flush=True)
-    if any(not step.done.exists() for step in steps):
-        note_hardware(runs)
-    command = f"python -m studies.flow_decoder {'--toy' if toy else f'--budget {name}'}"
 
-    def write(_: Step | None = None) -> None:
+    def write() -> None:
         out.mkdir(parents=True, exist_ok=True)
-        found = summary(studies, runs, [command])
+        found = summary(studies, runs, [f"python -m studies.flow_decoder {flag}"])
         write_summary(found, out)
         write_sheet(studies, studies["flow"].budget.generators_at, out)
         write_page(found, out, title=TITLE, about=ABOUT)
 
-    if not run_steps(steps, minutes=minutes, after=write):
-        print("not complete: the tables hold what is done; run the same command to go on")
-    write()
+    run_planned(
+        every_step(studies),
+        runs=runs,
+        speed=studies["flow"].budget.speed,
+        write=write,
+        minutes=minutes,
+        only=only,
+    )
 
 
 if __name__ == "__main__":

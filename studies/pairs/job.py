@@ -10,9 +10,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
+
 from studies.pairs.page import write_page
 from studies.pairs.pictures import write_curves, write_sheet
-from studies.pairs.study import SPLIT, Study, every_generator
+from studies.pairs.study import SPLIT, Speed, Study, every_generator
 from studies.pairs.summary import note_hardware, summary, write_summary
 from studies.steps import Step, plan, run_steps
 from textok.config import DataConfig
@@ -44,20 +46,42 @@ def run_job(
     only: str = "",
     run: Callable[[Sequence[str]], int] | None = None,
 ) -> bool:
-    """Say what is to do, do it, write the results after every step; whether all is complete.
+    """``run_planned`` with the results of one study."""
+    return run_planned(
+        job.steps,
+        runs=job.study.runs,
+        speed=job.study.budget.speed,
+        write=lambda: write_results(job),
+        minutes=minutes,
+        only=only,
+        run=run,
+    )
 
-    ``only`` takes the steps in whose folders a name matches, as in ``*none*``: two calls for
-    different ones can run side by side. ``minutes`` and ``run`` are those of ``run_steps``. Raises
-    SystemExit where ``only`` takes no step.
+
+def run_planned(
+    steps: Sequence[Step],
+    *,
+    runs: Path,
+    speed: Speed,
+    write: Callable[[], None],
+    minutes: float = 0,
+    only: str = "",
+    run: Callable[[Sequence[str]], int] | None = None,
+) -> bool:
+    """Say what is to do, do it, ``write`` the results after every step; whether all is complete.
+
+    ``only`` takes the steps in whose folders below ``runs`` a name matches, as in ``*none*``: two
+    calls for different ones can run side by side. ``minutes`` and ``run`` are those of
+    ``run_steps``. Raises SystemExit where ``only`` takes no step.
     """
-    steps = [step for step in job.steps if not only or is_named(step, job.study.runs, only)]
+    steps = [step for step in steps if not only or is_named(step, runs, only)]
     if not steps:
         refuse(f"--only {only}: no step is called so; names are like k4-none-s0")
-    print(plan(steps, str(job.study.budget.speed)), flush=True)
+    print(plan(steps, str(speed)), flush=True)
     if any(not step.done.exists() for step in steps):
-        note_hardware(job.study.runs)
-    complete = run_steps(steps, minutes=minutes, run=run, after=lambda _: write_results(job))
-    write_results(job)
+        note_hardware(runs)
+    complete = run_steps(steps, minutes=minutes, run=run, after=lambda _: write())
+    write()
     if not complete:
         print("not complete: the tables hold what is done; run the same command to go on")
     return complete
@@ -85,6 +109,14 @@ def _copy_prompts(job: Job) -> None:
         sheet = job.study.runs / "generators" / generator.name / "prompts" / "sheet.png"
         if sheet.exists():
             shutil.copyfile(sheet, job.out / "prompts.png")
+
+
+def budget_name(budget: str, *, toy: bool) -> tuple[str, str]:
+    """The budget that is meant, the machine's own without one, and the flag that asks for it."""
+    if toy:
+        return "toy", "--toy"
+    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    return name, f"--budget {name}"
 
 
 def require_splits(data: Path, *, how: str) -> None:

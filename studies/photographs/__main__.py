@@ -10,11 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
 from studies.pairs.commands import every_step
-from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
+from studies.pairs.job import (
+    Job,
+    budget_name,
+    count_rows,
+    refuse,
+    require_splits,
+    run_job,
+    training_captions,
+)
 from studies.photographs.budgets import BUDGETS, prepare_judged, study_of
 
 TITLE = "What the caption is worth on photographs"
@@ -48,18 +55,17 @@ def main(
         only: Take only steps of this name, as in '*none*' or 'k4-*'.
     """
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
-    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, flag = budget_name(budget, toy=toy)
     try:
         rows = count_rows(training_captions(data))
         study = study_of(BUDGETS[name], data, runs, rows=rows)
         prepare_judged(study)
     except ValueError as error:
         refuse(str(error))
-    words = "--toy" if toy else f"--budget {name}"
     job = Job(
         study=study,
         steps=every_step(study),
-        commands=(f"python -m studies.photographs {words}",),
+        commands=(f"python -m studies.photographs {flag}",),
         out=out,
         title=TITLE,
         about=ABOUT,

@@ -13,11 +13,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
 from studies.pairs.commands import every_step
-from studies.pairs.job import Job, count_rows, refuse, require_splits, run_job, training_captions
+from studies.pairs.job import (
+    Job,
+    budget_name,
+    count_rows,
+    refuse,
+    require_splits,
+    run_job,
+    training_captions,
+)
 from studies.pairs.study import Budget, Study
 from studies.photographs import budgets as photographs
 from studies.products.unseen import Combination, unseen_combinations
@@ -104,7 +111,7 @@ def main(
         only: Take only steps of this name, as in '*none*' or 'k4-*'.
     """
     require_splits(data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
-    name = "toy" if toy else budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, flag = budget_name(budget, toy=toy)
     try:
         captions = training_captions(data)
     except ValueError as error:
@@ -112,11 +119,10 @@ def main(
     names = [several[0] for several in captions if several]
     unseen = unseen_combinations(names, count=UNSEEN, least=1 if toy else 100)
     study = study_of(BUDGETS[name], data, runs, unseen=unseen, rows=count_rows(captions))
-    words = "--toy" if toy else f"--budget {name}"
     job = Job(
         study=study,
         steps=every_step(study),
-        commands=(f"python -m studies.products {words}",),
+        commands=(f"python -m studies.products {flag}",),
         out=out,
         title=TITLE,
         about=ABOUT,
