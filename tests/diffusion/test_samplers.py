@@ -129,6 +129,19 @@ def test_error_falls_with_the_order_of_the_sampler(
     assert many < 0.01
 
 
+@pytest.mark.parametrize("learnt", [FLOW, DDPM])
+def test_dpmpp_is_nearer_than_ddim_at_any_usual_number_of_steps(learnt: Objective) -> None:
+    x = normal(200)
+    fine = FLOW.times(2048) if learnt is FLOW else torch.cat([grid(6000)[:-6], grid(1)[1:]])
+    truth = draw("heun" if learnt is FLOW else "ddim", learnt.alpha_sigma, x, fine)
+    for steps in (5, 8, 10, 15, 25, 50, 100):
+        ddim, dpmpp = (
+            (draw(name, learnt.alpha_sigma, x, learnt.times(steps)) - truth).abs().mean().item()
+            for name in ("ddim", "dpmpp")
+        )
+        assert dpmpp < 0.95 * ddim, steps
+
+
 def test_ddim_on_a_flow_is_eulers_method() -> None:
     x, times = normal(50), objective(ObjectiveConfig(time_shift=2.0)).times(7)
     torch.testing.assert_close(

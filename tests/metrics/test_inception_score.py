@@ -15,12 +15,28 @@ def test_a_classifier_that_knows_nothing_scores_one() -> None:
     assert (found.mean, found.std) == (pytest.approx(1.0), pytest.approx(0.0))
 
 
-def test_sure_and_balanced_scores_the_number_of_classes() -> None:
-    # Sorted by class: contiguous splits would hold one class each and score 1.
-    labels = torch.arange(8).repeat_interleave(10)
+@pytest.mark.parametrize("order", ["sorted", "in turn", "in turn by 30", "shuffled"])
+def test_ten_sure_classes_score_nearly_ten_in_any_order(order: str) -> None:
+    """Splits that hold one class each would score 1. The mean over a split of 300 pictures is a
+    sample's: log of the score falls short of log 10 by about 9 / (2 * 300)."""
+    labels = {
+        "sorted": torch.arange(10).repeat_interleave(300),
+        "in turn": torch.arange(10).repeat(300),
+        "in turn by 30": torch.arange(10).repeat_interleave(30).repeat(10),
+        "shuffled": torch.arange(10).repeat(300)[torch.randperm(3000)],
+    }[order]
     found = inception_score(1000.0 * one_hot(labels))
 
-    assert (found.mean, found.std) == (pytest.approx(8.0), pytest.approx(0.0, abs=1e-9))
+    assert found.mean == pytest.approx(10 * math.exp(-9 / 600), rel=0.01)
+    assert 0 < found.std < 0.2
+
+
+def test_equal_seeds_give_equal_scores() -> None:
+    logits = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
+    first, again, other = (inception_score(logits, seed=seed) for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
 
 
 def test_unsure_pictures_by_hand() -> None:
@@ -32,7 +48,8 @@ def test_unsure_pictures_by_hand() -> None:
 
 
 def test_spread_is_over_the_splits() -> None:
-    # Split 0 has two sure classes, split 1 one: scores 2 and 1.
+    # Whichever split the one picture of class 1 is dealt to has two sure classes, the other one:
+    # scores 2 and 1.
     logits = 1000.0 * one_hot(torch.tensor([0, 0, 1, 0]))
     found = inception_score(logits, splits=2)
 

@@ -44,7 +44,7 @@ def describe_generation(
     if asked.painter.decoding:
         protocol["decoding"] = asked.painter.decoding
     if scores.inception is not None:
-        protocol["Inception Score"] = f"{SPLITS} interleaved splits, logits without bias"
+        protocol["Inception Score"] = f"{SPLITS} random splits (seed 0), logits without bias"
     if asked.clip is not None:
         protocol["CLIP score"] = f"{asked.clip.name}: {CLIP_PROTOCOL}"
     if scores.alignment is not None:

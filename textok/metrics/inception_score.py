@@ -21,18 +21,20 @@ class InceptionScore:
     std: float
 
 
-def inception_score(logits_nC: Tensor, *, splits: int = SPLITS) -> InceptionScore:
+def inception_score(logits_nC: Tensor, *, splits: int = SPLITS, seed: int = 0) -> InceptionScore:
     """exp(E_x KL(p(y|x) || p(y))) from logits (Salimans et al. 2016, arXiv 1606.03498, section 4).
 
-    Split s takes the pictures s, s + ``splits``, ...: an order by class does no harm. Raises
-    ValueError for fewer pictures than splits.
+    The pictures are dealt to the splits in an order drawn from ``seed``: classes that come in
+    turn, or one after the other, do no harm. Raises ValueError for fewer pictures than splits.
     """
     if len(logits_nC) < splits:
         raise ValueError(f"an Inception Score over {splits} splits needs {splits} pictures or more")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(logits_nC), generator=generator).to(logits_nC.device)
     scores = []
     for split in range(splits):
-        log_given = logits_nC[split::splits].double().log_softmax(dim=1)
+        log_given = logits_nC[order[split::splits]].double().log_softmax(dim=1)
         log_mean = log_given.logsumexp(dim=0) - torch.tensor(len(log_given)).log()
         scores.append((log_given.exp() * (log_given - log_mean)).sum(dim=1).mean().exp())
-    spread = torch.stack(scores)
-    return InceptionScore(mean=float(spread.mean()), std=float(spread.std(correction=0)))
+    over_splits = torch.stack(scores)
+    return InceptionScore(mean=float(over_splits.mean()), std=float(over_splits.std(correction=0)))
