@@ -452,6 +452,34 @@ def test_rows_of_several_captions_and_sides(pictures: Path) -> None:
     ]
 
 
+def test_no_mirrored_row_for_captions_that_say_left_or_right(tmp_path: Path) -> None:
+    for name, captions in {
+        "a": "a cat\na cat, on the Left",
+        "b": "left-hand glove",
+        "c": "",
+    }.items():
+        Image.new("RGB", (SIZE, SIZE)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(captions)
+    kept, all_of_them = (
+        RowPlan(
+            open_captioned_images(DataConfig(path=str(tmp_path), keep_sides=keep), image_size=SIZE),
+            flip=True,
+        )
+        for keep in (True, False)
+    )
+
+    assert [kept.place(row) for row in range(len(kept))] == [
+        (0, False, "a cat"),
+        (0, False, "a cat, on the Left"),
+        (0, True, "a cat"),
+        (1, False, "left-hand glove"),
+        (2, False, ""),
+        (2, True, ""),
+    ]
+    assert (kept.not_mirrored, len(kept)) == (2, 6)
+    assert (all_of_them.not_mirrored, len(all_of_them)) == (0, 8)
+
+
 def test_the_command_tells_what_it_wrote(
     pictures: Path,
     model: Callable[[str], Path],

@@ -60,6 +60,8 @@ class DataConfig(SourceConfig):
     those to train on in the split ``train``, held-out ones in other splits."""
     flip: bool = False
     """Mirror each image with probability one half."""
+    keep_sides: bool = True
+    """Do not mirror an image for which a caption is drawn that says left or right."""
     crop: Literal["center", "random"] = "center"
     """Square crop after resizing the shorter side."""
     workers: int = 2

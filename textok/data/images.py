@@ -20,6 +20,7 @@ from textok.data.other_captions import (
 )
 from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
 from textok.data.records import Record, Report
+from textok.data.sides import names_a_side
 from textok.data.where import keep_records
 
 
@@ -103,6 +104,8 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
     records = with_class_captions(records, config)
     report.images = len(records)
     report.without_caption = sum(not record.captions for record in records)
+    if config.flip and config.keep_sides:
+        report.sided = sum(names_a_side(text) for record in records for text in record.captions)
     report.check_share(config.max_bad_share)
     if not records:
         raise ValueError(f"data.path {config.path}: no image that can be read")

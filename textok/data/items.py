@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from textok.data.images import CaptionedImages
 from textok.data.order import Draw, draw_generator
 from textok.data.pixels import CENTER, BadImageError
+from textok.data.sides import names_a_side
 
 _Place = TypeVar("_Place", Draw, int)
 
@@ -34,11 +35,13 @@ class Chance(NamedTuple):
 def chance_of(images: CaptionedImages, seed: int, draw: Draw) -> Chance:
     """Caption, crop and mirroring: a function of the seed, the pass and the image."""
     pick, flip, across, down = draw_generator(seed, draw).random(4)
-    captions = images.records[draw.image].captions
+    config, captions = images.config, images.records[draw.image].captions
+    caption = captions[int(pick * len(captions))] if captions else ""
+    sided = config.keep_sides and names_a_side(caption)
     return Chance(
-        caption=captions[int(pick * len(captions))] if captions else "",
-        crop=(across, down) if images.config.crop == "random" else CENTER,
-        flip=images.config.flip and bool(flip < 0.5),
+        caption=caption,
+        crop=(across, down) if config.crop == "random" else CENTER,
+        flip=config.flip and bool(flip < 0.5) and not sided,
     )
 
 

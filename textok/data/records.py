@@ -51,6 +51,8 @@ class Report:
 
     images: int = 0
     """Records kept."""
+    sided: int = 0
+    """Captions that say left or right, where ``data.flip`` leaves their images as they are."""
     filtered: int = 0
     """Records that ``where`` left out."""
     without_caption: int = 0
@@ -95,6 +97,7 @@ class Report:
         """One line of counts, naming the first few files of each kind."""
         counts = {
             "without a caption": self.without_caption,
+            "captions say left or right (their images are not mirrored)": self.sided,
             "left out by data.where": self.filtered,
             "not in the table": self.unlisted,
             "described but not there": self.pictureless,

@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from textok.data import CaptionedImages
 from textok.data.pixels import BadImageError
+from textok.data.records import Record
+from textok.data.sides import names_a_side
 from textok.latents.shard import Row
 
 
@@ -35,13 +37,14 @@ class Pictures:
 class RowPlan:
     """Rows in the order of the images; an image's captions follow each other.
 
-    With ``flip`` they come again for the mirrored image. An image without captions is one row.
+    With ``flip`` they come again for the mirrored image, without those that say left or right where
+    ``data.keep_sides`` is set. An image without captions is one row.
     """
 
     def __init__(self, images: CaptionedImages, *, flip: bool) -> None:
         self.images = images
-        self._times = 2 if flip else 1
-        counts = [self._times * max(1, len(record.captions)) for record in images.records]
+        self._flip = flip
+        counts = [len(self._rows(record)) for record in images.records]
         self._ends: NDArray[np.int64] = np.cumsum(counts)
 
     def __len__(self) -> int:
@@ -50,9 +53,23 @@ class RowPlan:
     def place(self, row: int) -> tuple[int, bool, str]:
         """The number of the row's image, whether it is mirrored, and the caption."""
         image = int(np.searchsorted(self._ends, row, side="right"))
-        captions = self.images.records[image].captions or ("",)
-        left = int(self._ends[image]) - row - 1
-        return image, self._times == 2 and left < len(captions), captions[-1 - left % len(captions)]
+        rows = self._rows(self.images.records[image])
+        mirrored, caption = rows[row - int(self._ends[image])]
+        return image, mirrored, caption
+
+    @property
+    def not_mirrored(self) -> int:
+        """Captions whose mirrored row is left out, because they say left or right."""
+        whole = sum(max(1, len(record.captions)) for record in self.images.records)
+        return 2 * whole - len(self) if self._flip else 0
+
+    def _rows(self, record: Record) -> list[tuple[bool, str]]:
+        """Whether each row of an image is mirrored, and its caption."""
+        captions = record.captions or ("",)
+        keep_sides = self.images.config.keep_sides
+        mirrored = [text for text in captions if not (keep_sides and names_a_side(text))]
+        again = [(True, text) for text in mirrored] if self._flip else []
+        return [*((False, text) for text in captions), *again]
 
     def captions(self) -> Iterator[str]:
         """Every caption of every image."""

@@ -104,6 +104,7 @@ class Split:
             data=images.config.path,
             where=images.config.where,
             flip=bool(self.settings["flip"]),
+            not_mirrored=self.plan.not_mirrored,
             classes=images.classes,
             images=len(images) - len(unreadable),
             unreadable=len(unreadable),
@@ -141,6 +142,7 @@ def plan_split(
         "shard-rows": shard_rows,
         "list of keys, captions and labels": plan.digest(),
         **({"text-store": "float8"} if float8 else {}),
+        **({"captions not mirrored": plan.not_mirrored} if plan.not_mirrored else {}),
     }
     split = Split(
         plan=plan, folder=folder, settings=settings, shard_rows=shard_rows, batch_size=batch_size

@@ -36,6 +36,8 @@ class LatentIndex:
     where: str
     flip: bool
     """Whether each row is there a second time, of the mirrored image."""
+    not_mirrored: int = 0
+    """Rows that are not, because their captions say left or right."""
     classes: list[str]
     """Names of the classes; the number of a class is its place here. Empty without classes."""
     images: int
