@@ -14,10 +14,10 @@ from PIL import Image
 
 import textok.caption
 import textok.convert
-import textok.data.imagenet.build
-import textok.data.pictograms.build
-import textok.data.prepare.build
-import textok.data.tiny_imagenet.build
+import textok.datasets.imagenet.build
+import textok.datasets.pictograms.build
+import textok.datasets.prepare.build
+import textok.datasets.tiny_imagenet.build
 import textok.demo.serve
 import textok.evaluate
 import textok.extract
@@ -61,7 +61,7 @@ def test_a_shown_command_is_taken(
     monkeypatch.chdir(tmp_path)
     Path("prompts.txt").write_text("a red apple")
     report = SimpleNamespace(to_markdown=str, pictures={}, parameters=list)
-    prepared = textok.data.prepare.Prepared(
+    prepared = textok.datasets.prepare.Prepared(
         images={}, classes=0, without_caption=0, duplicates=0, bad={}, source={}
     )
     for module, name, result in (
@@ -82,10 +82,10 @@ def test_a_shown_command_is_taken(
         (textok.caption, "caption_report", report),
         (textok.convert, "convert_1d_tokenizer", report),
         (textok.convert, "convert_lpips", ""),
-        (textok.data.pictograms.build, "build_pictograms", report),
-        (textok.data.imagenet.build, "build_imagenet", []),
-        (textok.data.tiny_imagenet.build, "build_tiny_imagenet", []),
-        (textok.data.prepare.build, "prepare_data", prepared),
+        (textok.datasets.pictograms.build, "build_pictograms", report),
+        (textok.datasets.imagenet.build, "build_imagenet", []),
+        (textok.datasets.tiny_imagenet.build, "build_tiny_imagenet", []),
+        (textok.datasets.prepare.build, "prepare_data", prepared),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
 

@@ -242,7 +242,7 @@ def data_pictograms(
         tarballs: Folder with the packages' tarballs; without it the npm client fetches them.
         workers: Processes that draw.
     """
-    from textok.data.pictograms.build import build_pictograms
+    from textok.datasets.pictograms.build import build_pictograms
 
     summary = build_pictograms(out, size=size, tarballs=tarballs, workers=workers)
     for split, styles in summary.pictures.items():

@@ -41,7 +41,7 @@ def data_imagenet(
         workers: Processes that read, resize and write.
         max_bad_share: Stop when more than this share of the images cannot be read.
     """
-    from textok.data.imagenet.build import build_imagenet
+    from textok.datasets.imagenet.build import build_imagenet
 
     summaries = build_imagenet(
         source,
@@ -83,7 +83,7 @@ def data_tiny_imagenet(
         out: Folder of the set: train/, val/ (1,000 of the published train) and test/ (its val).
         max_bad_share: Stop when more than this share of the images cannot be read.
     """
-    from textok.data.tiny_imagenet.build import build_tiny_imagenet
+    from textok.datasets.tiny_imagenet.build import build_tiny_imagenet
 
     for summary in build_tiny_imagenet(source, out, max_bad_share=max_bad_share):
         mib = summary.bytes / 2**20
@@ -127,7 +127,7 @@ def data_prepare(
         workers: Processes that read, resize and write; 0: this one.
         max_bad_share: Stop when more than this share of the images cannot be read.
     """
-    from textok.data.prepare.build import prepare_data
+    from textok.datasets.prepare.build import prepare_data
 
     prepared = prepare_data(
         DataConfig(

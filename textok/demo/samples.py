@@ -11,7 +11,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 SAMPLE = ASSETS / "sample"
 """A few hundred pictograms in the layout of `textok data pictograms`, with their licences."""
 SHOWN = ASSETS / "shown"
-"""Drawings of products, by `textok.data.pictograms.products`, with their licences."""
+"""Drawings of products, by `textok.datasets.pictograms.products`, with their licences."""
 
 
 def sample_pictures(count: int) -> tuple[list[Path], list[str]]:

@@ -1,5 +1,0 @@
-"""Real captioned pictures from npm packages: fetch, draw, caption, split by concept."""
-
-from textok.data.pictograms.build import Summary, build_pictograms
-
-__all__ = ["Summary", "build_pictograms"]

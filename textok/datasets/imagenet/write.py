@@ -1,0 +1,140 @@
+"""One class as one tar shard: pictures, captions and metadata, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from textok.data.pixels import BadImageError, decode, pil_to_square
+from textok.data.records import Record
+from textok.datasets.imagenet.classes import class_names
+from textok.datasets.imagenet.sources import ClassImages
+from textok.runtime.files import sync, write_text
+
+TEMPLATE = "a photo of a {name}"
+JPEG_QUALITY = 95
+BYTES_A_PIXEL = {"jpeg": 0.65, "png": 1.8}
+"""Of photographs at 256 pixels; a guess that is meant to find a disk far too small."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is written of an image; shards of the same recipe have the same bytes."""
+
+    size: int
+    """Pixels a side; 0 keeps the files as they are."""
+    encoding: Literal["jpeg", "png"]
+    captions: bool
+
+    def estimate(self, images: int, size: int) -> int:
+        """Bytes of a shard of ``images`` images that were ``size`` bytes."""
+        tar = 512 * (3 + 2 + 1)  # headers, texts, padding
+        kept = self.size**2 * BYTES_A_PIXEL[self.encoding] * images if self.size else size
+        return round(kept) + tar * images
+
+    def encode(self, data: bytes) -> tuple[str, bytes]:
+        """Suffix and bytes of a picture, read to its end. Raises BadImageError."""
+        if not self.size:
+            decode(data, size=1)  # a JPEG at an eighth: all of its bytes, few of its pixels
+            return (".png" if data.startswith(b"\x89PNG") else ".jpg"), data
+        square = Image.fromarray(pil_to_square(decode(data, size=self.size), self.size))
+        stream = io.BytesIO()
+        if self.encoding == "png":
+            square.save(stream, "PNG")
+            return ".png", stream.getvalue()
+        # Full resolution of colour too: the pictures are what a tokenizer is asked to reproduce.
+        square.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+        return ".jpg", stream.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A class to write to ``out``/SPLIT/SYNSET.tar."""
+
+    images: ClassImages
+    recipe: Recipe
+    out: Path
+
+    @property
+    def shard(self) -> Path:
+        return self.out / self.images.split / f"{self.images.synset}.tar"
+
+    @property
+    def note(self) -> Path:
+        """What was written; it comes last, so that a shard without it is not finished."""
+        return self.out / ".build" / self.images.split / f"{self.images.synset}.json"
+
+    def finished(self) -> Written | None:
+        """What an earlier run wrote from the same images."""
+        if not (self.note.is_file() and self.shard.is_file()):
+            return None
+        written = Written(**json.loads(self.note.read_text(encoding="utf-8")))
+        same = written.source == self.source and written.bytes == self.shard.stat().st_size
+        return written if same else None
+
+    @property
+    def source(self) -> list[int]:
+        return [self.images.images, self.images.size]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A finished shard."""
+
+    images: int
+    bad: dict[str, str]
+    """Why an image was left out, by its name."""
+    bytes: int
+    source: list[int]
+    """Count and size of what it was made from."""
+
+
+def write_shard(job: Job) -> Written:
+    """Write the shard of a class, and then its note.
+
+    Raises:
+        ValueError: the archive of the class is damaged.
+        OSError: a file is gone, or the disk is full.
+    """
+    images = job.images
+    # Another name in each process: one that outlives a killed run may still write this class.
+    temporary = job.shard.with_name(f".{job.shard.name}.{os.getpid()}.tmp")
+    count, bad = 0, {}
+    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for record in images.place.records():
+            try:
+                suffix, data = job.recipe.encode(record.read_bytes())
+            except BadImageError as error:
+                bad[record.key] = str(error)
+                continue
+            for name, content in _members(record, images.synset, job.recipe, suffix, data):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            count += 1
+    size = temporary.stat().st_size
+    sync(temporary)
+    os.replace(temporary, job.shard)
+    written = Written(images=count, bad=bad, bytes=size, source=job.source)
+    write_text(job.note, json.dumps(asdict(written)))
+    return written
+
+
+def _members(
+    record: Record, synset: str, recipe: Recipe, suffix: str, data: bytes
+) -> list[tuple[str, bytes]]:
+    """Picture, caption and metadata of one image as WebDataset names them."""
+    names = class_names()
+    name = names[synset]
+    facts = {"label": name, "synset": synset, "class_index": list(names).index(synset)}
+    members = [(f"{record.key}{suffix}", data)]
+    if recipe.captions:
+        members.append((f"{record.key}.txt", TEMPLATE.format(name=name).encode()))
+    return [*members, (f"{record.key}.json", json.dumps(facts).encode())]
