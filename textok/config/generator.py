@@ -9,7 +9,7 @@ from typing import Literal
 from textok.config.check import require, require_range
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
-Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm", "maskgit"]
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm", "maskgit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +125,17 @@ class GeneratorConfig(TokenGeneratorConfig):
 
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit the objective."""
-        fits = {"flow": ("euler", "heun", "ddim", "dpmpp"), "ddpm": ("ddpm", "ddim", "dpmpp")}
+        fits = {
+            "flow": ("euler", "heun", "ddim", "dpmpp", "sde"),
+            "ddpm": ("ddpm", "ddim", "dpmpp"),
+        }
         sampling.require_one_of(
             fits[self.objective.name], f"a generator trained by '{self.objective.name}'"
+        )
+        require(
+            sampling.time_shift is None or self.objective.name == "flow",
+            f"sampling.time_shift is {sampling.time_shift}: it is for generators trained by "
+            "'flow', leave it out",
         )
 
     def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
@@ -184,10 +192,13 @@ class SamplingConfig:
     """How latents are drawn from a generator."""
 
     sampler: Sampler = "euler"
-    """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both;
-    ``maskgit``: masked tokens."""
+    """``euler``, ``heun``, ``sde`` (fresh noise at each step): flow; ``ddpm``: ddpm; ``ddim``,
+    ``dpmpp`` (DPM-Solver++ 2M): both; ``maskgit``: masked tokens."""
     steps: int = 32
     """Passes of the generator for each picture, twice as many with guidance."""
+    time_shift: float | None = None
+    """Flow: s in t' = s t / (1 + (s - 1) t) of the sampler's times; None: as in training. Above 1
+    takes more of the steps near the noise."""
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     temperature: float = 4.5
     """``maskgit``: of the Gumbel noise on codes and on their order, falling to 0."""
@@ -196,6 +207,8 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         require_range("sampling.steps", self.steps, 1, 1000)
+        if self.time_shift is not None:
+            require_range("sampling.time_shift", self.time_shift, 0, open_low=True)
         require_range("sampling.temperature", self.temperature, 0)
 
     def require_one_of(self, samplers: tuple[str, ...], what: str) -> None:
