@@ -173,6 +173,19 @@ def last_process() -> bool:
     return os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1")) - 1)
 
 
+def exact(job: dict[str, Any]) -> Callable[..., dict[str, float]]:
+    """The mean scalars of a step; their loss, before it is rounded for the log, goes to a file."""
+    mean, target = loop.mean_over_processes, Path(job["output"]).with_suffix(".losses")
+
+    def wrapped(*args: Any) -> dict[str, float]:
+        values = mean(*args)
+        with target.open("a") as file:
+            file.write(f"{values['loss'].hex()}\n")
+        return values
+
+    return wrapped
+
+
 def kept(work: Callable[..., None], *given: Any, **named: Any) -> None:
     """``work`` whose arguments outlive it."""
     KEPT.append((given, named))
@@ -195,6 +208,7 @@ def train(job: dict[str, Any]) -> int:
     validation.lite0_features = few_features
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
+    loop.mean_over_processes = exact(job)
     arm(job["die"])
     # torch may hang in taking down what the processes shared, and a process ends soon enough.
     session.train = functools.partial(kept, session.train)
