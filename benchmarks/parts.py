@@ -194,15 +194,15 @@ def measure_generator(settings: Settings, bench: Bench) -> None:
         bench.time("generator, training step", way, images, step)
         if way == "eager":
             task = step.task
-            parameters = list(task.generator.parameters())
+            parameters = list(task.network.parameters())
 
             def rest(task: Any = task, parameters: list[nn.Parameter] = parameters) -> None:
                 for parameter in parameters:
                     parameter.grad = torch.zeros_like(parameter)
-                task.optimizer.clip()
-                task.optimizer.step(0)
-                task.ema.update(task.generator)
-                task.optimizer.zero_grad()
+                task.step.optimizer.clip()
+                task.step.optimizer.step(0)
+                task.ema.update(task.network)
+                task.step.optimizer.zero_grad()
 
             bench.time("generator, optimiser and average", way, images, rest)
 
