@@ -36,7 +36,7 @@ class TokenizerObjective:
         vqgan_teacher: VQGAN | None = None,
     ) -> None:
         self.tokenizer, self.loss, self._source = tokenizer, loss, source
-        self._text, self._teacher = text, vqgan_teacher
+        self.text, self._teacher = text, vqgan_teacher
 
     def sample(self, step: int) -> StepRandomness:
         return sample_for_tokenizer(self._source, self.tokenizer, step)
@@ -63,9 +63,9 @@ class TokenizerObjective:
         )
 
     def _features(self, batch: Batch, randomness: StepRandomness) -> TextFeatures | None:
-        if self._text is None:
+        if self.text is None:
             return None
-        return self._text(batch.captions).to(batch.images.device).drop(randomness.drop)
+        return self.text(batch.captions).to(batch.images.device).drop(randomness.drop)
 
     def _losses(self, out: Reconstruction, real: Tensor, step: int) -> Terms:
         """Those of pixels and codebook, the KL divergence, and the VQGAN's codes (stage 1)."""
