@@ -36,6 +36,7 @@ SAMPLING = {
     for name in (
         *("guidance.form", "guidance.high", "guidance.low", "guidance.power", "guidance.scale"),
         *("guidance.schedule", "sampler", "softmax_annealing", "steps", "temperature"),
+        "time_shift",
     )
 }
 
