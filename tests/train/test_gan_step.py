@@ -1,19 +1,21 @@
-"""The adversarial part of a step: who learns when, from what, and with which optimiser."""
+"""The GAN part of a training step: what is trained when, on what, and with which optimiser."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from tests.train.test_tokenizer_task import batch, flat, make
-from textok.config import GanConfig, OptimConfig, RunConfig, TrainTokenizerConfig
+from tests.train.tasks import flat, one_process
+from tests.train.tasks import images as batch
+from tests.train.test_tokenizer_task import make
+from textok.config import GanConfig, OptimConfig, TrainTokenizerConfig
 from textok.losses.discriminator import PatchGANDiscriminator
-from textok.train.adversary import Adversary
-from textok.train.micro import empty_logs
+from textok.train.discriminator import TrainedDiscriminator
+from textok.train.objective import ImagePair, Outcome
 
 SHAPE = (3, 16, 16)
 
@@ -23,20 +25,31 @@ def gan(config: TrainTokenizerConfig, **changes) -> TrainTokenizerConfig:
     return replace(config, loss=loss)
 
 
-def adversary(discriminator: nn.Module, **settings) -> Adversary:
-    return Adversary(
+def adversary(discriminator: nn.Module, **settings) -> TrainedDiscriminator:
+    return TrainedDiscriminator(
+        discriminator,
         GanConfig(**{"lecam": 0.0, "start": 2, **settings}),
         OptimConfig(warmup=0),
-        RunConfig(precision="bf16"),
-        discriminator=discriminator,
-        accelerator=Accelerator(cpu=True),
+        steps=100,
+        distributed=one_process(),
     )
 
 
-def pairs(size: int, parts: int) -> list[tuple[Tensor, Tensor]]:
+def train(
+    config: TrainTokenizerConfig, one: TrainedDiscriminator, parts: int, size: int, step: int
+) -> dict[str, Tensor]:
+    """The gradients of ``one`` on ``size`` random images in ``parts``; returns what is logged."""
     draws = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(size, *SHAPE, generator=draws) for _ in range(2))
-    return list(zip(real.chunk(parts), fake.chunk(parts), strict=True))
+    outcomes = [
+        Outcome(terms={}, images=ImagePair(real=a, fake=b, last_layer=real))
+        for a, b in zip(real.chunk(parts), fake.chunk(parts), strict=True)
+    ]
+    training = replace(make(config).step, precision="bf16", adversary=one)
+    logs: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+    training._backward_discriminator(one, outcomes, logs, step)
+    training._update(one, [], logs, step)
+    return logs
 
 
 def linear() -> nn.Sequential:
@@ -46,28 +59,29 @@ def linear() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), layer)
 
 
-def test_r1_is_half_its_weight_times_the_squared_gradient_every_so_often() -> None:
-    one = adversary(linear(), r1=10.0, r1_every=4)
-    plain = adversary(linear())
+def test_r1_is_half_its_weight_times_the_squared_gradient_every_so_often(config) -> None:
+    one, plain = (adversary(linear(), r1=r1, r1_every=4) for r1 in (10.0, 0.0))
+    for each in (one, plain):
+        each.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
     for step, computed in ((2, True), (3, False), (5, False), (6, True)):
-        logs, without = empty_logs(Accelerator()), empty_logs(Accelerator())
-        one.learn(pairs(4, 2), logs, step)
-        one.settle(logs, step)
-        plain.learn(pairs(4, 2), without, step)
+        logs = train(config, one, parts=2, size=4, step=step)
+        without = train(config, plain, parts=2, size=4, step=step)
         assert logs["r1"].item() == pytest.approx(12)  # known between, too
         extra = (logs["loss_discriminator"] - without["loss_discriminator"]).item()
         assert extra == pytest.approx(10 / 2 * 4 * 12 if computed else 0)
         assert "r1" not in without
 
 
-def test_r1_of_micro_batches_adds_up_to_that_of_the_batch() -> None:
+def test_r1_of_micro_batches_adds_up_to_that_of_the_batch(config) -> None:
     torch.manual_seed(0)
     slopes = []
     discriminator = PatchGANDiscriminator(channel_max=32)
     for parts in (1, 4):
         one = adversary(discriminator, r1=10.0)
-        one.optimizer.zero_grad()
-        one.learn(pairs(8, parts), empty_logs(Accelerator()), 2)
+        one.optimizer.clip = one.optimizer.step = lambda *_: torch.tensor(0.0)  # type: ignore
+        one.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
+        discriminator.zero_grad()
+        train(config, one, parts=parts, size=8, step=2)
         slopes.append([p.grad.clone() for p in discriminator.parameters()])
     for whole, several in zip(*slopes, strict=True):
         torch.testing.assert_close(several, whole, rtol=2e-2, atol=2e-2 * whole.abs().max().item())
@@ -102,9 +116,9 @@ def test_the_adaptive_weight_is_logged_and_multiplies_the_gan_loss(config) -> No
     norms = []
     for weight in (0.0, 1e6):
         task = make(gan(config, weight=max(weight, 1e-30)))
-        task.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
-        task.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
-        task.optimizer.clip = lambda: torch.tensor(0.0)  # type: ignore[method-assign]
+        task.step.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
+        task.step.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
+        task.step.optimizer.clip = lambda: torch.tensor(0.0)  # type: ignore[method-assign]
         task.step([batch(8)], 2)
         slope = task.network.decoder.head.weight.grad
         norms.append(slope.norm().item() / max(weight, 1))
