@@ -21,7 +21,7 @@ def data_pictograms(config: PictogramsConfig) -> None:
 
     The same command continues where it was stopped.
     """
-    from textok.data.pictograms.build import build_pictograms
+    from textok.datasets.pictograms.build import build_pictograms
 
     summary = build_pictograms(
         config.out, size=config.size, tarballs=config.tarballs, workers=config.workers
