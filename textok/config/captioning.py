@@ -14,9 +14,9 @@ from textok.config.caption import (
     ShardConfig,
 )
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig
+from textok.config.data import FOR_TRAINING, DataConfig
 
-UNREAD = ("data.class_captions", "data.flip", "data.crop", "data.workers", "data.cache")
+UNREAD = (*FOR_TRAINING, "data.class_captions", "data.workers")
 """Dials of data that nothing here looks at."""
 
 
@@ -65,7 +65,9 @@ class CaptionsByClassConfig:
     """Of the draw of held-out captions."""
 
     def __post_init__(self) -> None:
-        require_range("held_out", self.held_out, 0, 1)
+        require_range("--held-out", self.held_out, 0, 1)
+        for template in self.template:
+            require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
         both = self.sentences is not None and self.data.captions
         require(not both, "--captions and --sentences: leave one of them out")
 
