@@ -15,8 +15,8 @@ from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
 from textok.evaluate.reconstruction import evenly
+from textok.runtime.prefetch import prefetch
 from textok.train.distributed import Distributed
-from textok.train.prefetch import prefetch
 from textok.train.reconstruction_validator import MeasuredImages
 from textok.train.report import list_bad_files
 from textok.train.session import Session
