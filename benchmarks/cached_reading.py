@@ -28,7 +28,7 @@ from textok.data import CaptionedImages, open_captioned_images, train_batches
 from textok.data.cache import PictureCache, fill_cache
 from textok.evaluate.reconstruction import evenly
 from textok.runtime.device import best_device
-from textok.train.prefetch import prefetch
+from textok.runtime.prefetch import prefetch
 
 Kind = Literal["none", "ram", "device"]
 

@@ -240,7 +240,7 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
             perceptual(fake, real).backward()
 
         bench.time("tokenizer, perceptual loss", "eager", images, perceive)
-    if task.adversary is not None:
+    if task.discriminator is not None:
         both = torch.cat([real, real])
 
         def judged(judge: Callable[[Tensor], Tensor], given: Tensor) -> Callable[[], None]:
@@ -251,9 +251,9 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
 
             return call
 
-        judge = partial(frozen_logits, task.adversary.module)
+        judge = partial(frozen_logits, task.discriminator.module)
         bench.time("tokenizer, adversarial loss", "eager", images, judged(judge, fake))
-        judge = task.adversary.module
+        judge = task.discriminator.module
         bench.time("tokenizer, discriminator's step", "eager", images, judged(judge, both))
 
 

@@ -27,8 +27,8 @@ import torch._dynamo
 import torch.utils.tensorboard
 
 import textok.runtime.checkpoint as checkpoint
+import textok.runtime.prefetch as prefetch
 import textok.train.loop as loop
-import textok.train.prefetch as prefetch
 import textok.train.reconstruction_validator as validation
 import textok.train.report as report
 import textok.train.session as session

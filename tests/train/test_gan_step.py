@@ -14,7 +14,7 @@ from tests.train.tasks import images as batch
 from tests.train.test_tokenizer_task import make
 from textok.config import GanConfig, OptimConfig, TrainTokenizerConfig
 from textok.losses.discriminator import PatchGANDiscriminator
-from textok.train.discriminator import TrainedDiscriminator
+from textok.train.discriminator import Discriminator
 from textok.train.objective import ImagePair, Outcome
 
 SHAPE = (3, 16, 16)
@@ -25,8 +25,8 @@ def gan(config: TrainTokenizerConfig, **changes) -> TrainTokenizerConfig:
     return replace(config, loss=loss)
 
 
-def adversary(discriminator: nn.Module, **settings) -> TrainedDiscriminator:
-    return TrainedDiscriminator(
+def adversary(discriminator: nn.Module, **settings) -> Discriminator:
+    return Discriminator(
         discriminator,
         GanConfig(**{"lecam": 0.0, "start": 2, **settings}),
         OptimConfig(warmup=0),
@@ -36,7 +36,7 @@ def adversary(discriminator: nn.Module, **settings) -> TrainedDiscriminator:
 
 
 def train(
-    config: TrainTokenizerConfig, one: TrainedDiscriminator, parts: int, size: int, step: int
+    config: TrainTokenizerConfig, one: Discriminator, parts: int, size: int, step: int
 ) -> dict[str, Tensor]:
     """The gradients of ``one`` on ``size`` random images in ``parts``; returns what is logged."""
     draws = torch.Generator().manual_seed(0)
@@ -45,7 +45,7 @@ def train(
         Outcome(terms={}, images=ImagePair(real=a, fake=b, last_layer=real))
         for a, b in zip(real.chunk(parts), fake.chunk(parts), strict=True)
     ]
-    training = replace(make(config).step, precision="bf16", adversary=one)
+    training = replace(make(config).step, precision="bf16", discriminator=one)
     logs: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
     training._backward_discriminator(one, outcomes, logs, step)
     training._update(one, [], logs, step)
@@ -90,13 +90,13 @@ def test_r1_of_micro_batches_adds_up_to_that_of_the_batch(config) -> None:
 def test_before_its_start_the_network_is_trained_as_if_there_were_no_gan(config) -> None:
     task = make(gan(config, discriminator_start=1, start=3))
     alone = make(gan(config, weight=0))
-    assert task.adversary is not None
+    assert task.discriminator is not None
     for step in range(3):
-        before = flat(task.adversary.module.state_dict())
+        before = flat(task.discriminator.module.state_dict())
         logs, others = (each.step([batch(8)], step) for each in (task, alone))
         assert "gan" not in logs and logs["loss"] == others["loss"]
         assert ("loss_discriminator" in logs) == (step >= 1)
-        trained = not torch.equal(flat(task.adversary.module.state_dict()), before)
+        trained = not torch.equal(flat(task.discriminator.module.state_dict()), before)
         assert trained == (step >= 1)
         weights = [flat(each.network.state_dict()) for each in (task, alone)]
         assert torch.equal(*weights)
@@ -128,8 +128,8 @@ def test_the_adaptive_weight_is_logged_and_multiplies_the_gan_loss(config) -> No
 def test_the_discriminator_has_its_own_adam_where_it_is_told_to(config) -> None:
     def groups(settings: TrainTokenizerConfig) -> list[tuple[object, float]]:
         task = make(settings)
-        assert task.adversary is not None
-        state = task.adversary.optimizer.state_dict()["optimizers"][0]
+        assert task.discriminator is not None
+        state = task.discriminator.optimizer.state_dict()["optimizers"][0]
         return [(group["betas"], group["weight_decay"]) for group in state["param_groups"]]
 
     assert groups(config) == [((0.9, 0.99), 0.01), ((0.9, 0.99), 0)]

@@ -12,8 +12,8 @@ import torch
 
 from textok.data.order import Order
 from textok.latents import open_latents
+from textok.runtime.prefetch import prefetch
 from textok.train.latent_batches import latent_batches, with_text
-from textok.train.prefetch import prefetch
 from textok.types import LatentBatch, Latents, TextFeatures
 
 

@@ -46,7 +46,7 @@ def sample(config: TrainTokenizerConfig, step: int) -> StepRandomness:
 
 def test_the_discriminator_waits_for_its_start_and_hears_no_generator_gradient(config) -> None:
     task = make(config)  # gan.start is 2
-    adversary = task.adversary
+    adversary = task.discriminator
     assert adversary is not None
     start = flat(adversary.module.state_dict())
     for step in (0, 1):
@@ -78,7 +78,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(config) -> None:
 def test_a_step_that_is_not_finite_moves_nothing_and_is_counted(config, fill: float) -> None:
     task = make(config)
     task.step([batch(8)], 2)
-    assert task.adversary is not None
+    assert task.discriminator is not None
     before = task.state_dict()
     kept = {name: flat(before[name]) for name in ("tokenizer", "discriminator", "lecam")}
     average = flat(before["ema"]["module"])
@@ -106,8 +106,8 @@ def test_a_restored_task_goes_on_the_same(config) -> None:
     first.step([batch(8)], 2)
     second.load_state_dict(first.state_dict())
     second.step = replace(second.step, objective=reseeded(second, config))
-    assert second.adversary is not None and first.adversary is not None
-    assert second.adversary.lecam.ema_real == first.adversary.lecam.ema_real != 0
+    assert second.discriminator is not None and first.discriminator is not None
+    assert second.discriminator.lecam.ema_real == first.discriminator.lecam.ema_real != 0
     logs = [task.step([batch(8)], 3) for task in (first, second)]
     assert logs[0] == logs[1]
 

@@ -168,7 +168,7 @@ class FlowDecoder(nn.Module):
     def denoise(self, images_B3HW: Tensor, known: Known, draw: FlowDraw) -> tuple[Tensor, Tensor]:
         """One training pass: the predicted clean images, and the velocity's error (B,)."""
         clean_BNP = self.patchify(images_B3HW).float()
-        t_B = self.objective.draw_times(draw.time)
+        t_B = self.objective.sample_timesteps(draw.time)
         noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
         text = known.text
         if text is not None:

@@ -24,8 +24,8 @@ class LatestPenalty(nn.Module):
         self.register_buffer("value", torch.zeros(()))
 
 
-class TrainedDiscriminator:
-    """Trained from step ``gan.first_step`` on; from ``gan.start`` on its loss counts."""
+class Discriminator:
+    """Trained from step ``gan.first_step``; from ``gan.start`` the network's loss includes it."""
 
     def __init__(
         self,
@@ -42,7 +42,11 @@ class TrainedDiscriminator:
         self.lecam = LeCAM().to(distributed.device)
         self.penalty = LatestPenalty().to(distributed.device)
         self.optimizer = Optimizer(
-            self.module, own_optim(gan, optim), lr=gan.lr, first=gan.first_step, steps=steps
+            self.module,
+            discriminator_optim(gan, optim),
+            lr=gan.lr,
+            first=gan.first_step,
+            steps=steps,
         )
 
     def penalised(self, step: int) -> bool:
@@ -59,8 +63,8 @@ class TrainedDiscriminator:
         return parts | ({"r1": self.penalty} if self.gan.r1 else {})
 
 
-def own_optim(gan: GanConfig, optim: OptimConfig) -> OptimConfig:
-    """The settings of the discriminator's optimiser: the network's, but for what ``gan`` sets."""
+def discriminator_optim(gan: GanConfig, optim: OptimConfig) -> OptimConfig:
+    """The discriminator's optimiser settings: the network's, except what ``gan`` sets."""
     betas = optim.betas if gan.betas is None else gan.betas
     decay = optim.weight_decay if gan.weight_decay is None else gan.weight_decay
     return replace(optim, betas=betas, weight_decay=decay)

@@ -46,7 +46,7 @@ class Denoising:
         posterior, noise, normal = randomness.posterior, randomness.noise, randomness.time
         assert posterior is not None and noise is not None and normal is not None
         tokens = self._normalised(batch.latents.sample(posterior))
-        times = self.objective.draw_times(normal)
+        times = self.objective.sample_timesteps(normal)
         noisy = self.objective.add_noise(tokens, noise, times)
         output = network(noisy, times, batch.condition.drop(randomness.drop))
         loss = self.objective.loss(output, tokens, noise, times).mean()

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from textok.data.order import Order
 from textok.latents import LatentSet
+from textok.runtime.prefetch import prefetch
 from textok.text import FrozenTextEncoder
-from textok.train.prefetch import prefetch
 from textok.types import LatentBatch, TextFeatures
 
 TextReader = Callable[[Sequence[str]], TextFeatures]

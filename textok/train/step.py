@@ -1,4 +1,4 @@
-"""One training step whole, GAN included, in the order in which it happens.
+"""One whole training step, including the GAN, in the order in which it happens.
 
 Legend: B micro-batch, G = B x accumulation x processes, the global batch of one optimiser step.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from textok.losses import adversarial
 from textok.runtime.device import Precision, autocast
 from textok.train.codebook_use import CodebookUse
-from textok.train.discriminator import TrainedDiscriminator
+from textok.train.discriminator import Discriminator
 from textok.train.distributed import Distributed
 from textok.train.ema import Ema
 from textok.train.guard import Guard
@@ -36,7 +36,7 @@ class TrainingStep:
     optimizer: Optimizer
     ema: Ema[Any]
     guard: Guard
-    adversary: TrainedDiscriminator | None
+    discriminator: Discriminator | None
     distributed: Distributed
     precision: Precision
     batch_size: int
@@ -49,29 +49,25 @@ class TrainingStep:
         Returns scalars to log. Raises ValueError after too many non-finite steps in a row.
         """
         randomness, count = self.objective.sample(step), len(micro_batches)
-        adversary = self.adversary
-        if adversary is not None and step < adversary.gan.first_step:
-            adversary = None
+        discriminator = self.discriminator
+        if discriminator is not None and step < discriminator.gan.first_step:
+            discriminator = None
         logs: Terms = defaultdict(lambda: torch.zeros((), device=self.distributed.device))
         outcomes: list[Outcome] = []
         for index, batch in enumerate(micro_batches):
             rows = self.distributed.global_rows(self.batch_size, index=index, count=count)
             with self.distributed.gradient_sync(self.parallel, on=index == count - 1):
-                outcome = self._network_losses(batch, randomness.rows(rows), adversary, step)
+                outcome = self._network_losses(batch, randomness.rows(rows), discriminator, step)
                 self.distributed.backward(outcome.terms["loss"] / count)
             add_means(logs, outcome.terms, count)
-            outcomes.append(outcome.kept(images=adversary is not None))
-        if adversary is not None:
-            self._backward_discriminator(adversary, outcomes, logs, step)
-        self._update(adversary, outcomes, logs, step)
+            outcomes.append(outcome.kept(images=discriminator is not None))
+        if discriminator is not None:
+            self._backward_discriminator(discriminator, outcomes, logs, step)
+        self._update(discriminator, outcomes, logs, step)
         return dict(logs)
 
     def _network_losses(
-        self,
-        batch: Any,
-        randomness: StepRandomness,
-        adversary: TrainedDiscriminator | None,
-        step: int,
+        self, batch: Any, randomness: StepRandomness, discriminator: Discriminator | None, step: int
     ) -> Outcome:
         """Losses of the network on B rows: its objective's and, from ``gan.start``, the GAN's."""
         device = self.distributed.device
@@ -82,13 +78,13 @@ class TrainingStep:
 
         outcome = self.objective.evaluate(network, batch.to(device), randomness.to(device), step)
         terms = outcome.terms
-        if adversary is None or step < adversary.gan.start or outcome.images is None:
+        if discriminator is None or step < discriminator.gan.start or outcome.images is None:
             return outcome
         with autocast(device, self.precision):
-            logits = adversarial.frozen_logits(adversary.module, outcome.images.fake)
-        terms["gan"] = adversarial.generator_loss(logits, kind=adversary.gan.loss)
-        weight: float | Tensor = adversary.gan.weight
-        if adversary.gan.adaptive:
+            logits = adversarial.frozen_logits(discriminator.module, outcome.images.fake)
+        terms["gan"] = adversarial.generator_loss(logits, kind=discriminator.gan.loss)
+        weight: float | Tensor = discriminator.gan.weight
+        if discriminator.gan.adaptive:
             weight = weight * adversarial.adaptive_weight(
                 terms["loss"], terms["gan"], outcome.images.last_layer
             )
@@ -97,58 +93,54 @@ class TrainingStep:
         return outcome
 
     def _backward_discriminator(
-        self, adversary: TrainedDiscriminator, outcomes: list[Outcome], logs: Terms, step: int
+        self, discriminator: Discriminator, outcomes: list[Outcome], logs: Terms, step: int
     ) -> None:
         """Gradients of the discriminator's loss, the mean over G images and reconstructions."""
         pairs = [outcome.images for outcome in outcomes if outcome.images is not None]
         for index, images in enumerate(pairs):
-            with self.distributed.gradient_sync(adversary.parallel, on=index == len(pairs) - 1):
-                terms = self._discriminator_losses(adversary, images.real, images.fake, step)
+            with self.distributed.gradient_sync(discriminator.parallel, on=index == len(pairs) - 1):
+                terms = self._discriminator_losses(discriminator, images.real, images.fake, step)
                 self.distributed.backward(terms["loss_discriminator"] / len(pairs))
             add_means(logs, terms, len(pairs))
-        if adversary.gan.r1 and not adversary.penalised(step):
-            logs["r1"] = adversary.penalty.value.clone()
+        if discriminator.gan.r1 and not discriminator.penalised(step):
+            logs["r1"] = discriminator.penalty.value.clone()
 
     def _discriminator_losses(
-        self, adversary: TrainedDiscriminator, real: Tensor, fake: Tensor, step: int
+        self, discriminator: Discriminator, real: Tensor, fake: Tensor, step: int
     ) -> Terms:
         """The discriminator's loss on B images and their reconstructions, with LeCAM and R1."""
-        gan = adversary.gan
+        gan = discriminator.gan
         with autocast(self.distributed.device, self.precision):
-            logits = adversary.parallel(torch.cat([real, fake]))
+            logits = discriminator.parallel(torch.cat([real, fake]))
         on_real, on_fake = logits.float().chunk(2)
-        lecam = adversary.lecam(on_real, on_fake)
+        lecam = discriminator.lecam(on_real, on_fake)
         loss = adversarial.discriminator_loss(on_real, on_fake, kind=gan.loss) + gan.lecam * lecam
         means = {"logits_real": on_real.mean(), "logits_fake": on_fake.mean()}
         terms = {"loss_discriminator": loss, "lecam": lecam, **means}
-        if adversary.penalised(step):
+        if discriminator.penalised(step):
             # Not through `parallel`: a second pass of it in one backward pass is not allowed. The
             # gradients are averaged over the processes with those of the first.
-            terms["r1"] = adversarial.gradient_penalty(adversary.module, real)
+            terms["r1"] = adversarial.gradient_penalty(discriminator.module, real)
             terms["loss_discriminator"] = loss + gan.r1 / 2 * gan.r1_every * terms["r1"]
         return terms
 
     def _update(
-        self,
-        adversary: TrainedDiscriminator | None,
-        outcomes: list[Outcome],
-        logs: Terms,
-        step: int,
+        self, discriminator: Discriminator | None, outcomes: list[Outcome], logs: Terms, step: int
     ) -> None:
         """Update weights, averages and regularisers if all numbers are finite on all processes."""
         codebook = CodebookUse.of(outcomes, self.distributed)
-        optimizers = [self.optimizer] + ([] if adversary is None else [adversary.optimizer])
+        optimizers = [self.optimizer] + ([] if discriminator is None else [discriminator.optimizer])
         norms = [optimizer.clip() for optimizer in optimizers]
         losses = [value for name, value in logs.items() if name.startswith("loss")]
         if self.guard.passes(step, losses + norms):
             rates = [optimizer.step(step) for optimizer in optimizers]
             codebook.revive()
             self.ema.update(self.network)
-            if adversary is not None:
+            if discriminator is not None:
                 means = torch.stack([logs["logits_real"], logs["logits_fake"]])
-                adversary.lecam.update(*self.distributed.mean(means))
-                if adversary.penalised(step):
-                    adversary.penalty.value.copy_(self.distributed.mean(logs["r1"]))
+                discriminator.lecam.update(*self.distributed.mean(means))
+                if discriminator.penalised(step):
+                    discriminator.penalty.value.copy_(self.distributed.mean(logs["r1"]))
             logs["lr"] = torch.as_tensor(rates[0])
         for optimizer in optimizers:
             optimizer.zero_grad()

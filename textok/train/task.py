@@ -1,4 +1,4 @@
-"""A network in training with all that its training needs, as the loop sees it."""
+"""A network with all that its training needs, as the loop sees it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textok.config import GanConfig, OptimConfig, RunConfig
 from textok.runtime.blocks import compile_network
 from textok.runtime.checkpoint import Stateful
 from textok.runtime.sharding import load_weights, shard
-from textok.train.discriminator import TrainedDiscriminator
+from textok.train.discriminator import Discriminator
 from textok.train.distributed import Distributed
 from textok.train.ema import Ema
 from textok.train.guard import Guard
@@ -22,16 +22,16 @@ from textok.train.optim import Optimizer
 from textok.train.step import TrainingStep
 
 Network = TypeVar("Network", bound=nn.Module)
-Judged = TypeVar("Judged", contravariant=True)
+Validated = TypeVar("Validated", contravariant=True)
 
 
-class Validator(Protocol[Judged]):
+class Validator(Protocol[Validated]):
     """Shows and measures a network; all processes call it at the same time."""
 
-    def sheet(self, network: Judged) -> Image.Image:
+    def sheet(self, network: Validated) -> Image.Image:
         """Images by the network, the same ones every time."""
 
-    def measure(self, network: Judged) -> dict[str, float]:
+    def measure(self, network: Validated) -> dict[str, float]:
         """Scalars by name, in the main process at least."""
 
 
@@ -64,10 +64,10 @@ class TrainingTask(Generic[Network]):
             self.ema.spread(distributed.device)
             shard(self.network, distributed.device)
         optimizer = Optimizer(self.network, optim, lr=optim.lr, first=0, steps=run.steps)
-        self.adversary = None
+        self.discriminator = None
         if discriminator is not None:
             assert gan is not None
-            self.adversary = TrainedDiscriminator(
+            self.discriminator = Discriminator(
                 discriminator, gan, optim, steps=run.steps, distributed=distributed
             )
         if run.compile:
@@ -79,7 +79,7 @@ class TrainingTask(Generic[Network]):
             optimizer=optimizer,
             ema=self.ema,
             guard=Guard(distributed, limit=run.max_bad_steps),
-            adversary=self.adversary,
+            discriminator=self.discriminator,
             distributed=distributed,
             precision=run.precision,
             batch_size=run.batch_size,
@@ -87,7 +87,7 @@ class TrainingTask(Generic[Network]):
 
     @property
     def averaged(self) -> Network:
-        """The network with averaged weights, whole: the one to keep. All processes ask for it."""
+        """The network with averaged weights, in one piece; called by all processes."""
         return self.ema.whole()
 
     def sheet(self) -> Image.Image:
@@ -118,4 +118,4 @@ class TrainingTask(Generic[Network]):
             "optimizer": self.step.optimizer,
             "guard": self.step.guard,
         }
-        return parts if self.adversary is None else parts | self.adversary.parts()
+        return parts if self.discriminator is None else parts | self.discriminator.parts()
