@@ -177,7 +177,7 @@ def test_what_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     missing = tmp_path / "missing"
     with pytest.raises(ValueError, match=f"feature network: there is no folder {missing}"):
         load_vision_model(missing)
-    with pytest.raises(ValueError, match="has no config.json: not a model folder"):
+    with pytest.raises(ValueError, match=r"has no config\.json: not a model folder"):
         load_vision_model(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="is of type 'bert'; supported: dinov2, dinov2_with"):
