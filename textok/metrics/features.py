@@ -16,6 +16,7 @@ from textok.metrics.inception import (
     load_inception,
 )
 from textok.metrics.resizing import Resizing
+from textok.metrics.vision_models import load_vision_model
 from textok.nn.efficientnet_lite import (
     PACKAGE,
     POOLED_CHANNELS,
@@ -50,7 +51,9 @@ def load_feature_network(
     ``efficientnet_lite0`` works offline; ``vgg16`` and ``alexnet`` are those of LPIPS's file;
     ``inception`` (FID) and ``inception_spatial`` (sFID) read torch-fidelity's
     ``weights-inception-2015-12-05-6726825d.pth`` from ``weights``, and ``resizing`` is theirs.
-    Raises ValueError for another name and for weights or packages that are missing.
+    Any other name is the folder or hub name of an image network of transformers: see
+    ``load_vision_model``. Raises ValueError for unknown names and for weights or packages that are
+    missing.
     """
     if name == "efficientnet_lite0":
         return lite0_features(load_efficientnet_lite0(weights).to(device))
@@ -58,9 +61,11 @@ def load_feature_network(
         return lpips_features(load_lpips(LPIPS_NETWORKS[name][0], path=weights).to(device))
     if name in INCEPTION_NETWORKS:
         return INCEPTION_NETWORKS[name](load_inception(weights, device=device, resizing=resizing))
+    if "/" in name or Path(name).is_dir():
+        return load_vision_model(name, device=device)
     raise ValueError(
-        f"feature network '{name}' is unknown: use efficientnet_lite0, vgg16, alexnet, inception "
-        "or inception_spatial"
+        f"feature network '{name}' is unknown: use efficientnet_lite0, vgg16, alexnet, inception, "
+        "inception_spatial, or the folder or hub name of an image network of transformers"
     )
 
 
