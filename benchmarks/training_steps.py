@@ -22,6 +22,7 @@ from textok.config.generator import GeneratorConfig
 from textok.latents import LatentScale
 from textok.losses.perceptual import PerceptualLoss
 from textok.pipeline import PipelineParts
+from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.denoising import Denoising
 from textok.train.examples import Examples
@@ -64,18 +65,15 @@ def _tokenizer_step(config: TrainTokenizerConfig) -> TrainingStep:
     accelerator = open_accelerator(config.run)
     text = None
     if shape.text != "none":
-        text = _random_text(rows, shape.text_tokens, shape.text_width).to(accelerator.device)
-
-    def read(captions: Sequence[str]) -> TextFeatures:
-        assert text is not None
-        return text
+        states = _random_text(rows, shape.text_tokens, shape.text_width)
+        text = _FixedText(states.to(accelerator.device))
 
     task = TokenizerTask(
         config,
         tokenizer=Tokenizer(shape),
         perceptual=_perceptual(config.loss),
         discriminator=build_discriminator(config.loss.gan, image_size=shape.image_size),
-        text=None if text is None else read,
+        text=text,
         preview=batch,
         accelerator=accelerator,
     )
@@ -128,6 +126,16 @@ def _idle_tokenizer(generator: GeneratorConfig) -> Tokenizer:
             decoder=tiny,
         )
     )
+
+
+class _FixedText(TextFeaturesSource):
+    """The same features for any captions."""
+
+    def __init__(self, features: TextFeatures) -> None:
+        self._features = features
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        return self._features
 
 
 def _random_text(rows: int, tokens: int, width: int) -> TextFeatures:

@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from textok.config import DiTShape, TextConfig, TrainGeneratorConfig
+from textok.text import TextFeaturesSource
 from textok.train.chance import draw_diffusion
 from textok.train.denoising import Denoising
 from textok.train.examples import Examples
@@ -23,15 +24,20 @@ ROWS = 8
 WIDTH = 384
 
 
-def features(captions: Sequence[str]) -> TextFeatures:
+class RandomStates(TextFeaturesSource):
     """One random state a caption, decided by its letters; none for a blank one."""
-    states = [
-        torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(sum(map(ord, caption))))
-        for caption in captions
-    ]
-    return TextFeatures(
-        states=torch.stack(states), mask=torch.tensor([[bool(caption)] for caption in captions])
-    )
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        states = [
+            torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(sum(map(ord, caption))))
+            for caption in captions
+        ]
+        return TextFeatures(
+            states=torch.stack(states), mask=torch.tensor([[bool(caption)] for caption in captions])
+        )
+
+
+features = RandomStates()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tests.train.conftest import extract_pictures
 from tests.train.jobs import STEPS, Jobs, Runs
 from textok.config import LatentsConfig, TextConfig, TrainGeneratorConfig, TrainTokenizerConfig
 from textok.latents import open_latents
-from textok.text import FrozenTextEncoder, load_text_encoder
+from textok.text import FrozenTextEncoder, open_features
 from textok.train.examples import examples_from
 from textok.train.session import FREE
 from textok.types import TextFeatures
@@ -143,7 +143,7 @@ def test_the_encoder_is_asked_in_the_thread_of_the_steps(
     monkeypatch.setattr(FrozenTextEncoder, "__call__", noting)
     alone = SimpleNamespace(process_index=0, num_processes=1)
     latents = open_latents(runs.root / "latents" / "latents")
-    steps = examples_from(generator_config.run, latents, load_text_encoder(text), alone, 0)
+    steps = examples_from(generator_config.run, latents, open_features(text), alone, 0)
     next(steps), next(steps)
     assert threads == [threading.main_thread()] * 2
 

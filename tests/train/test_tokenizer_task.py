@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from textok.config import TrainTokenizerConfig
 from textok.nn.block import Block
+from textok.text import TextFeaturesSource
 from textok.train.chance import draw
 from textok.train.images import build_discriminator
 from textok.train.tokenizer import build_tokenizer
@@ -18,10 +19,12 @@ from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch, TextFeatures
 
 
-def features(captions: Sequence[str]) -> TextFeatures:
-    """One state a caption."""
-    states = torch.tensor([[[float(len(caption))] * 8] for caption in captions])
-    return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
+class Lengths(TextFeaturesSource):
+    """One state a caption: its length."""
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        states = torch.tensor([[[float(len(caption))] * 8] for caption in captions])
+        return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
 
 
 def make(config: TrainTokenizerConfig) -> TokenizerTask:
@@ -31,7 +34,7 @@ def make(config: TrainTokenizerConfig) -> TokenizerTask:
         tokenizer=build_tokenizer(config),
         perceptual=None,
         discriminator=build_discriminator(config.loss.gan, image_size=16),
-        text=features,
+        text=Lengths(),
         preview=batch(2),
         accelerator=Accelerator(cpu=True),
     )

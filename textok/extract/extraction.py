@@ -16,12 +16,11 @@ from textok.config.data import Store
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
-from textok.extract.text import open_text
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
 from textok.runtime.files import discard_leftovers, replace_folder
 from textok.runtime.processes import gather, join_processes, own_device
-from textok.text.together import Together
+from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
 
 TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
@@ -78,13 +77,14 @@ def extract(
     if rank == 0:
         _keep_tokenizer(network, sha256, out)
     device, cache = own_device(device), text_cache or out / TEXT_CACHE
-    captions = [caption for split in parts for caption in split.plan.captions()]
-    text = open_text(network, captions, cache, store=text_store, shard=text_shard, device=device)
+    text = _open_text(network, cache, store=text_store, shard=text_shard, device=device)
+    if text is not None:
+        text.warm([caption for split in parts for caption in split.plan.captions()])
     reconstructor = Reconstructor(network, text=text, device=device)
     gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)
-        if isinstance(text, Together):
+        if text is not None:
             text.finish()
         gather(rank)
         if rank == 0:
@@ -131,6 +131,17 @@ def _open_splits(
 def _first_captions(images: CaptionedImages, count: int) -> CaptionedImages:
     records = [replace(one, captions=one.captions[:count]) for one in images.records]
     return replace(images, records=records)
+
+
+def _open_text(
+    tokenizer: Tokenizer, folder: Path, *, store: Store, shard: bool, device: torch.device
+) -> TextFeaturesSource | None:
+    """The features of captions; None for a tokenizer that reads none."""
+    config = tokenizer.text_config
+    if config is None or tokenizer.config.text == "none":
+        return None
+    config = replace(config, store=store, shard=shard)
+    return open_features(config, folder=folder, device=device, uneven=True)
 
 
 def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:

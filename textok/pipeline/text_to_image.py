@@ -19,9 +19,10 @@ from textok.config.generator import SamplingConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
-from textok.pipeline.reader import CaptionReader
 from textok.pipeline.wanted import Wanted, adjusted, wanted
 from textok.runtime.pretrained import push_folder
+from textok.text import TextFeaturesSource, open_features
+from textok.text.open import same_features
 from textok.types import Condition, TextFeatures
 
 BATCH_SIZE = 16
@@ -53,8 +54,8 @@ class TextToImage:
         self._prompts = None
         if self.generator.config.condition == "text":
             assert parts.text is not None
-            self._prompts = CaptionReader(parts.text, device=device)
-        self._captions = self._decoder_reader()
+            self._prompts = open_features(parts.text, device=device, one_by_one=True)
+        self._captions = self._decoder_text()
 
     @classmethod
     def from_pretrained(
@@ -250,16 +251,16 @@ class TextToImage:
         known = self.parts.class_captions.get(one.asked, ClassCaptions())
         return known.draw(one.asked, seed=one.seed)
 
-    def _decoder_reader(self) -> CaptionReader | None:
-        """The reader of the prompts too where both read the same; None where no text is read."""
-        config = self.tokenizer.text_config
+    def _decoder_text(self) -> TextFeaturesSource | None:
+        """That of the prompts where both read the same features; None where no text is read."""
+        config, prompts = self.tokenizer.text_config, self.parts.text
         if not self.tokenizer.config.decoder_reads_text:
             return None
         if config is None:
             raise ValueError("the tokenizer reads captions but names no text encoder")
-        if self._prompts is not None and self._prompts.reads_as(config):
+        if self._prompts is not None and prompts is not None and same_features(config, prompts):
             return self._prompts
-        return CaptionReader(config, device=self.device)
+        return open_features(config, device=self.device, one_by_one=True)
 
     def _features(self, captions: Sequence[str]) -> TextFeatures | None:
         if self._captions is None or not any(caption.strip() for caption in captions):

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,25 +24,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json")
 
 Tokenizer = Callable[..., Mapping[str, Any]]
-
-
-class TextEncoder(Protocol):
-    """Captions in, padded frozen states out."""
-
-    @property
-    def width(self) -> int:
-        """D of the states."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A name of everything the features depend on, apart from the caption."""
-
-    @property
-    def cut(self) -> int:
-        """How many captions were longer than ``max_tokens`` so far."""
-
-    def __call__(self, captions: Sequence[str]) -> TextFeatures:
-        """Encode B captions to (B, out_tokens, D); a blank caption is a row without real tokens."""
 
 
 class FrozenTextEncoder:
@@ -65,8 +46,8 @@ class FrozenTextEncoder:
         shared: bool = False,
     ) -> None:
         self.width = folder.width
-        self.fingerprint = folder.fingerprint(config)
         self.cut = 0
+        """How many captions were longer than ``limit`` so far."""
         self._model = model.requires_grad_(False).train(False)
         self._device = next(model.parameters()).device
         self._tokenizer = tokenizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from queue import Queue
 from threading import Thread
@@ -13,10 +13,9 @@ from accelerate import Accelerator
 from textok.config import RunConfig
 from textok.data.order import Order
 from textok.latents import LatentSet
-from textok.text import FrozenTextEncoder
-from textok.types import Condition, LatentBatch, Latents, TextFeatures
+from textok.text import TextFeaturesSource
+from textok.types import Condition, LatentBatch, Latents
 
-TextReader = Callable[[Sequence[str]], TextFeatures]
 Item = TypeVar("Item")
 
 SECONDS_TO_END = 5
@@ -35,7 +34,7 @@ class Examples:
 def examples_from(
     run: RunConfig,
     latents: LatentSet,
-    text: TextReader | None,
+    text: TextFeaturesSource | None,
     accelerator: Accelerator,
     step: int,
 ) -> Iterator[Sequence[Examples]]:
@@ -65,12 +64,12 @@ def examples_from(
             for batch in batches
         ]
 
-    if isinstance(text, FrozenTextEncoder):
+    if text is not None and not text.prefetchable:
         return map(examples, ahead(read()))
     return ahead(map(examples, read()))
 
 
-def condition_of(batch: LatentBatch, text: TextReader | None) -> Condition:
+def condition_of(batch: LatentBatch, text: TextFeaturesSource | None) -> Condition:
     """What the latents of a batch were made of: their captions, or their classes without ``text``.
 
     An image without a caption or a class asks for nothing in particular.

@@ -22,9 +22,8 @@ from textok.pipeline import decoding_seeds
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.processes import gather, join_processes
 from textok.runtime.sheet import picture_sheet
-from textok.text import FrozenTextEncoder
-from textok.text.remembered import RememberedText
-from textok.train.examples import TextReader, condition_of
+from textok.text import TextFeaturesSource
+from textok.train.examples import condition_of
 from textok.train.lesson import Lesson
 from textok.types import Condition, LatentBatch, Latents
 
@@ -49,8 +48,8 @@ class HeldOut:
         lesson: Lesson[Any],
         latents: LatentSet,
         parts: PipelineParts,
-        prompt_text: TextReader | None,
-        decoder_text: TextReader | None,
+        prompt_text: TextFeaturesSource | None,
+        decoder_text: TextFeaturesSource | None,
         device: torch.device,
     ) -> None:
         self.lesson, self.parts, self.device = lesson, parts, device
@@ -63,11 +62,11 @@ class HeldOut:
             require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
             self._network = load_feature_network("efficientnet_lite0", device=device)
         rows = [caption for batch in self._batches + self._judged for caption in batch.captions]
-        if isinstance(prompt_text, FrozenTextEncoder):
-            self._prompt_text = RememberedText(prompt_text, [*rows, *self._prompts])
-        if isinstance(decoder_text, FrozenTextEncoder):
+        if prompt_text is not None:
+            self._prompt_text = prompt_text.precomputed([*rows, *self._prompts])
+        if decoder_text is not None:
             drawn = self._ask(self._prompts)[1]
-            self._decoder_text = RememberedText(decoder_text, [*rows, *drawn])
+            self._decoder_text = decoder_text.precomputed([*rows, *drawn])
 
     def measure(self, generator: TokenGenerator) -> dict[str, float]:
         """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for.

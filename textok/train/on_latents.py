@@ -17,7 +17,7 @@ from textok.generator import TokenGenerator
 from textok.latents import LatentSet, open_latents
 from textok.pipeline.folder import PipelineParts, load_pipeline
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache, FrozenTextEncoder
+from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.tokenizer.pretrained import read_folder
@@ -172,7 +172,7 @@ def build_parts(
 
 def open_prompt_text(
     config: Settings, session: Session, latents: TrainingLatents
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features of all captions; None where the condition is a class.
 
     They lie beside the latents, where ``textok extract`` may have put them already.
@@ -188,7 +188,7 @@ def open_decoder_text(
     session: Session,
     latents: TrainingLatents,
     parts: PipelineParts,
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features that the tokenizer's decoder reads; None for one that reads none."""
     text = parts.tokenizer.text_config
     if text is None or not parts.tokenizer.config.decoder_reads_text:

@@ -12,7 +12,7 @@ from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.trained_with import trained_with
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache, FrozenTextEncoder
+from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.images import (
@@ -110,7 +110,7 @@ def open_tokenizer_text(
     session: Session,
     images: CaptionedImages,
     held_out: Sequence[str],
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features of all captions, and of those held out; None for one that reads none."""
     if config.tokenizer.text == "none":
         return None

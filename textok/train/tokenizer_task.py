@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -14,14 +13,13 @@ from torch import Tensor, nn
 from textok.config import TrainTokenizerConfig
 from textok.nn.codebook import Codebook
 from textok.pipeline import Reconstructor, decoding_seeds
-from textok.text import FrozenTextEncoder
-from textok.text.remembered import RememberedText
+from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer, kl_divergence
 from textok.train.chance import Chance, draw
 from textok.train.micro import Terms
 from textok.train.pixel_task import PixelTask
 from textok.train.validation import Validation
-from textok.types import Batch, Latents, Reconstruction, TextFeatures
+from textok.types import Batch, Latents, Reconstruction
 from textok.vqgan import VQGAN
 
 
@@ -41,7 +39,7 @@ class TokenizerTask(PixelTask[Tokenizer]):
         tokenizer: Tokenizer,
         perceptual: nn.Module | None,
         discriminator: nn.Module | None,
-        text: Callable[[Sequence[str]], TextFeatures] | None,
+        text: TextFeaturesSource | None,
         preview: Batch,
         accelerator: Accelerator,
         proxy: VQGAN | None = None,
@@ -73,14 +71,14 @@ class TokenizerTask(PixelTask[Tokenizer]):
     def codebook(self) -> Codebook | None:
         return self.network.codebook if self.network.config.bottleneck == "vq" else None
 
-    def _held_out_text(self) -> Callable[[Sequence[str]], TextFeatures] | None:
+    def _held_out_text(self) -> TextFeaturesSource | None:
         """The features of preview and validation captions.
 
         An encoder is asked once, by all processes: what they validate differs.
         """
-        if self.validation is None or not isinstance(self.text, FrozenTextEncoder):
+        if self.validation is None or self.text is None:
             return self.text
-        return RememberedText(self.text, [*self.preview.captions, *self.validation.captions])
+        return self.text.precomputed([*self.preview.captions, *self.validation.captions])
 
     def draw(self, step: int) -> Chance:
         return draw(self.config, self.network, step)
