@@ -19,7 +19,7 @@ from tests.evaluate.test_generation import Copier, data, painter
 from tests.evaluate.test_reconstruction import originals
 from textok.config import DataConfig
 from textok.evaluate import (
-    Painter,
+    ImageGenerator,
     evaluate_generation,
     evaluate_reconstruction,
     generation,
@@ -209,7 +209,7 @@ def test_classes_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         )
 
     report = evaluate_generation(
-        Painter(name="p", image_size=16, classes=list(colours), settings={}, draw=draw),
+        ImageGenerator(name="p", image_size=16, classes=list(colours), settings={}, draw=draw),
         DataConfig(path=str(tmp_path / "data"), split="test", workers=0),
         tmp_path / "out",
         num_images=12,

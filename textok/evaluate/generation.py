@@ -1,4 +1,4 @@
-"""How good drawn pictures are: like real ones, as varied, true to their captions, no copies."""
+"""How good generated images are: like real ones, as varied, true to their captions, no copies."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from textok.config.check import require, require_range
 from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.data import CaptionedImages, open_captioned_images
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import CaptionMode
-from textok.evaluate.drawn import PICTURES, draw
 from textok.evaluate.export import write_npz
+from textok.evaluate.generated import PICTURES, generate_images
+from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_protocol import describe_generation, generation_warnings
 from textok.evaluate.generation_report import GenerationReport
-from textok.evaluate.generation_scores import measure_reference, score_pictures
+from textok.evaluate.generation_scores import measure_reference, score_images
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
+from textok.evaluate.image_generator import DecoderCaptions, ImageGenerator, load_image_generator
 from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
-from textok.evaluate.painter import DecoderCaptions, Painter, load_painter
 from textok.evaluate.reconstruction import evenly
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
@@ -43,7 +43,7 @@ FOLDER = ".drawn"
 
 
 def evaluate_generation(
-    model: str | Path | Painter,
+    model: str | Path | ImageGenerator,
     data: DataConfig,
     out: Path,
     *,
@@ -76,7 +76,7 @@ def evaluate_generation(
     ``accelerate launch`` every process calls it and draws its share; the first one writes.
 
     Args:
-        model: a pipeline's name or folder, or a painter, which samples as it was made to.
+        model: a pipeline's name or folder, or a generator, which samples as it was made to.
         num_images: how many are drawn; without it as many as images, with ``npz`` 50,000.
         captions: ``true`` or ``plain``, for a generator that draws by caption.
         decoding: of a decoder that samples, instead of the tokenizer's own.
@@ -98,10 +98,10 @@ def evaluate_generation(
     require_range("probe_images", probe_images, 1)
     rank, _ = join_processes()
     device = own_device(device)
-    painter = model
-    if not isinstance(painter, Painter):
-        painter = load_painter(
-            painter,
+    generator = model
+    if isinstance(generator, str | Path):
+        generator = load_image_generator(
+            generator,
             sampler=sampler,
             steps=steps,
             guidance=guidance,
@@ -113,25 +113,25 @@ def evaluate_generation(
     judges = open_judges(
         feature_network,
         weights=feature_weights,
-        trained_with=painter.trained_with,
+        trained_with=generator.trained_with,
         load=partial(load_feature_network, device=device),
     )
-    split = open_captioned_images(data, image_size=painter.image_size)
+    split = open_captioned_images(data, image_size=generator.image_size)
     images = evenly(split, limit)
     training = training_images(images)
     require(len(images) > NEIGHBOURS, f"{data.path}: {len(images)} images are too few to judge by")
     count = (NPZ_PICTURES if npz else len(images)) if num_images is None else num_images
-    absent = _absent(painter, judges.main, training, clip)
-    asked = GenerationAsked(
-        painter=painter,
-        samples=_samples(painter, images, count=count, mode=captions, seed=seed),
+    absent = _absent(generator, judges.main, training, clip)
+    inputs = GenerationInputs(
+        generator=generator,
+        samples=_samples(generator, images, count=count, mode=captions, seed=seed),
         mode=captions,
         images=images,
         of=len(split),
         training=training,
         judges=judges,
-        clip=None if clip is None or painter.classes else load_clip_score(clip, device=device),
-        embed=_embedder(painter, text_cache, device, absent),
+        clip=None if clip is None or generator.classes else load_clip_score(clip, device=device),
+        embed=_embedder(generator, text_cache, device, absent),
         probe_images=probe_images,
         absent=absent,
         device=device,
@@ -139,41 +139,41 @@ def evaluate_generation(
     )
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)  # drawing takes long: what is wrong shows now
-    return _judge(asked, out, feature_cache=feature_cache, npz=npz, rows=pictures)
+    return _judge(inputs, out, feature_cache=feature_cache, npz=npz, rows=pictures)
 
 
 def _judge(
-    asked: GenerationAsked, out: Path, *, feature_cache: Path | None, npz: bool, rows: int
+    inputs: GenerationInputs, out: Path, *, feature_cache: Path | None, npz: bool, rows: int
 ) -> GenerationReport:
     """Draw, measure and write; every process gets the report of the first."""
-    drawn = draw(asked, out / FOLDER)
-    reference = measure_reference(asked, feature_cache)
+    generated = generate_images(inputs, out / FOLDER)
+    reference = measure_reference(inputs, feature_cache)
     report = None
     if join_processes()[0] == 0:
-        scores, near = score_pictures(asked, drawn, reference)
+        scores, near = score_images(inputs, generated, reference)
         report = GenerationReport(
-            model=asked.painter.name,
-            settings=dict(asked.painter.settings),
-            metric=asked.network.metric,
-            protocol=describe_generation(asked, reference, scores),
+            model=inputs.generator.name,
+            settings=dict(inputs.generator.settings),
+            metric=inputs.network.metric,
+            protocol=describe_generation(inputs, reference, scores),
             scores=scores,
-            warnings=generation_warnings(asked, reference),
-            trained_with=list(asked.judges.trained_with),
-            not_comparable=asked.judges.not_comparable(),
+            warnings=generation_warnings(inputs, reference),
+            trained_with=list(inputs.judges.trained_with),
+            not_comparable=inputs.judges.not_comparable(),
         )
-        sheet = sample_sheet(asked, drawn, pictures=rows)
+        sheet = sample_sheet(inputs, generated, pictures=rows)
         save_picture(sheet, out / "sheet.png")
         if near is not None:
-            save_picture(memorisation_sheet(asked, drawn, near), out / "memorisation.png")
+            save_picture(memorisation_sheet(inputs, generated, near), out / "memorisation.png")
             first = (near.drawn.distances[:, 0], near.real.distances[:, 0])
             plot_distances(*first, out / "distances.png")
         if npz:
             write_npz(
                 out / "samples.npz",
-                drawn.store.pieces(PICTURES),
-                count=len(asked.samples),
-                image_size=asked.painter.image_size,
-                labels=asked.samples.labels,
+                generated.store.pieces(PICTURES),
+                count=len(inputs.samples),
+                image_size=inputs.generator.image_size,
+                labels=inputs.samples.labels,
             )
         report.write(out)
         remove_folder(out / FOLDER)
@@ -183,16 +183,16 @@ def _judge(
 
 
 def _samples(
-    painter: Painter, images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
+    generator: ImageGenerator, images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
 ) -> Samples:
     require_range("num_images", count, SPLITS)
-    if painter.classes:
-        return samples_by_class(images, count=count, classes=painter.classes, seed=seed)
+    if generator.classes:
+        return samples_by_class(images, count=count, classes=generator.classes, seed=seed)
     return samples_by_caption(images, count=count, mode=mode, seed=seed)
 
 
 def _absent(
-    painter: Painter,
+    generator: ImageGenerator,
     network: FeatureNetwork,
     training: CaptionedImages | None,
     clip: str | Path | None,
@@ -201,11 +201,11 @@ def _absent(
     found = []
     if network.logits is None:
         found.append("Inception Score (needs the feature network inception)")
-    if painter.classes:
+    if generator.classes:
         found.append("CLIP score, text alignment (the generator draws classes)")
     elif clip is None:
         found.append("CLIP score (no CLIP model was named)")
-    probe = "class accuracy" if painter.classes else "text alignment"
+    probe = "class accuracy" if generator.classes else "text alignment"
     if training is None:
         found.append(f"nearest training images, {probe} (the data have no other train split)")
     elif importlib.util.find_spec("matplotlib") is None:
@@ -214,9 +214,9 @@ def _absent(
 
 
 def _embedder(
-    painter: Painter, cache: Path | None, device: torch.device, absent: list[str]
+    generator: ImageGenerator, cache: Path | None, device: torch.device, absent: list[str]
 ) -> Embed | None:
-    if painter.classes:
+    if generator.classes:
         return None
     try:
         return caption_embedder(cache, device)

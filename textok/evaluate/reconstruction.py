@@ -13,10 +13,11 @@ from textok.config import DataConfig
 from textok.config.check import require, require_range
 from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.data import CaptionedImages, open_captioned_images
+from textok.data.order import evenly_spaced
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import MODES, CaptionMode, usable_modes
 from textok.evaluate.judges import open_judges
-from textok.evaluate.measure import Measurement, count_floats, measure
+from textok.evaluate.measure import ReconstructionInputs, count_floats, measure
 from textok.evaluate.pictures import MOST_SEED, evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
@@ -110,7 +111,7 @@ def evaluate_reconstruction(
             measured=images,
             quiet=rank > 0,
         )
-    asked = Measurement(
+    inputs = ReconstructionInputs(
         reconstructor=reconstructor,
         images=images,
         modes=["absent"] if config.text == "none" else usable_modes(modes, images.records),
@@ -122,24 +123,24 @@ def evaluate_reconstruction(
         seed=seed,
         num_samples=num_samples,
     )
-    if not asked.modes:
+    if not inputs.modes:
         raise ValueError(f"{data.path} has none of the captions asked for: {', '.join(modes)}")
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)  # measuring takes long: what is wrong shows now
-    rows, count = measure(asked, batch_size=batch_size, rank=rank, world_size=world_size)
+    rows, count = measure(inputs, batch_size=batch_size, rank=rank, world_size=world_size)
     report = Report(
         model=str(model),
         settings=dataclasses.asdict(config),
         metric=judges.main.metric,
-        protocol=describe(asked, count=count, of=len(split), absent=absent),
+        protocol=describe(inputs, count=count, of=len(split), absent=absent),
         rows=rows,
-        warnings=warnings(asked, count=count),
+        warnings=warnings(inputs, count=count),
         trained_with=list(judges.trained_with),
         not_comparable=judges.not_comparable(metrics),
     )
     if rank == 0:
         report.write(out)
-        sheet = evaluation_sheet(asked, rows=pictures, title=Path(model).name)
+        sheet = evaluation_sheet(inputs, rows=pictures, title=Path(model).name)
         save_picture(sheet, out / "sheet.png")
     return report
 
@@ -153,11 +154,9 @@ def _budgets(num_tokens: Sequence[int] | None, tokenizer: Tokenizer) -> list[int
 
 
 def evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
-    """``limit`` images spread over all of them, since neighbours are often alike."""
+    """``limit`` images, evenly spaced over all of them, since neighbours are often alike."""
     count = len(images) if limit is None else min(limit, len(images))
     if count < 2:
         raise ValueError(f"a Frechet distance needs at least 2 images, not {count}")
-    if count == len(images):
-        return images
-    kept = [images.records[index * len(images) // count] for index in range(count)]
+    kept = [images.records[index] for index in evenly_spaced(len(images), count)]
     return dataclasses.replace(images, records=kept)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textok.data import CaptionedImages
+from textok.data.order import evenly_spaced
 from textok.evaluate.captions import CaptionMode, captions_by_key
 
 
@@ -32,7 +33,7 @@ def samples_by_caption(
 ) -> Samples:
     """``count`` pictures for the captions of the images, again with new seeds where they run out.
 
-    Fewer pictures than captions are spread evenly over them. Raises ValueError without captions.
+    Fewer pictures than captions are evenly spaced over them. Raises ValueError without captions.
     """
     captions = list(captions_by_key(mode, images.records).values())
     places = [place for place, caption in enumerate(captions) if caption]
@@ -42,7 +43,8 @@ def samples_by_caption(
             "add them as docs/data.md says"
         )
     size = len(places)
-    twins = [places[i * size // count if count < size else i % size] for i in range(count)]
+    chosen = evenly_spaced(size, count) if count < size else [i % size for i in range(count)]
+    twins = [places[place] for place in chosen]
     return Samples(
         wanted=[captions[twin] for twin in twins],
         seeds=list(range(seed, seed + count)),

@@ -7,7 +7,6 @@ judged before its index is there.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from textok.runtime.files import sync, write_text
+from textok.runtime.files import atomic_write, write_text
 from textok.types import Latents
 
 Settings = Mapping[str, str | int | bool]
@@ -98,10 +97,8 @@ def write_shard(
     write_text(path.with_suffix(".jsonl"), "".join(lines))
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
     about = json.dumps({"settings": settings, "unreadable": unreadable}, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, {"shard": about})
-    sync(temporary)
-    os.replace(temporary, path)
+    with atomic_write(path, flush=True) as temporary:
+        save_file(tensors, temporary, {"shard": about})
 
 
 def open_shard(path: Path) -> Shard:

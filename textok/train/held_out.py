@@ -13,6 +13,7 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.config.training import TrainOnLatentsConfig
+from textok.data.order import evenly_spaced
 from textok.data.pixels import to_pil
 from textok.generator import TokenGenerator
 from textok.latents import LatentSet
@@ -172,7 +173,7 @@ class HeldOut:
         if self._prompt_text is not None:
             captions = [caption for batch in self._batches for caption in batch.captions]
             known = list(dict.fromkeys(filter(str.strip, captions))) or [""]
-        return [known[place] for place in _spread(len(known), PROMPTS)]
+        return [known[place] for place in evenly_spaced(len(known), PROMPTS)]
 
     def _ask(self, prompts: list[str]) -> tuple[Condition, list[str]]:
         """The condition that the prompts are, and the captions that the decoder reads."""
@@ -184,12 +185,6 @@ class HeldOut:
 
 
 def _batches(latents: LatentSet, count: int) -> list[LatentBatch]:
-    """``count`` rows spread evenly over all, or all of them, BATCH at once."""
-    rows = _spread(len(latents), count)
+    """``count`` rows evenly spaced over all, or all of them, BATCH at once."""
+    rows = evenly_spaced(len(latents), count)
     return [latents.batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
-
-
-def _spread(size: int, count: int) -> list[int]:
-    """``count`` places spread evenly over ``size``, or all of them."""
-    count = min(size, count)
-    return [index * size // count for index in range(count)]

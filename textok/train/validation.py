@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from textok.data import CaptionedImages, eval_batches
-from textok.evaluate.tally import Tally
+from textok.evaluate.accumulator import MetricAccumulator
 from textok.metrics.features import lite0_features
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit, load_image_metrics, to_8bit
@@ -49,17 +49,17 @@ class Validation:
         The first way is measured as ``val_psnr`` and so on, each other one as ``val_psnr_NAME``.
         All processes ask together; the first one has the answer, the others have none.
         """
-        tallies: dict[str, Tally] = {}
+        tallies: dict[str, MetricAccumulator] = {}
         for kept in self._batches:
             batch = self._images_of(kept)
             for name, images in reconstruct(batch).items():
-                tally = tallies.setdefault(name, Tally(self._features, self._metrics))
+                tally = tallies.setdefault(name, MetricAccumulator(self._features, self._metrics))
                 tally.add(images, batch.images, batch.keys)
         found: dict[str, float] = {}
         # A process may have had no picture, and so not know of the ways.
         ways = dict.fromkeys(name for names in gather(list(tallies)) for name in names)
         for place, name in enumerate(ways):
-            tally = tallies.get(name, Tally(self._features, self._metrics))
+            tally = tallies.get(name, MetricAccumulator(self._features, self._metrics))
             tally.gather()
             originals = self._originals
             if join_processes()[0] == 0:
@@ -72,7 +72,7 @@ class Validation:
     @cached_property
     def _originals(self) -> FeatureStatistics:
         """Features of the pictures themselves, of all processes."""
-        tally = Tally(self._features, {})
+        tally = MetricAccumulator(self._features, {})
         for kept in self._batches:
             batch = self._images_of(kept)
             tally.add(batch.images, batch.images, batch.keys)

@@ -1,4 +1,4 @@
-"""What an evaluation asks of a generator: pictures for captions or classes, each from its seed."""
+"""A generator as evaluation uses it: images for captions or classes, each from its seed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DecoderCaptions = Literal["held_out", "class_name", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painter:
-    """A generator, whatever is behind it."""
+class ImageGenerator:
+    """Anything that generates images from captions or classes and seeds."""
 
     name: str
     """As reports call it."""
@@ -45,7 +45,7 @@ class Painter:
     """(B captions or classes, B seeds) to pictures (B, 3, H, W) of nominal range [-1, 1]."""
 
 
-def load_painter(
+def load_image_generator(
     model: str | Path,
     *,
     sampler: Sampler | None = None,
@@ -55,8 +55,8 @@ def load_painter(
     decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
-) -> Painter:
-    """A pipeline as a painter, its own sampling and decoding with what is given in place.
+) -> ImageGenerator:
+    """A pipeline as an ImageGenerator, its own sampling and decoding with what is given in place.
 
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
     than ``held_out`` where the generator draws by caption: its decoder reads that caption.
@@ -83,17 +83,18 @@ def load_painter(
         "reads the same: leave it out",
     )
 
-    def caption(asked: str) -> str | None:
-        return {"held_out": None, "class_name": class_sentence(asked), "none": ""}[decoder_captions]
+    def caption(prompt: str) -> str | None:
+        options = {"held_out": None, "class_name": class_sentence(prompt), "none": ""}
+        return options[decoder_captions]
 
-    def draw(wanted: Sequence[str], seeds: Sequence[int]) -> Tensor:
-        pictures = [
-            Wanted(asked=asked, seed=seed, caption=caption(asked))
-            for asked, seed in zip(wanted, seeds, strict=True)
+    def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        images = [
+            Wanted(asked=prompt, seed=seed, caption=caption(prompt))
+            for prompt, seed in zip(prompts, seeds, strict=True)
         ]
-        return pipeline.draw_tensor(pictures, sampling=sampling, decoding=decoded)
+        return pipeline.draw_tensor(images, sampling=sampling, decoding=decoded)
 
-    return Painter(
+    return ImageGenerator(
         name=str(model),
         image_size=pipeline.tokenizer.config.image_size,
         classes=pipeline.classes,

@@ -8,7 +8,7 @@ from torch import nn
 
 from textok.config import CodebookConfig, MaskGITConfig, TokenizerConfig, ViTConfig
 from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.evaluate.painter import DecoderCaptions, load_painter
+from textok.evaluate.image_generator import DecoderCaptions, load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
-    painter = load_painter(folder)
+    painter = load_image_generator(folder)
     drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
     pipeline = TextToImage.from_pretrained(folder)
     expected = pipeline.draw_tensor([Wanted(asked="dog", seed=5)])
@@ -85,7 +85,10 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
 
 
 def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
-    own, other = load_painter(folder), load_painter(folder, steps=5, guidance=1.5, sampler="heun")
+    own, other = (
+        load_image_generator(folder),
+        load_image_generator(folder, steps=5, guidance=1.5, sampler="heun"),
+    )
 
     assert own.settings["sampling"]["steps"] == 3
     assert own.settings["sampling"]["guidance"]["scale"] == 2.0
@@ -97,7 +100,7 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
 
 def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     codes = save_codes(tmp_path / "codes")
-    own, other = load_painter(codes), load_painter(codes, steps=2, temperature=9.0)
+    own, other = load_image_generator(codes), load_image_generator(codes, steps=2, temperature=9.0)
     expected = TextToImage.from_pretrained(codes).draw_tensor([Wanted(asked="dog", seed=5)])
 
     torch.testing.assert_close(own.draw(["dog", "cat"], [5, 5])[:1], expected, rtol=0, atol=1e-5)
@@ -107,7 +110,7 @@ def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     assert other.settings["sampling"]["steps"] == 2
     assert own.identity == other.identity != ""
     with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
-        load_painter(folder, temperature=9.0)
+        load_image_generator(folder, temperature=9.0)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_what_the_decoder_reads_of_a_class(
 ) -> None:
     asked: list[Wanted] = []
     monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
-    painter = load_painter(folder, decoder_captions=choice)
+    painter = load_image_generator(folder, decoder_captions=choice)
     painter.draw(["cat", "dog"], [7, 8])
 
     assert asked == [
@@ -143,16 +146,19 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
     pipeline.classes = []
     monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device: pipeline)
 
-    assert "decoder captions" not in load_painter(folder).settings
+    assert "decoder captions" not in load_image_generator(folder).settings
     with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):
-        load_painter(folder, decoder_captions="none")
+        load_image_generator(folder, decoder_captions="none")
 
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"sampling\.sampler 'ddpm' does not fit"):
-        load_painter(folder, sampler="ddpm")
+        load_image_generator(folder, sampler="ddpm")
 
 
 def test_other_weights_are_another_painter(folder: Path, tmp_path: Path) -> None:
-    assert load_painter(folder).identity == load_painter(folder).identity
-    assert load_painter(save(tmp_path / "model")).identity != load_painter(folder).identity
+    assert load_image_generator(folder).identity == load_image_generator(folder).identity
+    assert (
+        load_image_generator(save(tmp_path / "model")).identity
+        != load_image_generator(folder).identity
+    )
