@@ -36,7 +36,7 @@ from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
-from textok.generator.sample import Network
+from textok.generator.sample import StepwiseNetwork
 from textok.pipeline import PipelineParts, load_pipeline
 from textok.runtime.device import best_device
 from textok.text import TextFeaturesSource, open_features
@@ -129,7 +129,7 @@ class Compiled:
         )
 
 
-def walker(generator: DiT, variant: Variant) -> Network[Any]:
+def walker(generator: DiT, variant: Variant) -> StepwiseNetwork[Any]:
     """The generator as the variant takes its steps."""
     if variant.model == "plain":
         return Plain(generator)

@@ -65,8 +65,8 @@ class Latents:
     def sample(self, noise_BKC: Tensor) -> Tensor:
         """Tokens (B, K, C) at standard-normal ``noise``: mean + exp(logvar / 2) * noise.
 
-        The mean itself where there is no spread. The caller owns the noise, so that a run can be
-        repeated exactly whatever the number of processes.
+        The mean itself where there is no log-variance. The caller owns the noise, so that a run can
+        be repeated exactly whatever the number of processes.
         """
         if self.logvar is None:
             return self.mean
@@ -95,7 +95,7 @@ class Reconstruction:
     """One pass of an autoencoder, with what its training needs."""
 
     images: Tensor | None
-    """(B, 3, H, W) float32, not clamped; None where no picture was asked for."""
+    """(B, 3, H, W) float32, not clamped; None where no image was requested."""
     latents: Latents
     logits: Tensor | None = None
     """(B, N, V) of the codes of a VQGAN, row by row, of ``output: codes``."""
@@ -103,7 +103,7 @@ class Reconstruction:
     """Mean square that moves the codes of a ``vq`` bottleneck to what the encoder says."""
     commitment: Tensor | None = None
     """Mean square that moves what the encoder says to the codes."""
-    continuous: Tensor | None = None
+    pre_quant: Tensor | None = None
     """(B, K, C) what the encoder said, of a ``vq`` bottleneck."""
     velocity_error: Tensor | None = None
     """(B,) mean squared error of the velocity, of ``decoding: flow``; ``images`` then are the clean
@@ -112,7 +112,7 @@ class Reconstruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What B pictures are asked for by: classes or captions, whichever the generator reads."""
+    """What B images are generated from: classes or captions, whichever the generator reads."""
 
     labels: Tensor | None = None
     """(B,) int64 class numbers; -1 asks for no class in particular."""

@@ -22,7 +22,7 @@ from textok.nn.efficientnet_lite import PACKAGE
 from textok.nn.lpips import WEIGHTS_VARIABLE, default_weights
 from textok.text import FeatureCache
 from textok.text.folder import find_text_model
-from textok.text.shard import Shard, caption_key, write_shard
+from textok.text.shard import FeatureShard, caption_key, write_shard
 
 PART = 15_000_000
 """Bytes of tensors in a file, about."""
@@ -130,7 +130,7 @@ def _store_text(packed: Path, cache: FeatureCache) -> None:
     if any(cache.folder.glob("*.safetensors")):
         return
     for path in sorted(packed.glob("*.safetensors")):
-        shard = Shard(path, width=cache.width, dtype=torch.float32, float8=True)
+        shard = FeatureShard(path, width=cache.width, dtype=torch.float32, float8=True)
         states = {key: shard.row(row) for row, key in enumerate(shard.keys)}
         write_shard(cache.folder, states=states, cut=shard.cut)
 

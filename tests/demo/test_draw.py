@@ -14,7 +14,7 @@ from textok.cli.main import main
 from textok.demo.draw import draw
 from textok.demo.limits import PICTURES
 from textok.demo.studio import Studio
-from textok.pipeline.wanted import adjusted
+from textok.pipeline.image_request import adjusted
 from textok.runtime.png import read_png_note
 
 Studios = Callable[[str], Studio]

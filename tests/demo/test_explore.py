@@ -11,7 +11,7 @@ from PIL import Image
 from textok.demo import figures
 from textok.demo.explore import Grid, interpolate, sampling_grid, swap
 from textok.demo.studio import Studio
-from textok.pipeline.wanted import adjusted
+from textok.pipeline.image_request import adjusted
 from textok.types import Latents
 
 Studios = Callable[[str], Studio]

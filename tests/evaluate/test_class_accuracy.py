@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from textok.config import DataConfig
-from textok.data import CaptionedImages, Record, Report
+from textok.data import CaptionedImages, ReadReport, Record
 from textok.evaluate.class_accuracy import ClassAccuracy, Labelled, class_accuracy, labelled
 from textok.evaluate.image_features import ImageFeatures
 from textok.metrics.interval import Interval
@@ -87,7 +87,7 @@ def test_images_of_the_classes_alone_and_evenly() -> None:
         for place, label in enumerate(["b", None, "a", "c", "b", "a", "b"])
     ]
     images = CaptionedImages(
-        config=DataConfig(), image_size=8, records=records, classes=[], report=Report()
+        config=DataConfig(), image_size=8, records=records, classes=[], report=ReadReport()
     )
     measured = ImageFeatures(images=images, features=torch.arange(7.0)[:, None])
     found = labelled(measured, ["a", "b"])

@@ -11,7 +11,7 @@ from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, S
 from textok.evaluate.image_generator import DecoderCaptions, load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
-from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
+from textok.pipeline import ImageRequest, PipelineParts, TextToImage, save_pipeline
 from textok.tokenizer import Tokenizer
 
 CLASSES = ("cat", "dog")
@@ -76,7 +76,7 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
     painter = load_image_generator(folder)
     drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
     pipeline = TextToImage.from_pretrained(folder)
-    expected = pipeline.draw_tensor([Wanted(asked="dog", seed=5)])
+    expected = pipeline.draw_tensor([ImageRequest(prompt="dog", seed=5)])
 
     assert (painter.name, painter.image_size, painter.classes) == (str(folder), 16, ["cat", "dog"])
     torch.testing.assert_close(drawn[:1], expected, rtol=0, atol=1e-5)
@@ -101,7 +101,7 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
 def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     codes = save_codes(tmp_path / "codes")
     own, other = load_image_generator(codes), load_image_generator(codes, steps=2, temperature=9.0)
-    expected = TextToImage.from_pretrained(codes).draw_tensor([Wanted(asked="dog", seed=5)])
+    expected = TextToImage.from_pretrained(codes).draw_tensor([ImageRequest(prompt="dog", seed=5)])
 
     torch.testing.assert_close(own.draw(["dog", "cat"], [5, 5])[:1], expected, rtol=0, atol=1e-5)
     assert own.settings["generator"]["codebook_size"] == 9
@@ -127,13 +127,13 @@ def test_what_the_decoder_reads_of_a_class(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[Wanted] = []
+    asked: list[ImageRequest] = []
     monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
     painter = load_image_generator(folder, decoder_captions=choice)
     painter.draw(["cat", "dog"], [7, 8])
 
     assert asked == [
-        Wanted(asked=name, seed=seed, caption=caption)
+        ImageRequest(prompt=name, seed=seed, caption=caption)
         for name, seed, caption in zip(("cat", "dog"), (7, 8), captions, strict=True)
     ]
     assert painter.settings["decoder captions"] == choice

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textok.config import DataConfig
-from textok.data import CaptionedImages, Record, Report
+from textok.data import CaptionedImages, ReadReport, Record
 from textok.evaluate.samples import samples_by_caption, samples_by_class
 
 
@@ -19,7 +19,7 @@ def images(*records: tuple[str | None, tuple[str, ...]]) -> CaptionedImages:
             for place, (label, captions) in enumerate(records)
         ],
         classes=[],
-        report=Report(),
+        report=ReadReport(),
     )
 
 
@@ -29,7 +29,7 @@ PETS = images(("cat", ("a cat", "cat")), (None, ()), ("dog", ("a dog",)), ("cat"
 def test_captions_come_again_with_new_seeds() -> None:
     samples = samples_by_caption(PETS, count=5, mode="true", seed=7)
 
-    assert samples.wanted == ["a cat", "a dog", "two cats", "a cat", "a dog"]
+    assert samples.prompts == ["a cat", "a dog", "two cats", "a cat", "a dog"]
     assert samples.seeds == [7, 8, 9, 10, 11]
     assert samples.twins == [0, 2, 3, 0, 2]
     assert samples.labels is None
@@ -44,7 +44,7 @@ def test_fewer_pictures_are_spread_over_the_captions() -> None:
 def test_classes_are_balanced_and_have_their_twins() -> None:
     samples = samples_by_class(PETS, count=8, classes=["cat", "dog", "owl"], seed=0)
 
-    assert Counter(samples.wanted) == {"cat": 3, "dog": 3, "owl": 2}
+    assert Counter(samples.prompts) == {"cat": 3, "dog": 3, "owl": 2}
     assert samples.labels == [0, 1, 2, 0, 1, 2, 0, 1]
     assert samples.twins == [0, 2, None, 3, 2, None, 0, 2]
 

@@ -89,7 +89,7 @@ def test_time_shift_is_for_flows() -> None:
         ValueError, match=r"time_shift is 2: it is for generators trained by 'flow'"
     ):
         sample(network("ddpm"), labels(0), sampling=sampling, seeds=[0])
-    with pytest.raises(ValueError, match="sampling.time_shift"):
+    with pytest.raises(ValueError, match=r"sampling\.time_shift"):
         SamplingConfig(time_shift=0)
 
 

@@ -22,9 +22,14 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path, shared: bool) -> None:
 def test_a_block_that_raises_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_write(path) as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [one.name for one in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text() == "old"
 

@@ -15,8 +15,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from textok.config.check import require, require_range
-from textok.demo.guard import Guard
 from textok.demo.limits import UPLOAD_BYTES
+from textok.demo.request_filter import RequestFilter
 from textok.demo.studio import Studio, open_studio
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
             theme=theme(),
             css=CSS,
         )
-        app.add_middleware(Guard, folder=Path(folder))
+        app.add_middleware(RequestFilter, folder=Path(folder))
         yield app
 
 

@@ -15,7 +15,7 @@ from textok.metrics.image import ImageMetric, perceptual_metric
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.folder import SETTINGS
-from textok.pipeline.wanted import adjusted
+from textok.pipeline.image_request import adjusted
 from textok.runtime.pretrained import find_folder
 
 
@@ -24,7 +24,7 @@ class Studio:
     """A tokenizer, its generator if it has one, and the perceptual distance if it is at hand."""
 
     name: str
-    """As the model was asked for."""
+    """The name that the model was loaded by."""
     reconstructor: Reconstructor
     pipe: TextToImage | None = None
     perceptual: ImageMetric | None = None

@@ -127,7 +127,7 @@ def _alignment(
         return None
     try:
         return text_alignment(
-            drawn=Captioned(features=features, captions=inputs.samples.wanted),
+            drawn=Captioned(features=features, captions=inputs.samples.prompts),
             real=_captioned(reference.real, inputs.mode),
             training=_captioned(reference.training, inputs.mode, limit=inputs.probe_images),
             embed=inputs.embed,

@@ -15,8 +15,8 @@ from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.config.networks import UNKNOWN
 from textok.data.class_captions import class_sentence
-from textok.pipeline import TextToImage, Wanted
-from textok.pipeline.wanted import adjusted
+from textok.pipeline import ImageRequest, TextToImage
+from textok.pipeline.image_request import adjusted
 from textok.runtime.pretrained import find_folder
 
 DecoderCaptions = Literal["held_out", "class_name", "none"]
@@ -89,7 +89,7 @@ def load_image_generator(
 
     def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         images = [
-            Wanted(asked=prompt, seed=seed, caption=caption(prompt))
+            ImageRequest(prompt=prompt, seed=seed, caption=caption(prompt))
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         return pipeline.draw_tensor(images, sampling=sampling, decoding=decoded)

@@ -72,7 +72,7 @@ class Judges:
             return []
         return [
             f"{self.main.metric} is in a network that the tokenizer was trained against, and no "
-            "other one was asked: name another feature network"
+            "other one was given: name another feature network"
         ]
 
 

@@ -15,7 +15,7 @@ from textok.evaluate.captions import CaptionMode, captions_by_key
 class Samples:
     """N pictures to draw, in order."""
 
-    wanted: list[str]
+    prompts: list[str]
     """The caption or class of each."""
     seeds: list[int]
     """Picture i has the first seed + i, whichever process draws it."""
@@ -25,7 +25,7 @@ class Samples:
     """The place of a real image of the same caption or class, where there is one."""
 
     def __len__(self) -> int:
-        return len(self.wanted)
+        return len(self.prompts)
 
 
 def samples_by_caption(
@@ -46,7 +46,7 @@ def samples_by_caption(
     chosen = evenly_spaced(size, count) if count < size else [i % size for i in range(count)]
     twins = [places[place] for place in chosen]
     return Samples(
-        wanted=[captions[twin] for twin in twins],
+        prompts=[captions[twin] for twin in twins],
         seeds=list(range(seed, seed + count)),
         labels=None,
         twins=list(twins),
@@ -66,7 +66,7 @@ def samples_by_class(
         own = members[classes[label]]
         twins.append(own[i // len(classes) % len(own)] if own else None)
     return Samples(
-        wanted=[classes[label] for label in labels],
+        prompts=[classes[label] for label in labels],
         seeds=list(range(seed, seed + count)),
         labels=labels,
         twins=twins,

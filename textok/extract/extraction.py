@@ -19,9 +19,11 @@ from textok.extract.split import check_same, plan_split
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
 from textok.runtime.files import discard_leftovers, replace_folder
+from textok.runtime.pretrained import rename_keys
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.pretrained import OLD_KEYS
 
 TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
 
@@ -94,9 +96,14 @@ def extract(
 
 
 def weights_sha256(tokenizer: Tokenizer) -> str:
-    """SHA-256 over the names and values of the weights, in whatever file they came."""
+    """SHA-256 over the names and values of the weights, in whatever file they came.
+
+    Names are the former ones, so that latents of then and now know their tokenizer.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(tokenizer.state_dict().items()):
+    state = tokenizer.state_dict()
+    rename_keys(state, {now: start for start, now in OLD_KEYS.items()})
+    for name, value in sorted(state.items()):
         digest.update(name.encode())
         digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -150,7 +157,7 @@ def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:
     discard_leftovers(out)
     kept = out / TOKENIZER
     if kept.is_dir():
-        there = weights_sha256(Tokenizer.from_pretrained(kept))
-        check_same(out, there={"tokenizer": there}, asked={"tokenizer": sha256})
+        found = weights_sha256(Tokenizer.from_pretrained(kept))
+        check_same(out, found={"tokenizer": found}, requested={"tokenizer": sha256})
     else:
         replace_folder(tokenizer.save_pretrained(out / f".writing-{TOKENIZER}"), kept)

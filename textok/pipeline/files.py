@@ -16,8 +16,8 @@ from textok.config.check import require
 from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import Sampler
 from textok.config.request import Drawn, Request
+from textok.pipeline.image_request import ImageRequest, adjusted, image_requests
 from textok.pipeline.text_to_image import TextToImage
-from textok.pipeline.wanted import Wanted, adjusted, wanted
 from textok.runtime.counter import counter
 from textok.runtime.sheet import picture_sheet, save_picture
 
@@ -92,18 +92,20 @@ def slug(text: str, limit: int = 40) -> str:
     return re.sub(r"[\W_]+", "-", plain)[:limit].strip("-")
 
 
-def _rows(request: Request) -> list[Wanted]:
+def _rows(request: Request) -> list[ImageRequest]:
     """Each picture of the request, in the order in which they are drawn."""
     captions: tuple[str | None, ...] = request.captions or (None,)
     each = captions * len(request.asked) if len(captions) == 1 else captions
     return [
         one
         for name, caption in zip(request.asked, each, strict=True)
-        for one in wanted(name, num_images=request.num_images, seed=request.seed, caption=caption)
+        for one in image_requests(
+            name, num_images=request.num_images, seed=request.seed, caption=caption
+        )
     ]
 
 
-def _draw(pipe: TextToImage, request: Request, rows: Sequence[Wanted]) -> list[Image.Image]:
+def _draw(pipe: TextToImage, request: Request, rows: Sequence[ImageRequest]) -> list[Image.Image]:
     """The pictures, under a bar. Raises ValueError where the model is asked the wrong way."""
     pipe.expect("class" if request.classes else "text", rows, negative=request.negative)
     sampling = request.sampling or pipe.sampling

@@ -19,7 +19,7 @@ from textok.config.generator import SamplingConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
-from textok.pipeline.wanted import Wanted, adjusted, wanted
+from textok.pipeline.image_request import ImageRequest, adjusted, image_requests
 from textok.runtime.pretrained import push_folder
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
@@ -103,7 +103,7 @@ class TextToImage:
 
         Raises ValueError for a generator that draws classes, and for settings that cannot be.
         """
-        pictures = wanted(prompts, num_images=num_images, seed=seed, caption=caption)
+        pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
         self.expect("text", pictures, negative=negative)
         return self.draw(
             pictures,
@@ -136,7 +136,7 @@ class TextToImage:
 
         Raises ValueError for a class that there is not, and for a generator that draws prompts.
         """
-        pictures = wanted(names, num_images=num_images, seed=seed, caption=caption)
+        pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
         self.expect("class", pictures, negative=negative)
         return self.draw(
             pictures,
@@ -150,11 +150,11 @@ class TextToImage:
     def expect(
         self,
         condition: Literal["text", "class"],
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         negative: str = "",
     ) -> None:
-        """Raise ValueError unless ``pictures`` can be drawn when they are asked for so."""
+        """Raise ValueError unless the generator makes ``pictures`` from such a condition."""
         found = self.generator.config.condition
         ask = {
             "text": "prompts, not classes: ask with a prompt",
@@ -162,12 +162,12 @@ class TextToImage:
         }
         require(found == condition, f"this generator draws {ask[found]}")
         if found == "class":
-            for name in (negative, *(one.asked for one in pictures)):
+            for name in (negative, *(one.prompt for one in pictures)):
                 self._label(name)
 
     def draw(
         self,
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
@@ -175,7 +175,7 @@ class TextToImage:
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
-        """Each picture that is wanted, ``batch_size`` at once."""
+        """Generate each of ``pictures``, ``batch_size`` at once."""
         require_range("batch_size", batch_size, 1)
         drawn: list[Image.Image] = []
         for at in range(0, len(pictures), batch_size):
@@ -192,7 +192,7 @@ class TextToImage:
     @torch.inference_mode()
     def draw_tensor(
         self,
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
@@ -201,7 +201,7 @@ class TextToImage:
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
         tokens = self.generator.sample(
-            self._condition([one.asked for one in pictures]),
+            self._condition([one.prompt for one in pictures]),
             sampling=sampling or self.sampling,
             seeds=[one.seed for one in pictures],
             negative=self._condition([negative] * len(pictures)) if negative.strip() else None,
@@ -225,10 +225,10 @@ class TextToImage:
                 self.save_pretrained(Path(folder) / "model"), repo_id, private=private
             )
 
-    def _condition(self, asked: Sequence[str]) -> Condition:
+    def _condition(self, prompts: Sequence[str]) -> Condition:
         if self._prompts is not None:
-            return Condition(text=self._prompts(asked))
-        labels = [self._label(name) for name in asked]
+            return Condition(text=self._prompts(prompts))
+        labels = [self._label(name) for name in prompts]
         return Condition(labels=torch.tensor(labels, device=self.device))
 
     def _label(self, name: str) -> int:
@@ -242,14 +242,14 @@ class TextToImage:
         )
         return self.classes.index(name)
 
-    def _caption(self, one: Wanted) -> str:
+    def _caption(self, one: ImageRequest) -> str:
         """What the decoder reads of a picture."""
         if one.caption is not None:
             return one.caption
-        if self._prompts is not None or not one.asked.strip():
-            return one.asked
-        known = self.parts.class_captions.get(one.asked, ClassCaptions())
-        return known.draw(one.asked, seed=one.seed)
+        if self._prompts is not None or not one.prompt.strip():
+            return one.prompt
+        known = self.parts.class_captions.get(one.prompt, ClassCaptions())
+        return known.draw(one.prompt, seed=one.seed)
 
     def _decoder_text(self) -> TextFeaturesSource | None:
         """That of the prompts where both read the same features; None where no text is read."""

@@ -32,7 +32,7 @@ def shard(module: nn.Module, device: torch.device) -> None:
         fully_shard(block, mesh=mesh)
 
 
-def spread(module: nn.Module, device: torch.device) -> None:
+def shard_parameters(module: nn.Module, device: torch.device) -> None:
     """Leave each process the same parts of a module that follows a ``shard``-ed one and never runs.
 
     It can be copied, which a ``shard``-ed one cannot.
@@ -45,7 +45,7 @@ def spread(module: nn.Module, device: torch.device) -> None:
 
 
 def whole_module(module: Module) -> Module:
-    """A ``spread`` module in one piece, new on every process; all ask for it together.
+    """A module of ``shard_parameters`` in one piece, new on every process; all ask for it together.
 
     A module that is in one piece is returned itself.
     """

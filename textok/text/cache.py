@@ -15,7 +15,7 @@ from textok.runtime.counter import counter
 from textok.runtime.processes import gather, join_processes
 from textok.text.encoder import DTYPES, FrozenTextEncoder, load_text_encoder
 from textok.text.folder import find_text_model
-from textok.text.shard import SUFFIX, DamagedShard, Shard, caption_key, write_shard
+from textok.text.shard import SUFFIX, DamagedShard, FeatureShard, caption_key, write_shard
 from textok.text.source import TextFeaturesSource
 from textok.types import TextFeatures
 
@@ -46,8 +46,8 @@ class FeatureCache(TextFeaturesSource):
         self._device = device
         self._dtype, self._float8 = DTYPES[config.precision], config.store == "float8"
         self._encoder: FrozenTextEncoder | None = None
-        self._shards: dict[Path, Shard] = {}
-        self._places: dict[bytes, tuple[Shard, int]] = {}
+        self._shards: dict[Path, FeatureShard] = {}
+        self._places: dict[bytes, tuple[FeatureShard, int]] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -141,7 +141,7 @@ class FeatureCache(TextFeaturesSource):
             if path in self._shards:
                 continue
             try:
-                shard = Shard(path, width=self.width, dtype=self._dtype, float8=self._float8)
+                shard = FeatureShard(path, width=self.width, dtype=self._dtype, float8=self._float8)
             except DamagedShard as damage:
                 self._set_aside(damage)
                 continue

@@ -96,7 +96,7 @@ class FrozenTextEncoder:
         kept = self._tokenizer(captions, truncation=True, max_length=self.limit)["input_ids"]
         self.cut += sum(len(a) > len(b) for a, b in zip(whole, kept, strict=True))
         ids = [torch.tensor(row, device=self._device) for row in kept]
-        # Whatever stands at the padding is masked: no pad token is asked of the tokenizer.
+        # Whatever stands at the padding is masked: the tokenizer needs no pad token.
         ids_BT = pad_sequence(ids, batch_first=True)
         if self._config.padding:
             ids_BT = F.pad(ids_BT, (0, self.limit - ids_BT.shape[1]))
@@ -114,7 +114,7 @@ def load_text_encoder(
 
     Raises:
         ValueError: it cannot be found, is of an unknown type, or its files are damaged; or its
-            padding is asked for and it is no CLIP.
+            ``padding`` is set and it is no CLIP.
     """
     folder = find_text_model(config.encoder)
     require(

@@ -32,7 +32,7 @@ def caption_key(caption: str) -> bytes:
     return hashlib.sha1(caption.encode(), usedforsecurity=False).digest()
 
 
-class Shard:
+class FeatureShard:
     """Features of captions in one file, mapped into memory and read row by row.
 
     Tensors: ``states`` (sum of t, D), with ``float8`` also ``scales`` (sum of t,), ``ends`` (R,)

@@ -21,19 +21,21 @@ class Encoded:
     """Latents, and what they were before a codebook took their place."""
 
     latents: Latents
-    continuous: Tensor | None = None
+    pre_quant: Tensor | None = None
     """(B, K, C) of a ``vq`` bottleneck; None for others."""
 
 
 class ContinuousBottleneck(nn.Module):
     """Width to C channels: ``ae`` gives the numbers, ``kl`` a mean and a log-variance each."""
 
+    codebook = None
+
     def __init__(self, width: int, channels: int, kind: Literal["kl", "ae"]) -> None:
         super().__init__()
         self.mean = nn.Linear(width, channels)
         self.logvar = nn.Linear(width, channels) if kind == "kl" else None
 
-    def start_spread(self, logvar: float) -> None:
+    def init_logvar(self, logvar: float) -> None:
         """Begin with the same log-variance for every image."""
         if self.logvar is not None:
             nn.init.zeros_(self.logvar.weight)
@@ -56,11 +58,14 @@ class DiscreteBottleneck(nn.Module):
         self.mean = nn.Linear(width, channels)
         self.codebook = codebook
 
+    def init_logvar(self, logvar: float) -> None:
+        """Codes have no variance."""
+
     def forward(self, x_BKD: Tensor) -> Encoded:
         """(B, K, D) to latents in float32 whose ``mean`` passes its gradient straight through."""
-        continuous = self.mean(x_BKD).float()
-        vectors, codes = self.codebook(continuous)
-        return Encoded(latents=Latents(mean=vectors, codes=codes), continuous=continuous)
+        pre_quant = self.mean(x_BKD).float()
+        vectors, codes = self.codebook(pre_quant)
+        return Encoded(latents=Latents(mean=vectors, codes=codes), pre_quant=pre_quant)
 
 
 def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | DiscreteBottleneck:
@@ -76,7 +81,7 @@ def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | Discrete
 def kl_divergence(latents: Latents) -> Tensor:
     """KL(N(mean, var) || N(0, 1)) of each image, summed over K x C (Kingma & Welling 2014, B).
 
-    Returns (B,); zeros for latents without a spread.
+    Returns (B,); zeros for latents without a log-variance.
     """
     if latents.logvar is None:
         return latents.mean.new_zeros(latents.mean.shape[0])

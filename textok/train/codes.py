@@ -23,9 +23,9 @@ class CodesSeen:
 
     def add(self, out: Reconstruction) -> None:
         """Remember one pass."""
-        if out.latents.codes is not None and out.continuous is not None:
+        if out.latents.codes is not None and out.pre_quant is not None:
             self.codes.append(out.latents.codes.flatten())
-            self.continuous.append(out.continuous.detach().flatten(0, 1))
+            self.continuous.append(out.pre_quant.detach().flatten(0, 1))
 
     def gathered(self, accelerator: Accelerator) -> CodesSeen:
         """Those of all processes, as one."""

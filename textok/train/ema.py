@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from textok.runtime.sharding import load_weights, local, spread, whole_module
+from textok.runtime.sharding import load_weights, local, shard_parameters, whole_module
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -27,7 +27,7 @@ class Ema(Generic[Module]):
 
     def spread(self, device: torch.device) -> None:
         """Leave each process the part that it has of the ``module`` that is followed."""
-        spread(self.module, device)
+        shard_parameters(self.module, device)
 
     def whole(self) -> Module:
         """The averaged copy in one piece; where it is spread, all processes ask together."""

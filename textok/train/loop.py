@@ -22,7 +22,7 @@ from textok.runtime.files import replace_folder
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
-from textok.runtime.wait import promptly
+from textok.runtime.wait import with_timeout
 from textok.train.recorder import Recorder
 
 Micro = TypeVar("Micro")
@@ -75,7 +75,7 @@ def train(
     recorder = Recorder(folder, config, first) if accelerator.is_main_process else nullcontext()
     with StopRequest() as stop, recorder as desk:
         saved_at = time.monotonic()
-        batches = promptly(
+        batches = with_timeout(
             batches_from(first),
             minutes=config.wait_minutes,
             what="run.wait_minutes: the next batch",

@@ -20,7 +20,7 @@ from textok.runtime.pretrained import check_state
 from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
-from textok.tokenizer.pretrained import read_folder
+from textok.tokenizer.pretrained import read_tokenizer
 from textok.train.examples import examples_from
 from textok.train.generator_task import GeneratorTask
 from textok.train.held_out import HeldOut
@@ -85,7 +85,7 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     held_out = open_latents(folder, settings.held_out) if settings.held_out else None
     if settings.num_tokens not in (0, train.index.num_tokens):
         require(
-            read_folder(folder / "tokenizer").config.nested,
+            read_tokenizer(folder / "tokenizer").config.nested,
             f"latents.num_tokens is {settings.num_tokens} but the tokenizer of {folder} is not "
             "nested: it decodes all its tokens or none, leave it out",
         )

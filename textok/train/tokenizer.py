@@ -81,16 +81,16 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
-    elif tokenizer.painter is not None:
+    elif tokenizer.vqgan_decoder is not None:
         # A new one starts with the decoder of the VQGAN whose codes it learns.
         vqgan = open_vqgan(config)
-        tokenizer.painter.load_state_dict(vqgan.painter.state_dict())
+        tokenizer.vqgan_decoder.load_state_dict(vqgan.decoder.state_dict())
         inherited = vqgan.trained_with
     tokenizer.trained_with = trained_with(config.loss, inherited)
     if config.freeze_encoder:
         tokenizer.freeze_encoder()
-    if tokenizer.painter is not None and not config.loss.pixels:
-        tokenizer.painter.requires_grad_(False)
+    if tokenizer.vqgan_decoder is not None and not config.loss.pixels:
+        tokenizer.vqgan_decoder.requires_grad_(False)
     return tokenizer
 
 

@@ -46,7 +46,7 @@ class VQGANTask(PixelTask[VQGAN]):
 
     @property
     def last_layer(self) -> Tensor:
-        return self.network.painter.last_layer
+        return self.network.decoder.last_layer
 
     @torch.no_grad()
     def reconstructions(self, batch: Batch) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ class Recipe:
         if self.encoding == "png":
             square.save(stream, "PNG")
             return ".png", stream.getvalue()
-        # Full resolution of colour too: the pictures are what a tokenizer is asked to reproduce.
+        # Full resolution of colour too: the pictures are what a tokenizer has to reproduce.
         square.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
         return ".jpg", stream.getvalue()
 

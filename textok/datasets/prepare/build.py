@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig
-from textok.data.records import Report
+from textok.data.records import ReadReport
 from textok.datasets.prepare.plan import Item, Plan, Shares, plan
 from textok.datasets.prepare.write import picture_path, write_pictures
 from textok.runtime.counter import counter
@@ -77,7 +77,7 @@ def prepare_data(
             leftover.unlink(missing_ok=True)
     (out / ".build").mkdir(parents=True, exist_ok=True)
     write_text(_note(out), json.dumps(recipe))
-    report = Report(images=len(found.items) + len(found.bad), bad=dict(found.bad))
+    report = ReadReport(images=len(found.items) + len(found.bad), bad=dict(found.bad))
     report.check_share(data.max_bad_share)
     left = [item for item in found.items if not picture_path(out, item).is_file()]
     done = len(found.items) - len(left)

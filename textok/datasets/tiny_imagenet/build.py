@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textok.config.check import require, require_range
 from textok.data.pixels import BadImageError, decode
-from textok.data.records import Report
+from textok.data.records import ReadReport
 from textok.datasets.tiny_imagenet.captions import captions_of, layout
 from textok.datasets.tiny_imagenet.place import Place
 from textok.datasets.tiny_imagenet.source import Picture, read_published
@@ -106,7 +106,7 @@ def build_tiny_imagenet(
     train, val = choose_val(published.train)
     splits = {"train": train, "val": val, "test": published.val}
     missing = {"train": published.missing["train"], "val": [], "test": published.missing["val"]}
-    report = Report(images=sum(map(len, splits.values())))
+    report = ReadReport(images=sum(map(len, splits.values())))
     report.missing |= {name: "listed" for names in missing.values() for name in names}
     report.check_share(max_bad_share)
     for split in splits:

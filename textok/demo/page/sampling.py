@@ -21,7 +21,7 @@ from textok.demo.limits import (
 from textok.demo.page.say import note
 from textok.demo.studio import Studio
 from textok.pipeline import TextToImage
-from textok.pipeline.wanted import adjusted
+from textok.pipeline.image_request import adjusted
 
 PROMPT = "red women handbag"
 NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
@@ -29,7 +29,7 @@ NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerFields:
-    """What the model draws with unless asked otherwise, to be changed."""
+    """What the model draws with by default, to be changed."""
 
     steps: gr.Slider
     guidance: gr.Slider
@@ -62,7 +62,7 @@ def sampler_fields(pipe: TextToImage) -> SamplerFields:
     )
 
 
-def asked_field(studio: Studio) -> gr.Textbox | gr.Dropdown:
+def prompt_field(studio: Studio) -> gr.Textbox | gr.Dropdown:
     """A prompt, or one of the classes."""
     if studio.draws_classes:
         return gr.Dropdown(studio.classes, value=studio.classes[0], label="Class")
@@ -83,9 +83,9 @@ def seed_field() -> gr.Number:
     return seed
 
 
-def checked_asked(asked: object, studio: Studio) -> str:
+def checked_prompt(prompt: object, studio: Studio) -> str:
     """What to draw. Raises ValueError for a prompt that is too long."""
-    text = checked_text(asked, "class" if studio.draws_classes else "prompt")
+    text = checked_text(prompt, "class" if studio.draws_classes else "prompt")
     if not text:
         note("nothing was asked for: this draws anything")
     return text

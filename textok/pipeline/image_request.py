@@ -1,4 +1,4 @@
-"""Which pictures are to be drawn."""
+"""Which images are to be generated."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from textok.config.generator import Sampler, SamplingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One picture to draw."""
+class ImageRequest:
+    """One image to generate."""
 
-    asked: str
-    """A prompt, or the name of a class; blank asks for nothing in particular."""
+    prompt: str
+    """A prompt, or the name of a class; blank: the null condition."""
     seed: int
     """All of the picture's chance."""
     caption: str | None = None
     """What the tokenizer's decoder reads; None: the prompt, or a caption of the class."""
 
 
-def wanted(
-    asked: str | Sequence[str], *, num_images: int, seed: int, caption: str | None = None
-) -> list[Wanted]:
-    """Picture j of each prompt or class, with ``seed + j``; those of the first prompt first."""
+def image_requests(
+    prompts: str | Sequence[str], *, num_images: int, seed: int, caption: str | None = None
+) -> list[ImageRequest]:
+    """Image j of each prompt or class, with ``seed + j``; those of the first prompt first."""
     require_range("num_images", num_images, 1)
-    several = [asked] if isinstance(asked, str) else asked
+    several = [prompts] if isinstance(prompts, str) else prompts
     require(len(several) > 0, "nothing to draw: give a prompt")
     return [
-        Wanted(asked=one, seed=seed + j, caption=caption)
+        ImageRequest(prompt=one, seed=seed + j, caption=caption)
         for one in several
         for j in range(num_images)
     ]
