@@ -20,6 +20,7 @@ from torch import Tensor
 from textok.config import TextConfig
 from textok.nn.efficientnet_lite import PACKAGE
 from textok.nn.lpips import WEIGHTS_VARIABLE, default_weights
+from textok.runtime.files import atomic_write
 from textok.text import FeatureCache
 from textok.text.folder import find_text_model
 from textok.text.shard import FeatureShard, caption_key, write_shard
@@ -54,8 +55,8 @@ def save_parts(tensors: dict[str, Tensor], stem: Path, *, part: int = PART) -> l
     written = []
     for number, some in enumerate(parts):
         path = stem.with_name(f"{stem.name}-{number}.safetensors")
-        save_file(some, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        with atomic_write(path) as temporary:
+            save_file(some, temporary)
         written.append(path)
     return written
 
