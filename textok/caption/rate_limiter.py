@@ -31,6 +31,6 @@ class RateLimiter:
             self._next = max(self._next, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so long. Raises Stopped where a stop is wished for by then."""
+        """Wait for so long. Raises Stopped where a stop is requested meanwhile."""
         if self._stopping.wait(max(0.0, seconds)):
             raise Stopped

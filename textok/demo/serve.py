@@ -30,7 +30,7 @@ OFF = {
     "GRADIO_SSR_MODE": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""What gradio reads from the environment when it is imported: it tells nobody anything."""
+"""What gradio reads from the environment when it is imported: no analytics are sent."""
 PATIENCE = 1
 """Seconds that open connections are given when the server stops."""
 

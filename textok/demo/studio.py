@@ -21,7 +21,7 @@ from textok.runtime.pretrained import find_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """A tokenizer, its generator if it has one, and the perceptual distance if it is at hand."""
+    """A tokenizer, its generator if it has one, and the perceptual distance if it is available."""
 
     name: str
     """The name that the model was loaded by."""

@@ -30,7 +30,7 @@ class GeneratedImages:
 
     @property
     def clip(self) -> list[float]:
-        """One score a picture, where a CLIP model was at hand."""
+        """One score a picture, where a CLIP model was given."""
         scores: list[float] = self.store.all(CLIP).tolist()
         return scores
 

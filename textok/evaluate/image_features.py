@@ -1,4 +1,4 @@
-"""Features of the images of a data set, each once, shared out over processes, kept on disk."""
+"""Features of the images of a data set, each once, divided over processes, kept on disk."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def open_judges(
 
 
 def default_names() -> list[str]:
-    """EfficientNet-Lite0, and VGG16 where LPIPS's weights are at hand."""
+    """EfficientNet-Lite0, and VGG16 where LPIPS's weights are installed."""
     return ["efficientnet_lite0", *(["vgg16"] if default_weights().is_file() else [])]
 
 

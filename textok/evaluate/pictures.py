@@ -1,4 +1,4 @@
-"""Originals beside their reconstructions, to be looked at."""
+"""Sheets of originals beside their reconstructions."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def extract(
 
     Args:
         tokenizer: ``products``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
-        data: its split and flip are not looked at.
+        data: its split and flip are ignored.
         captions_per_image: rows an image at most, with its first captions; 0 takes all.
         flip: add a mirrored copy of every row.
         shard_rows: rows a file.

@@ -33,7 +33,7 @@ class Prepared:
     bad: dict[str, str]
     """Key and reason of each picture that could not be read."""
     source: dict[str, str]
-    """What the reader says of each split of the source; ``all`` where it has none."""
+    """The reader's summary of each split of the source; ``all`` where it has none."""
 
 
 def prepare_data(
@@ -54,7 +54,7 @@ def prepare_data(
     was interrupted.
 
     Args:
-        data: its split is not looked at; ``fit`` says how pictures become square.
+        data: its split is ignored; ``fit`` says how pictures become square.
         val: share of a source without splits that becomes val; ``test`` likewise.
 
     Raises:

@@ -72,7 +72,7 @@ class Plan:
     bad: dict[str, str]
     """Files that could not be read, and why."""
     reports: dict[str, ReadReport]
-    """What the reader says of each split of the source; ``""`` where it has none."""
+    """The reader's summary of each split of the source; ``""`` where it has none."""
 
     def digest(self) -> str:
         """SHA-256 of everything that the prepared set depends on, but for size and fit."""
