@@ -7,8 +7,15 @@ import torch
 from torch import nn
 
 from textok.config import CodebookConfig, MaskGITConfig, TokenizerConfig, ViTConfig
-from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.evaluate.image_generator import DecoderCaptions, load_image_generator
+from textok.config.evaluation import DecoderCaptions
+from textok.config.generator import (
+    DiTShape,
+    GeneratorConfig,
+    GuidanceConfig,
+    SamplingConfig,
+    SamplingOptions,
+)
+from textok.evaluate.image_generator import load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import ImageRequest, PipelineParts, TextToImage, save_pipeline
@@ -76,7 +83,7 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
     painter = load_image_generator(folder)
     drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
     pipeline = TextToImage.from_pretrained(folder)
-    expected = pipeline.draw_tensor([ImageRequest(prompt="dog", seed=5)])
+    expected = pipeline.draw_tensor([ImageRequest(condition="dog", seed=5)])
 
     assert (painter.name, painter.image_size, painter.classes) == (str(folder), 16, ["cat", "dog"])
     torch.testing.assert_close(drawn[:1], expected, rtol=0, atol=1e-5)
@@ -87,7 +94,9 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
 def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
     own, other = (
         load_image_generator(folder),
-        load_image_generator(folder, steps=5, guidance=1.5, sampler="heun"),
+        load_image_generator(
+            folder, sampling=SamplingOptions(steps=5, guidance=1.5, sampler="heun")
+        ),
     )
 
     assert own.settings["sampling"]["steps"] == 3
@@ -100,8 +109,13 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
 
 def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     codes = save_codes(tmp_path / "codes")
-    own, other = load_image_generator(codes), load_image_generator(codes, steps=2, temperature=9.0)
-    expected = TextToImage.from_pretrained(codes).draw_tensor([ImageRequest(prompt="dog", seed=5)])
+    own, other = (
+        load_image_generator(codes),
+        load_image_generator(codes, sampling=SamplingOptions(steps=2, temperature=9.0)),
+    )
+    expected = TextToImage.from_pretrained(codes).draw_tensor(
+        [ImageRequest(condition="dog", seed=5)]
+    )
 
     torch.testing.assert_close(own.draw(["dog", "cat"], [5, 5])[:1], expected, rtol=0, atol=1e-5)
     assert own.settings["generator"]["codebook_size"] == 9
@@ -110,7 +124,7 @@ def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     assert other.settings["sampling"]["steps"] == 2
     assert own.identity == other.identity != ""
     with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
-        load_image_generator(folder, temperature=9.0)
+        load_image_generator(folder, sampling=SamplingOptions(temperature=9.0))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +147,7 @@ def test_what_the_decoder_reads_of_a_class(
     painter.draw(["cat", "dog"], [7, 8])
 
     assert asked == [
-        ImageRequest(prompt=name, seed=seed, caption=caption)
+        ImageRequest(condition=name, seed=seed, caption=caption)
         for name, seed, caption in zip(("cat", "dog"), (7, 8), captions, strict=True)
     ]
     assert painter.settings["decoder captions"] == choice
@@ -153,7 +167,7 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"sampling\.sampler 'ddpm' does not fit"):
-        load_image_generator(folder, sampler="ddpm")
+        load_image_generator(folder, sampling=SamplingOptions(sampler="ddpm"))
 
 
 def test_other_weights_are_another_painter(folder: Path, tmp_path: Path) -> None:

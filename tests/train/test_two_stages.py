@@ -55,12 +55,12 @@ def stage1(config: TrainTokenizerConfig, vqgan: Path) -> TrainTokenizerConfig:
         vqgan=SHAPE,
     )
     loss = LossConfig(codes=1.0, l2=0, perceptual=0, gan=GanConfig(weight=0))
-    return replace(config, tokenizer=tokenizer, loss=loss, vqgan=str(vqgan))
+    return replace(config, tokenizer=tokenizer, loss=loss, vqgan_path=str(vqgan))
 
 
 def make(config: TrainTokenizerConfig) -> TokenizerTask:
     torch.manual_seed(0)
-    proxy = VQGAN.from_pretrained(config.vqgan) if config.loss.codes else None
+    proxy = VQGAN.from_pretrained(config.vqgan_path) if config.loss.codes else None
     return TokenizerTask(
         config,
         tokenizer=build_tokenizer(config),
@@ -120,7 +120,7 @@ def test_what_it_was_trained_with_is_that_of_all_stages(
     source = VQGAN.from_pretrained(vqgan)
     source.trained_with = ("lpips_vgg",)
     source.save_pretrained(tmp_path / "vqgan")
-    known = replace(stage1, vqgan=str(tmp_path / "vqgan"))
+    known = replace(stage1, vqgan_path=str(tmp_path / "vqgan"))
     begun = build_tokenizer(known)
     assert begun.trained_with == ("lpips_vgg",)
     begun.save_pretrained(tmp_path / "stage1")
@@ -135,7 +135,7 @@ def test_stage_2_moves_pixels_and_leaves_the_encoder(
     build_tokenizer(stage1).save_pretrained(tmp_path / "stage1")
     loss = LossConfig(l2=1.0, perceptual=0, gan=GanConfig(weight=0))
     stage2 = replace(
-        stage1, loss=loss, vqgan="", init=str(tmp_path / "stage1"), freeze_encoder=True
+        stage1, loss=loss, vqgan_path="", init=str(tmp_path / "stage1"), freeze_encoder=True
     )
     task = make(stage2)
     before = copies(task.network.state_dict())
@@ -165,13 +165,13 @@ def test_both_stages_and_the_vqgan_end_to_end(
     assert VQGAN.from_pretrained(tmp_path / "vqgan" / "model").config == SHAPE
     one = replace(
         stage1,
-        vqgan=str(tmp_path / "vqgan" / "model"),
+        vqgan_path=str(tmp_path / "vqgan" / "model"),
         run=replace(short, out=str(tmp_path / "stage1")),
     )
     train_tokenizer(one)
     two = replace(
         one,
-        vqgan="",
+        vqgan_path="",
         loss=first.loss,
         init=str(tmp_path / "stage1" / "model"),
         freeze_encoder=True,
@@ -234,7 +234,11 @@ def refused(base: TrainTokenizerConfig, message: str, **changes: object) -> None
 def test_settings_that_contradict_each_other_are_refused(
     stage1: TrainTokenizerConfig, config: TrainTokenizerConfig
 ) -> None:
-    refused(stage1, "^vqgan is empty: name the VQGAN whose codes the decoder learns$", vqgan="")
+    refused(
+        stage1,
+        "^vqgan_path is empty: name the VQGAN whose codes the decoder learns$",
+        vqgan_path="",
+    )
     refused(config, "^freeze_encoder: name a trained tokenizer in init$", freeze_encoder=True)
     refused(config, "^loss.codes is above 0 but", loss=replace(config.loss, codes=1.0))
     with pytest.raises(ValueError, match=r"^loss\.gan\.weight is above 0 but .*: no picture is"):
@@ -250,7 +254,9 @@ def test_another_vqgan_than_the_settings_say_is_refused(
 ) -> None:
     VQGAN(replace(SHAPE, codebook_size=9)).save_pretrained(tmp_path)
     build_tokenizer(stage1).save_pretrained(tmp_path / "begun")
-    other = replace(stage1, vqgan=str(tmp_path), run=replace(stage1.run, out=str(tmp_path / "run")))
+    other = replace(
+        stage1, vqgan_path=str(tmp_path), run=replace(stage1.run, out=str(tmp_path / "run"))
+    )
     for settings in (other, replace(other, init=str(tmp_path / "begun"))):
         with pytest.raises(ValueError, match=r"give tokenizer\.vqgan the settings of that VQGAN"):
             train_tokenizer(settings)

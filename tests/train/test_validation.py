@@ -24,6 +24,7 @@ from textok.config import (
     TrainVQGANConfig,
     VQGANConfig,
 )
+from textok.config.evaluation import EvaluateReconstructionConfig
 from textok.evaluate import evaluate_reconstruction, reconstruction
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_log import read_log
@@ -168,10 +169,15 @@ def test_the_numbers_are_those_of_the_evaluation(
     )
     root = train_tokenizer(settings)
     found = read_log(root)[-1]
-    data = replace(settings.data, split="val")
-    report = evaluate_reconstruction(
-        root / "model", data, tmp_path / "out", modes=["true", "absent"], limit=IMAGES, pictures=1
+    asked = EvaluateReconstructionConfig(
+        model=str(root / "model"),
+        data=replace(settings.data, split="val"),
+        out=tmp_path / "out",
+        caption_modes=("true", "absent"),
+        limit=IMAGES,
+        device="cpu",
     )
+    report = evaluate_reconstruction(asked)
     assert [row.source for row in report.rows] == ["true", "absent"]
     for row, ending in zip(report.rows, ("", "_without"), strict=True):
         assert found[f"val_fd{ending}"] == pytest.approx(row.frechet, rel=1e-5)

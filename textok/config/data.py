@@ -101,7 +101,27 @@ class LatentsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig:
+class TextStoreConfig:
+    """Where a machine keeps the features of captions, and how it computes them."""
+
+    cache: str = ""
+    """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
+    store: Store = "exact"
+    """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
+    token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
+    shard: bool = False
+    """Share the encoder's weights out over the processes (FSDP2) while features are computed,
+    instead of copying them to each."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.store != "nothing" or not self.cache,
+            f"text.store is 'nothing' but text.cache names {self.cache}: leave one of them out",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(TextStoreConfig):
     """A frozen text encoder and the shape of its features."""
 
     encoder: str = "minilm"
@@ -114,18 +134,11 @@ class TextConfig:
     """Also give the states of the padding, unmasked, as TA-TiTok reads CLIP: all ``max_tokens``."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder and numbers of its cache."""
-    cache: str = ""
-    """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
-    store: Store = "exact"
-    """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
-    token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
-    shard: bool = False
-    """Share the encoder's weights out over the processes (FSDP2) while features are computed,
-    instead of copying them to each."""
     drop: float = 0.1
     """Share of training captions left out, so that the model also learns to do without."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range("text.max_tokens", self.max_tokens, 1)
         require_range("text.pool", self.pool, 0, self.max_tokens)
         require_range("text.drop", self.drop, 0, 1)
@@ -135,10 +148,6 @@ class TextConfig:
             "text.pool to 0",
         )
         require(self.encoder != "", "text.encoder is empty: use 'minilm', a folder or a hub name")
-        require(
-            self.store != "nothing" or not self.cache,
-            f"text.store is 'nothing' but text.cache names {self.cache}: leave one of them out",
-        )
 
     @property
     def portable(self) -> TextConfig:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from textok.config.check import require, require_range
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
@@ -218,3 +218,48 @@ class SamplingConfig:
             f"sampling.sampler '{self.sampler}' does not fit {what}: use "
             + (f"one of {', '.join(samplers)}" if len(samplers) > 1 else samplers[0]),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """What is asked of a generator instead of the model's own ``sampling``."""
+
+    sampler: Sampler | None = None
+    """How noise becomes a picture, instead of the model's own way."""
+    steps: int | None = None
+    """Of the sampler, 1 or more, instead of the model's own; each costs one pass of the generator.
+    """
+    guidance: float | None = None
+    """Scale of classifier-free guidance, instead of the model's own; 1 is no guidance (0 where the
+    model adds to 1)."""
+    temperature: float | None = None
+    """Of the sampler maskgit, 0 or more: more gives more variety, 0 none."""
+
+    def __post_init__(self) -> None:
+        self._put_into(SamplingConfig())
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, by the names of the dials."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def applied_to(self, own: SamplingConfig) -> SamplingConfig:
+        """``own`` with what was given in its place.
+
+        Raises ValueError for a temperature where the sampler has none.
+        """
+        sampling = self._put_into(own)
+        require(
+            self.temperature is None or sampling.sampler == "maskgit",
+            f"temperature is for the sampler maskgit, not '{sampling.sampler}': leave it out",
+        )
+        return sampling
+
+    def _put_into(self, own: SamplingConfig) -> SamplingConfig:
+        given = self.given
+        scale = given.pop("guidance", own.guidance.scale)
+        return replace(own, guidance=replace(own.guidance, scale=scale), **given)
+
+
+AS_SAMPLED = SamplingOptions()
+"""The model's own ``sampling``."""

@@ -127,7 +127,7 @@ class TrainTokenizerConfig:
     run: RunConfig = field(default_factory=RunConfig)
     init: str = ""
     """Tokenizer folder or hub name to start from (another image size interpolates positions)."""
-    vqgan: str = ""
+    vqgan_path: str = ""
     """VQGAN folder or hub name whose decoder a new ``output: codes`` starts with, and whose codes
     ``loss.codes`` asks for."""
     freeze_encoder: bool = False
@@ -145,8 +145,8 @@ class TrainTokenizerConfig:
             "freeze_encoder: name a trained tokenizer in init",
         )
         require(
-            not by_codes or self.vqgan != "" or (self.init != "" and self.loss.codes == 0),
-            "vqgan is empty: name the VQGAN whose codes the decoder learns",
+            not by_codes or self.vqgan_path != "" or (self.init != "" and self.loss.codes == 0),
+            "vqgan_path is empty: name the VQGAN whose codes the decoder learns",
         )
         if self.tokenizer.decoding == "flow":
             require(

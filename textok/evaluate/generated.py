@@ -53,14 +53,14 @@ def generate_images(inputs: GenerationInputs, folder: Path) -> GeneratedImages:
         generator.image_size,
         generator.settings,
         generator.identity,
-        samples.prompts,
+        samples.conditions,
         samples.seeds,
         inputs.batch_size,
     )
 
     def generate(span: range) -> Tensor:
         rows = slice(span.start, span.stop)
-        return to_8bit(generator.draw(samples.prompts[rows], samples.seeds[rows]))
+        return to_8bit(generator.draw(samples.conditions[rows], samples.seeds[rows]))
 
     generated.store.fill(PICTURES, made, generate, what="drawing")
     for network in inputs.judges.networks:
@@ -74,7 +74,7 @@ def generate_images(inputs: GenerationInputs, folder: Path) -> GeneratedImages:
         clip = inputs.clip
 
         def compare(span: range) -> Tensor:
-            return clip.score(generated.images(span), samples.prompts[span.start : span.stop])
+            return clip.score(generated.images(span), samples.conditions[span.start : span.stop])
 
         generated.store.fill(CLIP, _digest(made, clip.name), compare, what="CLIP score")
     return generated

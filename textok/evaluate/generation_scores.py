@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
 from textok.data.order import evenly_spaced
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 from textok.evaluate.class_accuracy import (
     ClassAccuracy,
     Labelled,
@@ -127,7 +128,7 @@ def _alignment(
         return None
     try:
         return text_alignment(
-            drawn=Captioned(features=features, captions=inputs.samples.prompts),
+            drawn=Captioned(features=features, captions=inputs.samples.conditions),
             real=_captioned(reference.real, inputs.mode),
             training=_captioned(reference.training, inputs.mode, limit=inputs.probe_images),
             embed=inputs.embed,

@@ -25,12 +25,12 @@ def sample_sheet(
     """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
     samples = inputs.samples
     # The first pass over the prompts: later ones repeat them.
-    first = min(len(samples), max(pictures, len(set(samples.prompts))))
+    first = min(len(samples), max(pictures, len(set(samples.conditions))))
     count = min(pictures, first)
     places = evenly_spaced(first, count)
     made = [to_pil(image) for image in generated.images(places)]
     real = [_real(inputs.images, samples.twins[place]) for place in places]
-    captions = [samples.prompts[place] for place in places]
+    captions = [samples.conditions[place] for place in places]
     blocks = []
     for start in range(0, count, ROWS):
         rows = slice(start, start + ROWS)
@@ -55,7 +55,8 @@ def memorisation_sheet(
         for k, several in enumerate(rows[places].T.tolist(), start=1):
             columns[f"nearest {k}"] = [_real(near.training, row) for row in several]
         texts = [
-            f"{samples.prompts[place]}\n\n{_listed(distances[place].tolist())}" for place in places
+            f"{samples.conditions[place]}\n\n{_listed(distances[place].tolist())}"
+            for place in places
         ]
         blocks.append(picture_sheet(columns, texts, cell=CELL, title=title))
     return _side_by_side(blocks)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from textok.config import DecodingConfig, TokenizerConfig
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages, eval_batches
 from textok.evaluate.accumulator import MetricAccumulator
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 from textok.evaluate.judges import Judges
 from textok.evaluate.report import Row
 from textok.metrics.frechet import frechet_distance

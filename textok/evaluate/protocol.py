@@ -94,9 +94,7 @@ def warnings(inputs: ReconstructionInputs, *, count: int) -> list[str]:
     config = inputs.reconstructor.config
     found: list[str | None] = [*inputs.judges.warnings(), *sample_warnings(inputs.judges, count)]
     if not config.nested and min(inputs.budgets) < config.num_tokens:
-        found.append(
-            "the tokenizer is not nested: it was not trained for fewer tokens than K"
-        )
+        found.append("the tokenizer is not nested: it was not trained for fewer tokens than K")
     if count < len(inputs.images):
         found.append(f"{len(inputs.images) - count} images could not be read and are left out")
     return [line for line in found if line is not None]

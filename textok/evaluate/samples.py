@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
 from textok.data.order import evenly_spaced
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """N pictures to draw, in order."""
 
-    prompts: list[str]
+    conditions: list[str]
     """The caption or class of each."""
     seeds: list[int]
     """Picture i has the first seed + i, whichever process draws it."""
@@ -25,7 +26,7 @@ class Samples:
     """The place of a real image of the same caption or class, where there is one."""
 
     def __len__(self) -> int:
-        return len(self.prompts)
+        return len(self.conditions)
 
 
 def samples_by_caption(
@@ -46,7 +47,7 @@ def samples_by_caption(
     chosen = evenly_spaced(size, count) if count < size else [i % size for i in range(count)]
     twins = [places[place] for place in chosen]
     return Samples(
-        prompts=[captions[twin] for twin in twins],
+        conditions=[captions[twin] for twin in twins],
         seeds=list(range(seed, seed + count)),
         labels=None,
         twins=list(twins),
@@ -66,7 +67,7 @@ def samples_by_class(
         own = members[classes[label]]
         twins.append(own[i // len(classes) % len(own)] if own else None)
     return Samples(
-        prompts=[classes[label] for label in labels],
+        conditions=[classes[label] for label in labels],
         seeds=list(range(seed, seed + count)),
         labels=labels,
         twins=twins,

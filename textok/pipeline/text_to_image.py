@@ -15,11 +15,11 @@ from torch import Tensor
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
-from textok.config.generator import SamplingConfig
+from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
-from textok.pipeline.image_request import ImageRequest, adjusted, image_requests
+from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.runtime.pretrained import push_folder
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
@@ -103,11 +103,12 @@ class TextToImage:
 
         Raises ValueError for a generator that draws classes, and for settings that cannot be.
         """
+        options = SamplingOptions(steps=steps, guidance=guidance)
         pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
         self.expect("text", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            sampling=options.applied_to(sampling or self.sampling),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -136,11 +137,12 @@ class TextToImage:
 
         Raises ValueError for a class that there is not, and for a generator that draws prompts.
         """
+        options = SamplingOptions(steps=steps, guidance=guidance)
         pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
         self.expect("class", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            sampling=options.applied_to(sampling or self.sampling),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -162,7 +164,7 @@ class TextToImage:
         }
         require(found == condition, f"this generator draws {ask[found]}")
         if found == "class":
-            for name in (negative, *(one.prompt for one in pictures)):
+            for name in (negative, *(one.condition for one in pictures)):
                 self._label(name)
 
     def draw(
@@ -201,7 +203,7 @@ class TextToImage:
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
         tokens = self.generator.sample(
-            self._condition([one.prompt for one in pictures]),
+            self._condition([one.condition for one in pictures]),
             sampling=sampling or self.sampling,
             seeds=[one.seed for one in pictures],
             negative=self._condition([negative] * len(pictures)) if negative.strip() else None,
@@ -246,10 +248,10 @@ class TextToImage:
         """What the decoder reads of a picture."""
         if one.caption is not None:
             return one.caption
-        if self._prompts is not None or not one.prompt.strip():
-            return one.prompt
-        known = self.parts.class_captions.get(one.prompt, ClassCaptions())
-        return known.draw(one.prompt, seed=one.seed)
+        if self._prompts is not None or not one.condition.strip():
+            return one.condition
+        known = self.parts.class_captions.get(one.condition, ClassCaptions())
+        return known.draw(one.condition, seed=one.seed)
 
     def _decoder_text(self) -> TextFeaturesSource | None:
         """That of the prompts where both read the same features; None where no text is read."""

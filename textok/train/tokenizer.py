@@ -96,11 +96,11 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
 
 def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
     """The VQGAN that ``vqgan`` names. Raises ValueError where it is not as the settings say."""
-    vqgan = VQGAN.from_pretrained(config.vqgan)
+    vqgan = VQGAN.from_pretrained(config.vqgan_path)
     require(
         vqgan.config == config.tokenizer.vqgan,
-        f"vqgan {config.vqgan} is {vqgan.config}, tokenizer.vqgan says {config.tokenizer.vqgan}: "
-        "give tokenizer.vqgan the settings of that VQGAN",
+        f"vqgan_path {config.vqgan_path} is {vqgan.config}, tokenizer.vqgan says "
+        f"{config.tokenizer.vqgan}: give tokenizer.vqgan the settings of that VQGAN",
     )
     return vqgan
 
