@@ -158,7 +158,7 @@ def test_settings_of_old_are_the_same_settings(kind: str) -> None:
     files = sorted(Path("settings", kind).glob("*.yaml"))
     assert {"defaults", "others"} < {file.stem for file in files}
     for file in files:
-        new = training_config(SETTINGS[kind], [str(file)], [])
+        new = training_config(SETTINGS[kind], [str(file)])
         old = Counter(filter(None, leaves(yaml.safe_load(file.read_text()))))
         missing = old - Counter(leaves(json.loads(json.dumps(asdict(new)))))
         assert not missing, f"{file}: {missing}"
@@ -169,8 +169,8 @@ def test_presets_are_what_they_were(kind: str) -> None:
     """A preset that is changed on purpose is named here, with what was changed."""
     for file in sorted(Path("settings", kind).glob("*.yaml")):
         if file.stem not in ("defaults", "others"):
-            old = training_config(SETTINGS[kind], [str(file)], [])
-            assert training_config(SETTINGS[kind], [file.stem], []) == old, file
+            old = training_config(SETTINGS[kind], [str(file)])
+            assert training_config(SETTINGS[kind], [file.stem]) == old, file
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)
