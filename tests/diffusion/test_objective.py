@@ -72,12 +72,12 @@ def test_losses_of_bfloat16_outputs_are_computed_in_float32(config: ObjectiveCon
 
 def quantiles(learnt: Objective, at: list[float]) -> list[float]:
     """Times at these probabilities of the noise."""
-    return learnt.draw_times(torch.special.ndtri(torch.tensor(at))).tolist()
+    return learnt.sample_timesteps(torch.special.ndtri(torch.tensor(at))).tolist()
 
 
 def test_flow_times_are_logit_normal_uniform_and_shifted() -> None:
     logit = objective(ObjectiveConfig(time_mean=-0.5, time_std=2.0))
-    assert logit.draw_times(torch.tensor([0.0, 1.0])).tolist() == pytest.approx(
+    assert logit.sample_timesteps(torch.tensor([0.0, 1.0])).tolist() == pytest.approx(
         [1 / (1 + math.exp(0.5)), 1 / (1 + math.exp(-1.5))]
     )
     uniform = ObjectiveConfig(time_std=0, time_mean=3.0)
@@ -92,8 +92,8 @@ def test_flow_times_are_logit_normal_uniform_and_shifted() -> None:
 def test_ddpm_draws_each_of_its_steps_equally_often() -> None:
     ddpm = objective(DDPM)
     assert quantiles(ddpm, [0.0005, 0.4005, 0.9995]) == pytest.approx([0.001, 0.401, 1])
-    assert ddpm.draw_times(torch.tensor([-9.0, 9.0])).tolist() == pytest.approx([0.001, 1])
-    times = ddpm.draw_times(torch.special.ndtri((torch.arange(2000) + 0.5) / 2000))
+    assert ddpm.sample_timesteps(torch.tensor([-9.0, 9.0])).tolist() == pytest.approx([0.001, 1])
+    times = ddpm.sample_timesteps(torch.special.ndtri((torch.arange(2000) + 0.5) / 2000))
     assert times.unique(return_counts=True)[1].tolist() == [2] * 1000
 
 

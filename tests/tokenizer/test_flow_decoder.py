@@ -84,7 +84,7 @@ def test_the_error_is_that_of_the_velocity() -> None:
     clean = decoder.patchify(images())
     decoder.forward = lambda *_: clean + 0.1
     out = model(images(), None, flow=chance)
-    t = decoder.objective.draw_times(chance.time)
+    t = decoder.objective.sample_timesteps(chance.time)
     torch.testing.assert_close(out.velocity_error, (0.1 / t).square())
     torch.testing.assert_close(out.images, images() + 0.1)
 
@@ -117,7 +117,7 @@ def test_hidden_tokens_are_no_tokens() -> None:
     """Training hides tokens by a mask where decoding has fewer: both give the same."""
     model, chance = make(), draw()
     decoder, latents = model.decoder, model.encode(images(), text())
-    t_B = decoder.objective.draw_times(chance.time)
+    t_B = decoder.objective.sample_timesteps(chance.time)
     noisy = decoder.objective.add_noise(decoder.patchify(images()), chance.noise, t_B)
     for keep in (0, 2):
         hidden = model(images(), text(), keep_B=torch.full((2,), keep), flow=chance).images
@@ -220,7 +220,7 @@ def test_times_are_shifted_in_training_and_sampling() -> None:
     )
     normal = torch.linspace(-2, 2, 9)
     for one, other in (
-        (plain.draw_times(normal), shifted.draw_times(normal)),
+        (plain.sample_timesteps(normal), shifted.sample_timesteps(normal)),
         (plain.times(8)[1:], shifted.times(8)[1:]),
     ):
         torch.testing.assert_close(other / (1 - other), 2 * one / (1 - one))

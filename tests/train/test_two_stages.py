@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
+from tests.train.tasks import images as batch
+from tests.train.tasks import make_tokenizer_task
 from textok.config import (
     CodebookConfig,
     GanConfig,
@@ -21,8 +22,8 @@ from textok.config import (
 )
 from textok.tokenizer import Tokenizer
 from textok.train import train_tokenizer, train_vqgan
+from textok.train.task import TrainingTask
 from textok.train.tokenizer import build_tokenizer
-from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
 from textok.vqgan import VQGAN
 
@@ -58,25 +59,8 @@ def stage1(config: TrainTokenizerConfig, vqgan: Path) -> TrainTokenizerConfig:
     return replace(config, tokenizer=tokenizer, loss=loss, vqgan_path=str(vqgan))
 
 
-def make(config: TrainTokenizerConfig) -> TokenizerTask:
-    torch.manual_seed(0)
-    proxy = VQGAN.from_pretrained(config.vqgan_path) if config.loss.codes else None
-    return TokenizerTask(
-        config,
-        tokenizer=build_tokenizer(config),
-        perceptual=None,
-        discriminator=None,
-        text=None,
-        preview=batch(2),
-        accelerator=Accelerator(cpu=True),
-        proxy=proxy,
-    )
-
-
-def batch(size: int) -> Batch:
-    images = torch.rand(size, 3, 16, 16, generator=torch.Generator().manual_seed(size)) * 2 - 1
-    names = [f"{index}" for index in range(size)]
-    return Batch(images=images, captions=[""] * size, keys=names)
+def make(config: TrainTokenizerConfig) -> TrainingTask[Tokenizer]:
+    return make_tokenizer_task(replace(config, loss=replace(config.loss, gan=GanConfig(weight=0))))
 
 
 def copies(state: dict[str, Tensor]) -> dict[str, Tensor]:

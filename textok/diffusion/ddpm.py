@@ -41,7 +41,7 @@ class DDPM:
         log = torch.lerp(log_alpha[below], log_alpha[below + 1], position - below)
         return log.exp(), torch.expm1(2 * log).abs().sqrt()
 
-    def draw_times(self, noise_B: Tensor) -> Tensor:
+    def sample_timesteps(self, noise_B: Tensor) -> Tensor:
         """Each of the 1,000 steps as likely as any other."""
         n = (torch.special.ndtr(noise_B) * STEPS).floor().clamp(max=STEPS - 1)
         return (n + 1) / STEPS

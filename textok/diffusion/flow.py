@@ -22,7 +22,7 @@ class Flow:
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return 1 - t, t
 
-    def draw_times(self, noise_B: Tensor) -> Tensor:
+    def sample_timesteps(self, noise_B: Tensor) -> Tensor:
         """Logit-normal times (arXiv 2403.03206, section 3.1), or uniform ones; then shifted."""
         mean, std = self.config.time_mean, self.config.time_std
         # The normal distribution function of normal noise is uniform.

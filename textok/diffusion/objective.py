@@ -23,7 +23,7 @@ class Objective(Protocol):
         """The weights of the data and of the noise at times ``t`` of any shape."""
         ...
 
-    def draw_times(self, noise_B: Tensor) -> Tensor:
+    def sample_timesteps(self, noise_B: Tensor) -> Tensor:
         """Training times (B,) in (0, 1] out of standard-normal ``noise``."""
         ...
 

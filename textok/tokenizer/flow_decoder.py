@@ -134,7 +134,7 @@ class FlowDecoder(nn.Module):
         """The predicted clean images, and the velocity's error (B,)."""
         assert draw is not None, "a flow decoder is trained at a time and a noise"
         clean_BNP = self.patchify(images_B3HW).float()
-        t_B = self.objective.draw_times(draw.time)
+        t_B = self.objective.sample_timesteps(draw.time)
         noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
         text = known.text
         if text is not None:

@@ -25,12 +25,12 @@ class Ema(Generic[Module]):
         self.decay = decay
         self.updates = 0
 
-    def spread(self, device: torch.device) -> None:
+    def shard(self, device: torch.device) -> None:
         """Leave each process the part that it has of the ``module`` that is followed."""
         shard_parameters(self.module, device)
 
     def whole(self) -> Module:
-        """The averaged copy in one piece; where it is spread, all processes ask together."""
+        """The averaged copy in one piece; where it is sharded, all processes ask together."""
         return whole_module(self.module)
 
     @torch.no_grad()

@@ -1,19 +1,21 @@
-"""The adversarial part of a step: who learns when, from what, and with which optimiser."""
+"""The GAN part of a training step: what is trained when, on what, and with which optimiser."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
-from tests.train.test_tokenizer_task import batch, flat, make
-from textok.config import GanConfig, OptimConfig, RunConfig, TrainTokenizerConfig
+from tests.train.tasks import flat, one_process
+from tests.train.tasks import images as batch
+from tests.train.test_tokenizer_task import make
+from textok.config import GanConfig, OptimConfig, TrainTokenizerConfig
 from textok.losses.discriminator import PatchGANDiscriminator
-from textok.train.adversary import Adversary
-from textok.train.micro import empty_logs
+from textok.train.discriminator import Discriminator
+from textok.train.objective import ImagePair, Outcome
 
 SHAPE = (3, 16, 16)
 
@@ -23,20 +25,31 @@ def gan(config: TrainTokenizerConfig, **changes) -> TrainTokenizerConfig:
     return replace(config, loss=loss)
 
 
-def adversary(discriminator: nn.Module, **settings) -> Adversary:
-    return Adversary(
+def adversary(discriminator: nn.Module, **settings) -> Discriminator:
+    return Discriminator(
+        discriminator,
         GanConfig(**{"lecam": 0.0, "start": 2, **settings}),
         OptimConfig(warmup=0),
-        RunConfig(precision="bf16"),
-        discriminator=discriminator,
-        accelerator=Accelerator(cpu=True),
+        steps=100,
+        distributed=one_process(),
     )
 
 
-def pairs(size: int, parts: int) -> list[tuple[Tensor, Tensor]]:
+def train(
+    config: TrainTokenizerConfig, one: Discriminator, parts: int, size: int, step: int
+) -> dict[str, Tensor]:
+    """The gradients of ``one`` on ``size`` random images in ``parts``; returns what is logged."""
     draws = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(size, *SHAPE, generator=draws) for _ in range(2))
-    return list(zip(real.chunk(parts), fake.chunk(parts), strict=True))
+    outcomes = [
+        Outcome(terms={}, images=ImagePair(real=a, fake=b, last_layer=real))
+        for a, b in zip(real.chunk(parts), fake.chunk(parts), strict=True)
+    ]
+    training = replace(make(config).step, precision="bf16", discriminator=one)
+    logs: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+    training._backward_discriminator(one, outcomes, logs, step)
+    training._update(one, [], logs, step)
+    return logs
 
 
 def linear() -> nn.Sequential:
@@ -46,28 +59,29 @@ def linear() -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), layer)
 
 
-def test_r1_is_half_its_weight_times_the_squared_gradient_every_so_often() -> None:
-    one = adversary(linear(), r1=10.0, r1_every=4)
-    plain = adversary(linear())
+def test_r1_is_half_its_weight_times_the_squared_gradient_every_so_often(config) -> None:
+    one, plain = (adversary(linear(), r1=r1, r1_every=4) for r1 in (10.0, 0.0))
+    for each in (one, plain):
+        each.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
     for step, computed in ((2, True), (3, False), (5, False), (6, True)):
-        logs, without = empty_logs(Accelerator()), empty_logs(Accelerator())
-        one.learn(pairs(4, 2), logs, step)
-        one.settle(logs, step)
-        plain.learn(pairs(4, 2), without, step)
+        logs = train(config, one, parts=2, size=4, step=step)
+        without = train(config, plain, parts=2, size=4, step=step)
         assert logs["r1"].item() == pytest.approx(12)  # known between, too
         extra = (logs["loss_discriminator"] - without["loss_discriminator"]).item()
         assert extra == pytest.approx(10 / 2 * 4 * 12 if computed else 0)
         assert "r1" not in without
 
 
-def test_r1_of_micro_batches_adds_up_to_that_of_the_batch() -> None:
+def test_r1_of_micro_batches_adds_up_to_that_of_the_batch(config) -> None:
     torch.manual_seed(0)
     slopes = []
     discriminator = PatchGANDiscriminator(channel_max=32)
     for parts in (1, 4):
         one = adversary(discriminator, r1=10.0)
-        one.optimizer.zero_grad()
-        one.learn(pairs(8, parts), empty_logs(Accelerator()), 2)
+        one.optimizer.clip = one.optimizer.step = lambda *_: torch.tensor(0.0)  # type: ignore
+        one.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
+        discriminator.zero_grad()
+        train(config, one, parts=parts, size=8, step=2)
         slopes.append([p.grad.clone() for p in discriminator.parameters()])
     for whole, several in zip(*slopes, strict=True):
         torch.testing.assert_close(several, whole, rtol=2e-2, atol=2e-2 * whole.abs().max().item())
@@ -76,13 +90,13 @@ def test_r1_of_micro_batches_adds_up_to_that_of_the_batch() -> None:
 def test_before_its_start_the_network_is_trained_as_if_there_were_no_gan(config) -> None:
     task = make(gan(config, discriminator_start=1, start=3))
     alone = make(gan(config, weight=0))
-    assert task.adversary is not None
+    assert task.discriminator is not None
     for step in range(3):
-        before = flat(task.adversary.module.state_dict())
+        before = flat(task.discriminator.module.state_dict())
         logs, others = (each.step([batch(8)], step) for each in (task, alone))
         assert "gan" not in logs and logs["loss"] == others["loss"]
         assert ("loss_discriminator" in logs) == (step >= 1)
-        trained = not torch.equal(flat(task.adversary.module.state_dict()), before)
+        trained = not torch.equal(flat(task.discriminator.module.state_dict()), before)
         assert trained == (step >= 1)
         weights = [flat(each.network.state_dict()) for each in (task, alone)]
         assert torch.equal(*weights)
@@ -102,9 +116,9 @@ def test_the_adaptive_weight_is_logged_and_multiplies_the_gan_loss(config) -> No
     norms = []
     for weight in (0.0, 1e6):
         task = make(gan(config, weight=max(weight, 1e-30)))
-        task.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
-        task.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
-        task.optimizer.clip = lambda: torch.tensor(0.0)  # type: ignore[method-assign]
+        task.step.optimizer.step = lambda step: 0.0  # type: ignore[method-assign]
+        task.step.optimizer.zero_grad = lambda: None  # type: ignore[method-assign]
+        task.step.optimizer.clip = lambda: torch.tensor(0.0)  # type: ignore[method-assign]
         task.step([batch(8)], 2)
         slope = task.network.decoder.head.weight.grad
         norms.append(slope.norm().item() / max(weight, 1))
@@ -114,8 +128,8 @@ def test_the_adaptive_weight_is_logged_and_multiplies_the_gan_loss(config) -> No
 def test_the_discriminator_has_its_own_adam_where_it_is_told_to(config) -> None:
     def groups(settings: TrainTokenizerConfig) -> list[tuple[object, float]]:
         task = make(settings)
-        assert task.adversary is not None
-        state = task.adversary.optimizer.state_dict()["optimizers"][0]
+        assert task.discriminator is not None
+        state = task.discriminator.optimizer.state_dict()["optimizers"][0]
         return [(group["betas"], group["weight_decay"]) for group in state["param_groups"]]
 
     assert groups(config) == [((0.9, 0.99), 0.01), ((0.9, 0.99), 0)]

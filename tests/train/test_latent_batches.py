@@ -1,4 +1,4 @@
-"""What a generator reads at each step, and that it is read ahead."""
+"""What a generator is trained on at each step, and that it is prefetched."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 
-from textok.config import RunConfig
+from textok.data.order import Order
 from textok.latents import open_latents
-from textok.train.examples import ahead, condition_of, examples_from
+from textok.runtime.prefetch import prefetch
+from textok.train.latent_batches import latent_batches, with_text
 from textok.types import LatentBatch, Latents, TextFeatures
 
 
@@ -25,7 +25,7 @@ def test_one_item_is_made_while_the_one_before_it_is_in_use() -> None:
             made.release()
             yield number
 
-    taken = ahead(items())
+    taken = prefetch(items())
     for number in range(3):
         assert next(taken) == number
         assert made.acquire(timeout=5)
@@ -39,7 +39,7 @@ def test_what_the_thread_raises_comes_in_its_place() -> None:
         yield from (1, 2)
         raise OSError("the disk is gone")
 
-    taken = ahead(items())
+    taken = prefetch(items())
     assert [next(taken), next(taken)] == [1, 2]
     with pytest.raises(OSError, match="the disk is gone"):
         next(taken)
@@ -47,7 +47,7 @@ def test_what_the_thread_raises_comes_in_its_place() -> None:
 
 def test_no_thread_is_left() -> None:
     before = threading.active_count()
-    taken = ahead(itertools.count())
+    taken = prefetch(itertools.count())
     assert next(taken) == 0 and threading.active_count() == before + 1
     taken.close()
     assert threading.active_count() == before
@@ -56,10 +56,10 @@ def test_no_thread_is_left() -> None:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_step_reads_the_same_rows_wherever_a_run_begins(latents: Path, accumulate: int) -> None:
     rows = open_latents(latents)
-    run = RunConfig(batch_size=4, accumulate=accumulate)
-    steps = list(itertools.islice(examples_from(run, rows, None, Accelerator(cpu=True), 0), 4))
+    order = Order(size=8, seed=0, global_batch=4, accumulate=accumulate, rank=0, world_size=1)
+    steps = list(itertools.islice(latent_batches(rows, None, order=order, step=0), 4))
     assert [len(step) for step in steps] == [accumulate] * 4
-    resumed = next(examples_from(run, rows, None, Accelerator(cpu=True), 3))
+    resumed = next(latent_batches(rows, None, order=order, step=3))
     for one, again in zip(steps[3], resumed, strict=True):
         assert torch.equal(one.latents.mean, again.latents.mean)
         assert torch.equal(one.condition.labels, again.condition.labels)
@@ -70,18 +70,18 @@ def test_a_step_reads_the_same_rows_wherever_a_run_begins(latents: Path, accumul
     )
 
 
-def test_an_image_without_caption_or_class_asks_for_nothing() -> None:
+def test_an_image_without_caption_or_class_has_the_null_condition() -> None:
     batch = LatentBatch(
         latents=Latents(mean=torch.zeros(2, 1, 1)),
         captions=["a cat", ""],
         keys=["0", "1"],
         labels=torch.tensor([3, -1]),
     )
-    assert condition_of(batch, None).labels.tolist() == [3, -1]
+    assert with_text(batch, None).condition.labels.tolist() == [3, -1]
 
     def text(captions: list[str]) -> TextFeatures:
         mask = torch.tensor([[bool(caption)] for caption in captions])
         return TextFeatures(states=torch.ones(2, 1, 4), mask=mask)
 
-    asked = condition_of(batch, text)
-    assert asked.labels is None and asked.text.mask.tolist() == [[True], [False]]
+    condition = with_text(batch, text).condition
+    assert condition.labels is None and condition.text.mask.tolist() == [[True], [False]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from textok.config import LossConfig
 from textok.config.networks import backbones
-from textok.losses.trained_with import trained_with
+from textok.losses.reconstruction import trained_with
 
 
 def test_terms_of_weight_zero_do_not_count() -> None:

@@ -1,18 +1,16 @@
-"""How a generator in training is judged: losses, pictures, a Frechet distance."""
+"""How a generator in training is validated: losses, images, a Frechet distance."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from textok.config.check import require
-from textok.config.training import TrainOnLatentsConfig
 from textok.data.order import evenly_spaced
 from textok.data.pixels import to_pil
 from textok.generator import TokenGenerator
@@ -21,72 +19,76 @@ from textok.metrics.features import load_feature_network
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.pipeline import decoding_seeds
 from textok.pipeline.folder import PipelineParts
-from textok.runtime.processes import gather, join_processes
 from textok.runtime.sheet import picture_sheet
 from textok.text import TextFeaturesSource
-from textok.train.examples import condition_of
-from textok.train.lesson import Lesson
+from textok.train.distributed import Distributed
+from textok.train.latent_batches import with_text
+from textok.train.objective import GeneratorObjective
 from textok.types import Condition, LatentBatch, Latents
 
 ROWS = 256
-PROMPTS, PICTURES = 8, 4
+PROMPTS, IMAGES = 8, 4
 BATCH = 64
 
 
-class HeldOut:
-    """Held-out latents and prompts, the same every time, for one generator after the other.
+class GenerationValidator:
+    """Validates one generator after the other on the same latents and prompts.
 
-    ``prompt_text`` gives the features that the generator reads, ``decoder_text`` those that the
-    tokenizer's decoder reads; either is None where there is no reader. An encoder is asked once,
-    here: later it is not every process that reads. Raises ValueError for ``fd_images`` without
-    two latents, or without the weights of the feature network.
+    ``prompts`` are those of the sheets, by default some captions or classes of ``latents``;
+    ``fd_images`` is how many rows the Frechet distance takes, 0 for none. ``prompt_text`` gives the
+    features that the generator reads, ``decoder_text`` those that the tokenizer's decoder reads;
+    either is None where nothing reads captions. An encoder runs once, here: later not every process
+    calls it. Raises ValueError for ``fd_images`` without two latents, or without the weights of the
+    feature network.
     """
 
     def __init__(
         self,
-        config: TrainOnLatentsConfig,
+        objective: GeneratorObjective,
         *,
-        lesson: Lesson[Any],
         latents: LatentSet,
         parts: PipelineParts,
+        prompts: Sequence[str],
+        fd_images: int,
         prompt_text: TextFeaturesSource | None,
         decoder_text: TextFeaturesSource | None,
-        device: torch.device,
+        distributed: Distributed,
     ) -> None:
-        self.lesson, self.parts, self.device = lesson, parts, device
+        self.objective, self.parts = objective, parts
+        self.device, self._distributed = distributed.device, distributed
         self._prompt_text, self._decoder_text = prompt_text, decoder_text
-        self._tokenizer = parts.tokenizer.to(device)
+        self._tokenizer = parts.tokenizer.to(self.device)
         self._batches = _batches(latents, ROWS)
-        self._prompts = list(config.prompts) or self._some_prompts()
-        self._judged = _batches(latents, config.fd_images)
-        if config.fd_images:
+        self._prompts = list(prompts) or self._default_prompts()
+        self._fd_batches = _batches(latents, fd_images)
+        if fd_images:
             require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
-            self._network = load_feature_network("efficientnet_lite0", device=device)
-        rows = [caption for batch in self._batches + self._judged for caption in batch.captions]
+            self._network = load_feature_network("efficientnet_lite0", device=self.device)
+        rows = [caption for batch in self._batches + self._fd_batches for caption in batch.captions]
         if prompt_text is not None:
             self._prompt_text = prompt_text.precomputed([*rows, *self._prompts])
         if decoder_text is not None:
-            drawn = self._ask(self._prompts)[1]
-            self._decoder_text = decoder_text.precomputed([*rows, *drawn])
+            shown = self._condition_of_prompts()[1]
+            self._decoder_text = decoder_text.precomputed([*rows, *shown])
 
     def measure(self, generator: TokenGenerator) -> dict[str, float]:
-        """The lesson's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` if asked for.
+        """The objective's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` where it is set.
 
-        All processes ask together: each draws a share of the pictures, the first has the losses.
+        Called by all processes: each generates a share of the images, the main one has the losses.
         """
-        found = self._losses(generator) if join_processes()[0] == 0 else {}
-        if self._judged:
-            found["fd"] = frechet_distance(self._drawn(generator), self._reference)
+        found = self._losses(generator) if self._distributed.is_main else {}
+        if self._fd_batches:
+            found["fd"] = frechet_distance(self._generated(generator), self._reference)
         return found
 
     @torch.no_grad()
     def _losses(self, generator: TokenGenerator) -> dict[str, float]:
-        """Of a few hundred rows, under the same chance every time."""
-        chance = torch.Generator().manual_seed(0)
+        """Means over a few hundred rows, with the same random numbers every time."""
+        random = torch.Generator().manual_seed(0)
         sums: dict[str, float] = defaultdict(float)
         for batch in self._batches:
             latents, condition = batch.latents.to(self.device), self._condition(batch)
-            losses = self.lesson.judge(generator, latents, condition, chance)
+            losses = self.objective.validation_losses(generator, latents, condition, random)
             for name, losses_B in losses.items():
                 sums[name] += float(losses_B.sum())
         rows = sum(len(batch.keys) for batch in self._batches)
@@ -95,30 +97,30 @@ class HeldOut:
         return found
 
     def sheet(self, generator: TokenGenerator) -> Image.Image:
-        """PICTURES of each prompt, one row a prompt."""
-        condition, captions = self._ask(self._prompts)
+        """IMAGES of each prompt, one row a prompt."""
+        condition, captions = self._condition_of_prompts()
         columns = {}
-        for seed in range(PICTURES):
-            images = self._draw(generator, condition, captions, [seed] * len(captions))
+        for seed in range(IMAGES):
+            images = self._generate(generator, condition, captions, [seed] * len(captions))
             columns[f"seed {seed}"] = [to_pil(image) for image in images.cpu()]
         size = max(96, self._tokenizer.config.image_size)
         return picture_sheet(columns, self._prompts, cell=size)
 
-    def _drawn(self, generator: TokenGenerator) -> FeatureStatistics:
-        """Features of a picture for each row that is judged."""
+    def _generated(self, generator: TokenGenerator) -> FeatureStatistics:
+        """Features of a generated image for each row that the Frechet distance takes."""
 
-        def draw(batch: LatentBatch, first: int) -> Tensor:
+        def generate(batch: LatentBatch, first: int) -> Tensor:
             seeds = range(first, first + len(batch.keys))
-            return self._draw(generator, self._condition(batch), batch.captions, seeds)
+            return self._generate(generator, self._condition(batch), batch.captions, seeds)
 
-        return self._features(draw)
+        return self._features(generate)
 
     @cached_property
     def _reference(self) -> FeatureStatistics:
         """Features of the same rows, reconstructed.
 
-        Both pass the same decoder, so that the distance says how well latents are drawn, and no
-        pixel of a data set is needed.
+        Both pass the same decoder, so that the distance measures the latents alone, and no pixel
+        of a data set is needed.
         """
         return self._features(
             lambda batch, _: self._decode(
@@ -128,21 +130,25 @@ class HeldOut:
 
     @torch.no_grad()
     def _features(self, images: Callable[[LatentBatch, int], Tensor]) -> FeatureStatistics:
-        """Of the ``images`` of all judged batches, which are told their first row.
+        """Of ``images(batch, its first row)`` of all batches.
 
-        Each batch is one process's, and they are added up in the same order however many there are.
+        Each batch is one process's; they are added up in the same order on any number of processes.
         """
-        rank, world_size = join_processes()
+        rank, world_size = self._distributed.rank, self._distributed.world_size
         own = {
             place: FeatureStatistics.of(
-                self._network.extract(images(self._judged[place], place * BATCH).clamp(-1, 1))
+                self._network.extract(images(self._fd_batches[place], place * BATCH).clamp(-1, 1))
             )
-            for place in range(rank, len(self._judged), world_size)
+            for place in range(rank, len(self._fd_batches), world_size)
         }
-        parts = {place: part for several in gather(own) for place, part in several.items()}
+        parts = {
+            place: part
+            for several in self._distributed.gather_objects(own)
+            for place, part in several.items()
+        }
         return merge_all(parts[place] for place in sorted(parts))
 
-    def _draw(
+    def _generate(
         self,
         generator: TokenGenerator,
         condition: Condition,
@@ -165,9 +171,9 @@ class HeldOut:
         return self._tokenizer.decode(latents, text, seeds=seeds)
 
     def _condition(self, batch: LatentBatch) -> Condition:
-        return condition_of(batch, self._prompt_text).to(self.device)
+        return with_text(batch, self._prompt_text).condition.to(self.device)
 
-    def _some_prompts(self) -> list[str]:
+    def _default_prompts(self) -> list[str]:
         """Classes, or different captions of the measured rows."""
         known = list(self.parts.classes)
         if self._prompt_text is not None:
@@ -175,8 +181,9 @@ class HeldOut:
             known = list(dict.fromkeys(filter(str.strip, captions))) or [""]
         return [known[place] for place in evenly_spaced(len(known), PROMPTS)]
 
-    def _ask(self, prompts: list[str]) -> tuple[Condition, list[str]]:
+    def _condition_of_prompts(self) -> tuple[Condition, list[str]]:
         """The condition that the prompts are, and the captions that the decoder reads."""
+        prompts = self._prompts
         if self._prompt_text is not None:
             return Condition(text=self._prompt_text(prompts).to(self.device)), prompts
         labels = [self.parts.classes.index(name) for name in prompts]
