@@ -5,7 +5,13 @@ import torch
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all, sample_warning
+from textok.metrics.frechet import (
+    FeatureStatistics,
+    Moments,
+    frechet_distance,
+    merge_all,
+    sample_warning,
+)
 
 
 def features(count: int, width: int, *, seed: int, offset: float = 0.0) -> Tensor:
@@ -33,6 +39,13 @@ def test_distance_of_gaussians_with_diagonal_covariances() -> None:
     b = gaussian(mean=[1.0, 1.0, 0.0], deviations=[2.0, 2.0, 0.5])
 
     assert frechet_distance(a, b) == pytest.approx(5.0 + 1.0 + 0.0 + 6.25, abs=1e-12)
+
+
+def test_moments_stand_for_the_samples() -> None:
+    a, b = (FeatureStatistics.of(features(50, 6, seed=seed)) for seed in (5, 6))
+    alone = Moments(mean=a.mean, covariance=a.covariance)
+
+    assert frechet_distance(alone, b) == frechet_distance(a, b) > 1
 
 
 def gaussian(mean: list[float], deviations: list[float]) -> FeatureStatistics:

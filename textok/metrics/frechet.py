@@ -14,6 +14,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Mean and covariance of features, all that a Frechet distance needs of a set."""
+
+    mean: Tensor
+    """(F,) float64."""
+    covariance: Tensor
+    """(F, F) float64."""
+
+    @cached_property
+    def root(self) -> Tensor:
+        """(F, r) R with R R^T the covariance of rank r, by symmetric eigendecomposition."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        # Below this, an eigenvalue is rounding (as in numpy's matrix_rank).
+        kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
+        return vectors[:, kept] * values[kept].sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeatureStatistics:
     """Count, mean and scatter of features, in float64; two of them merge into one."""
 
@@ -59,12 +77,9 @@ class FeatureStatistics:
         return self.scatter / (self.count - 1)
 
     @cached_property
-    def root(self) -> Tensor:
-        """(F, r) R with R R^T the covariance of rank r, by symmetric eigendecomposition."""
-        values, vectors = torch.linalg.eigh(self.covariance)
-        # Below this, an eigenvalue is rounding (as in numpy's matrix_rank).
-        kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
-        return vectors[:, kept] * values[kept].sqrt()
+    def moments(self) -> Moments:
+        """Mean and covariance. Raises ValueError for fewer than two samples."""
+        return Moments(mean=self.mean, covariance=self.covariance)
 
 
 def merge_all(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
@@ -75,12 +90,15 @@ def merge_all(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
     return first
 
 
-def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
+def frechet_distance(
+    first: FeatureStatistics | Moments, second: FeatureStatistics | Moments
+) -> float:
     """|mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) (Heusel et al. 2017, eq. 6).
 
     With S = R R^T for both, the last trace is the sum of the singular values of R_a^T R_b: no root
     of a non-symmetric product, and nothing complex, also where the covariances are singular.
     """
+    a, b = (given if isinstance(given, Moments) else given.moments for given in (first, second))
     assert a.mean.shape == b.mean.shape
     cross = torch.linalg.svdvals(a.root.T @ b.root).sum()
     trace = a.covariance.trace() + b.covariance.trace() - 2 * cross
