@@ -25,10 +25,19 @@ class Encoded:
     """(B, K, C) of a ``vq`` bottleneck; None for others."""
 
 
-class ContinuousBottleneck(nn.Module):
-    """Width to C channels: ``ae`` gives the numbers, ``kl`` a mean and a log-variance each."""
+class Bottleneck(nn.Module):
+    """(B, K, D) to ``Encoded`` latents, without log-variance or codes unless overridden."""
 
-    codebook = None
+    def init_logvar(self, logvar: float) -> None:
+        """Begin with the same log-variance for every image."""
+
+    def get_codebook(self) -> Codebook | None:
+        """The codebook of a discrete one."""
+        return None
+
+
+class ContinuousBottleneck(Bottleneck):
+    """Width to C channels: ``ae`` gives the numbers, ``kl`` a mean and a log-variance each."""
 
     def __init__(self, width: int, channels: int, kind: Literal["kl", "ae"]) -> None:
         super().__init__()
@@ -36,7 +45,6 @@ class ContinuousBottleneck(nn.Module):
         self.logvar = nn.Linear(width, channels) if kind == "kl" else None
 
     def init_logvar(self, logvar: float) -> None:
-        """Begin with the same log-variance for every image."""
         if self.logvar is not None:
             nn.init.zeros_(self.logvar.weight)
             nn.init.constant_(self.logvar.bias, logvar)
@@ -50,7 +58,7 @@ class ContinuousBottleneck(nn.Module):
         return Encoded(latents=Latents(mean=mean, logvar=logvar))
 
 
-class DiscreteBottleneck(nn.Module):
+class DiscreteBottleneck(Bottleneck):
     """Width to C channels, then to the nearest of V codes (TiTok, arXiv 2406.07550, eq. 2)."""
 
     def __init__(self, width: int, channels: int, codebook: Codebook) -> None:
@@ -58,8 +66,8 @@ class DiscreteBottleneck(nn.Module):
         self.mean = nn.Linear(width, channels)
         self.codebook = codebook
 
-    def init_logvar(self, logvar: float) -> None:
-        """Codes have no variance."""
+    def get_codebook(self) -> Codebook:
+        return self.codebook
 
     def forward(self, x_BKD: Tensor) -> Encoded:
         """(B, K, D) to latents in float32 whose ``mean`` passes its gradient straight through."""
@@ -68,7 +76,7 @@ class DiscreteBottleneck(nn.Module):
         return Encoded(latents=Latents(mean=vectors, codes=codes), pre_quant=pre_quant)
 
 
-def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | DiscreteBottleneck:
+def build_bottleneck(config: TokenizerConfig) -> Bottleneck:
     """The bottleneck that ``config`` names."""
     width, channels = config.encoder.width, config.channels
     if config.bottleneck != "vq":

@@ -152,7 +152,7 @@ class Tokenizer(nn.Module):
     @property
     def codebook(self) -> Codebook:
         """Of a ``vq`` bottleneck. Raises ValueError for a tokenizer without one."""
-        codebook = self.encoder.bottleneck.codebook
+        codebook = self.encoder.bottleneck.get_codebook()
         if codebook is None:
             raise ValueError("this tokenizer is continuous: it has no codes")
         return codebook
