@@ -40,7 +40,7 @@ class Settings:
     data: str = ""
     """Data set, whatever ``data.path`` can be; empty: JPEG files of 500 x 375 pixels, made up."""
     images: int = 5000
-    """Pictures, evenly spread over the data set."""
+    """Pictures, evenly spaced over the data set."""
     size: int = 64
     """Pixels a side of what comes out."""
     batch: int = 256
@@ -61,7 +61,7 @@ class Settings:
 
 
 def open_images(path: str, settings: Settings) -> CaptionedImages:
-    """At most ``images`` pictures of the data set, evenly spread over it."""
+    """At most ``images`` pictures of the data set, evenly spaced over it."""
     config = DataConfig(path=path, split="", flip=True, workers=settings.workers[-1])
     return evenly(open_captioned_images(config, image_size=settings.size), settings.images)
 

@@ -131,8 +131,8 @@ def _tokenizer(config: TrainTokenizerConfig) -> tuple[nn.Module, Callable[[], Te
     tokenizer = Tokenizer(shape)
     if config.freeze_encoder:
         tokenizer.freeze_encoder()
-    if tokenizer.painter is not None and not config.loss.pixels:
-        tokenizer.painter.requires_grad_(False)
+    if tokenizer.vqgan_decoder is not None and not config.loss.pixels:
+        tokenizer.vqgan_decoder.requires_grad_(False)
     images = torch.empty(1, 3, shape.image_size, shape.image_size)
     text = None if shape.text == "none" else _text(shape.text_tokens, shape.text_width)
 

@@ -36,10 +36,11 @@ from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
-from textok.generator.sample import Network
+from textok.generator.sample import StepwiseNetwork
 from textok.pipeline import PipelineParts, load_pipeline
-from textok.pipeline.reader import CaptionReader
 from textok.runtime.device import best_device
+from textok.text import TextFeaturesSource, open_features
+from textok.text.open import same_features
 from textok.types import Condition, TextFeatures
 
 SECONDS_A_TURN = 0.3
@@ -128,7 +129,7 @@ class Compiled:
         )
 
 
-def walker(generator: DiT, variant: Variant) -> Network[Any]:
+def walker(generator: DiT, variant: Variant) -> StepwiseNetwork[Any]:
     """The generator as the variant takes its steps."""
     if variant.model == "plain":
         return Plain(generator)
@@ -140,12 +141,15 @@ class Readers:
 
     def __init__(self, parts: PipelineParts, device: str) -> None:
         assert parts.text is not None
-        self.prompts = CaptionReader(parts.text, device=device)
-        self.captions: CaptionReader | None = None
+        self.prompts = open_features(parts.text, device=device, one_by_one=True)
+        self.captions: TextFeaturesSource | None = None
         config = parts.tokenizer.text_config
         if config is not None and parts.tokenizer.config.decoder_reads_text:
-            same = self.prompts.reads_as(config)
-            self.captions = self.prompts if same else CaptionReader(config, device=device)
+            self.captions = (
+                self.prompts
+                if same_features(config, parts.text)
+                else open_features(config, device=device, one_by_one=True)
+            )
         self.number = 0
 
     def __call__(self, count: int) -> tuple[TextFeatures, TextFeatures | None]:

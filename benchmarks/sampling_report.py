@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.speed_report import hardware
 from textok.evaluate.markdown import markdown_table
-from textok.runtime.files import write_text
+from textok.runtime.files import atomic_write, write_text
 
 GOAL = 93.5
 """Times as fast at 512 px with 32 tokens (arXiv 2412.05796)."""
@@ -198,6 +197,5 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xlabel("tokens K")
     axes.set_ylabel("times as fast as DiT-XL/2")
     axes.legend(frameon=False, fontsize="small")
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.device import Precision, best_device
-from textok.runtime.files import write_text
+from textok.runtime.files import atomic_write, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +159,5 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
     axes.set_xticks(ticks, [f"{task}, batch {batch}" for task, batch in cases])
     axes.set_ylabel(f"times as fast as {variants[0].name}")
     axes.legend(frameon=False, ncols=2)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")

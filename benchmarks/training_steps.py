@@ -25,6 +25,7 @@ from textok.losses.discriminator import build_discriminator
 from textok.losses.perceptual import PerceptualLoss
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import PipelineParts
+from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import join_distributed
 from textok.train.generation_validator import GenerationValidator
@@ -67,11 +68,8 @@ def _tokenizer_step(config: TrainTokenizerConfig) -> TrainingStep:
     distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     text = None
     if shape.text != "none":
-        text = _random_text(rows, shape.text_tokens, shape.text_width).to(distributed.device)
-
-    def read(captions: Sequence[str]) -> TextFeatures:
-        assert text is not None
-        return text
+        states = _random_text(rows, shape.text_tokens, shape.text_width)
+        text = _FixedText(states.to(distributed.device))
 
     tokenizer = Tokenizer(shape)
     tokenizer.set_grad_checkpointing(run.grad_checkpointing)
@@ -80,7 +78,7 @@ def _tokenizer_step(config: TrainTokenizerConfig) -> TrainingStep:
         tokenizer,
         loss=ReconstructionLoss(config.loss, perceptual=_perceptual(config.loss)),
         discriminator=build_discriminator(config.loss.gan, image_size=shape.image_size),
-        text=None if text is None else read,
+        text=text,
         vqgan_teacher=None,
         # It is called where sheets are made, which no step does.
         validator=ReconstructionValidator.__new__(ReconstructionValidator),
@@ -140,6 +138,16 @@ def _idle_tokenizer(generator: GeneratorConfig) -> Tokenizer:
             decoder=tiny,
         )
     )
+
+
+class _FixedText(TextFeaturesSource):
+    """The same features for any captions."""
+
+    def __init__(self, features: TextFeatures) -> None:
+        self._features = features
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        return self._features
 
 
 def _random_text(rows: int, tokens: int, width: int) -> TextFeatures:

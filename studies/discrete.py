@@ -24,6 +24,7 @@ from studies.drawing import extract_step, judge_step, quality_table, reports_in,
 from studies.steps import JUDGE, Step, run_steps, words
 from textok.config import DataConfig
 from textok.data import open_captioned_images
+from textok.data.order import evenly_spaced
 from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.files import slug
 from textok.runtime.sheet import picture_sheet, save_picture
@@ -185,9 +186,9 @@ def write_tokenizers(budget: Budget, runs: Path, out: Path) -> None:
 def write_pictures(data: Path, runs: Path, out: Path) -> None:
     """``pictures.png``: some of the test split, and what each tokenizer keeps of them."""
     images = open_captioned_images(DataConfig(path=str(data), split="test"), image_size=64)
-    spread = [place * len(images) // SHOWN for place in range(SHOWN)]
-    originals = [Image.fromarray(images.read(place, flip=False)) for place in spread]
-    captions = [images.records[place].captions[0] for place in spread]
+    places = evenly_spaced(len(images), SHOWN)
+    originals = [Image.fromarray(images.read(place, flip=False)) for place in places]
+    captions = [images.records[place].captions[0] for place in places]
     columns = {"original": originals}
     for name in TOKENIZERS:
         model, cache = runs / name / "model", runs / "text-cache"

@@ -9,7 +9,7 @@ from typing import TypeVar
 from studies.steps import JUDGE, Step, words
 from textok.evaluate import GenerationReport, read_generation_report
 from textok.evaluate.generation_report import Scores
-from textok.evaluate.markdown import markdown_bullets, markdown_table, spread
+from textok.evaluate.markdown import markdown_bullets, markdown_table, mean_and_range
 from textok.runtime.files import write_text
 
 Key = TypeVar("Key")
@@ -106,10 +106,10 @@ def quality_table(
     }
     table = []
     for cells, reports in rows:
-        found = [spread([report.scores.frechet for report in reports], 2)]
+        found = [mean_and_range([report.scores.frechet for report in reports], 2)]
         for measure in shown.values():
             values = [measure(report.scores) for report in reports]
-            found.append(spread([value for value in values if value is not None], 3))
+            found.append(mean_and_range([value for value in values if value is not None], 3))
         table.append([*cells, *found])
     return markdown_table([*heads, f"{every[0].metric} ↓", *shown], table)
 

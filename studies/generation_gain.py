@@ -28,7 +28,7 @@ from studies.drawing import (
 from studies.steps import Step, run_steps, words
 from studies.text_gain import SPLITS, Member
 from textok.evaluate import GenerationReport
-from textok.evaluate.markdown import markdown_table, spread
+from textok.evaluate.markdown import markdown_table, mean_and_range
 from textok.evaluate.plot import plot_frechet
 
 PLACES = ("none", "both")
@@ -118,7 +118,7 @@ def gain_table(found: Found) -> list[str]:
                 gains.append(100 * (1 - both / none))
         if gains:
             means.append(sum(gains) / len(gains))
-            rows.append([str(tokens), spread(gains, 1)])
+            rows.append([str(tokens), mean_and_range(gains, 1)])
     if not rows:
         return []
     metric = next(iter(found.values())).metric

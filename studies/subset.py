@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from textok.config import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.records import Record
 from textok.evaluate.reconstruction import evenly
+from textok.runtime.files import atomic_write
 
 SHARD_BYTES = 20 << 20
 COMPLETE = "complete"
@@ -43,11 +43,9 @@ def write_subset(images: CaptionedImages, folder: Path) -> list[Path]:
     written = []
     for number, records in enumerate(_parts(images)):
         path = folder / f"{folder.name}-{number:02d}.tar"
-        temporary = path.with_name(f".{path.name}.tmp")
-        with tarfile.open(temporary, "w") as shard:
+        with atomic_write(path) as temporary, tarfile.open(temporary, "w") as shard:
             for place, record in records:
                 _add(shard, f"{place:06d}", record)
-        os.replace(temporary, path)
         written.append(path)
     (folder / COMPLETE).touch()
     return written

@@ -65,8 +65,8 @@ class Latents:
     def sample(self, noise_BKC: Tensor) -> Tensor:
         """Tokens (B, K, C) at standard-normal ``noise``: mean + exp(logvar / 2) * noise.
 
-        The mean itself where there is no spread. The caller owns the noise, so that a run can be
-        repeated exactly whatever the number of processes.
+        The mean itself where there is no log-variance. The caller owns the noise, so that a run can
+        be repeated exactly whatever the number of processes.
         """
         if self.logvar is None:
             return self.mean
@@ -95,15 +95,15 @@ class Reconstruction:
     """One pass of an autoencoder, with what its training needs."""
 
     images: Tensor | None
-    """(B, 3, H, W) float32, not clamped; None where no picture was asked for."""
+    """(B, 3, H, W) float32, not clamped; None where no image was requested."""
     latents: Latents
     logits: Tensor | None = None
     """(B, N, V) of the codes of a VQGAN, row by row, of ``output: codes``."""
     codebook: Tensor | None = None
-    """Mean square that moves the codes of a ``vq`` bottleneck to what the encoder says."""
+    """Mean square that moves the codes of a ``vq`` bottleneck to the encoder's output."""
     commitment: Tensor | None = None
-    """Mean square that moves what the encoder says to the codes."""
-    continuous: Tensor | None = None
+    """Mean square that moves the encoder's output to the codes."""
+    pre_quant: Tensor | None = None
     """(B, K, C) what the encoder said, of a ``vq`` bottleneck."""
     velocity_error: Tensor | None = None
     """(B,) mean squared error of the velocity, of ``decoding: flow``; ``images`` then are the clean
@@ -112,12 +112,12 @@ class Reconstruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What B pictures are asked for by: classes or captions, whichever the generator reads."""
+    """What B images are generated from: classes or captions, whichever the generator reads."""
 
     labels: Tensor | None = None
-    """(B,) int64 class numbers; -1 asks for no class in particular."""
+    """(B,) int64 class numbers; -1 is the null class."""
     text: TextFeatures | None = None
-    """Caption features; a row without real tokens asks for nothing in particular."""
+    """Caption features; a row without real tokens is the null condition."""
 
     def __post_init__(self) -> None:
         assert (self.labels is None) != (self.text is None), "labels or text, one of them"
@@ -135,7 +135,7 @@ class Condition:
         return Condition(labels=self.labels.masked_fill(rows_B, -1))
 
     def nothing(self) -> Condition:
-        """As many rows that ask for nothing in particular."""
+        """As many rows of the null condition."""
         rows = self.labels if self.text is None else self.text.mask
         assert rows is not None
         return self.drop(torch.ones(len(self), dtype=torch.bool, device=rows.device))

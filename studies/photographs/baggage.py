@@ -20,9 +20,10 @@ from torch import Tensor
 from textok.config import TextConfig
 from textok.nn.efficientnet_lite import PACKAGE
 from textok.nn.lpips import WEIGHTS_VARIABLE, default_weights
+from textok.runtime.files import atomic_write
 from textok.text import FeatureCache
 from textok.text.folder import find_text_model
-from textok.text.shard import Shard, caption_key, write_shard
+from textok.text.shard import FeatureShard, caption_key, write_shard
 
 PART = 15_000_000
 """Bytes of tensors in a file, about."""
@@ -54,8 +55,8 @@ def save_parts(tensors: dict[str, Tensor], stem: Path, *, part: int = PART) -> l
     written = []
     for number, some in enumerate(parts):
         path = stem.with_name(f"{stem.name}-{number}.safetensors")
-        save_file(some, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        with atomic_write(path) as temporary:
+            save_file(some, temporary)
         written.append(path)
     return written
 
@@ -130,7 +131,7 @@ def _store_text(packed: Path, cache: FeatureCache) -> None:
     if any(cache.folder.glob("*.safetensors")):
         return
     for path in sorted(packed.glob("*.safetensors")):
-        shard = Shard(path, width=cache.width, dtype=torch.float32, float8=True)
+        shard = FeatureShard(path, width=cache.width, dtype=torch.float32, float8=True)
         states = {key: shard.row(row) for row, key in enumerate(shard.keys)}
         write_shard(cache.folder, states=states, cut=shard.cut)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from textok.runtime.files import atomic_write
 
 LIMIT = 21_000_000
 """Bytes of a piece at most."""
@@ -43,13 +44,11 @@ def write_pieces(tree: Path, out: Path, name: str, *, limit: int = LIMIT) -> lis
     written = []
     for number, files in enumerate(bins, start=1):
         path = out / f"{name}-{number:02d}-of-{len(bins):02d}.tar"
-        temporary = path.with_name(f".{path.name}.tmp")
-        with tarfile.open(temporary, "w") as piece:
+        with atomic_write(path) as temporary, tarfile.open(temporary, "w") as piece:
             for file in files:
                 member = tarfile.TarInfo(file + SUFFIX)
                 member.size = len(packed[file])
                 piece.addfile(member, io.BytesIO(packed[file]))
-        os.replace(temporary, path)
         written.append(path)
     return written
 
@@ -102,8 +101,7 @@ def _unpack(path: Path, work: Path) -> None:
                 if stream is None or work.resolve() not in target.parents:
                     raise ValueError(f"{path}: {member.name} is no file of a piece")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f".{target.name}.tmp")
-                temporary.write_bytes(lzma.decompress(stream.read()))
-                os.replace(temporary, target)
+                with atomic_write(target) as temporary:
+                    temporary.write_bytes(lzma.decompress(stream.read()))
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{path}: damaged ({error}); bring it again") from error

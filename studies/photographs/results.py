@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from studies.pairs.study import SPLIT
 from studies.pairs.summary import HARDWARE
 from studies.photographs.baggage import load_parts, rounded, save_parts
+from textok.runtime.files import atomic_write
 from textok.runtime.pretrained import CARD, CONFIG, WEIGHTS
 
 REPORTS = "reports.tar"
@@ -51,12 +51,10 @@ def write_results(runs: Path, names: Sequence[str], out: Path, *, files: int = M
 
 
 def _write_reports(runs: Path, names: Sequence[str], out: Path) -> None:
-    temporary = out / f".{REPORTS}.tmp"
-    with tarfile.open(temporary, "w:gz") as reports:
+    with atomic_write(out / REPORTS) as temporary, tarfile.open(temporary, "w:gz") as reports:
         for file in (HARDWARE, *(f"{name}/{kept}" for name in names for kept in KEPT)):
             if (runs / file).exists():
                 reports.add(runs / file, arcname=file)
-    os.replace(temporary, out / REPORTS)
 
 
 def collect_results(results: Path, runs: Path) -> list[str]:
@@ -77,14 +75,12 @@ def collect_results(results: Path, runs: Path) -> list[str]:
     for name in names:
         target = runs / name / "model" / WEIGHTS
         if not target.exists():
-            buffer = target.with_suffix(".tmp")
-            save_file(load_parts(results / name), buffer, metadata={"format": "pt"})
-            os.replace(buffer, target)
+            with atomic_write(target) as temporary:
+                save_file(load_parts(results / name), temporary, metadata={"format": "pt"})
     return names
 
 
 def _write(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, target)
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)

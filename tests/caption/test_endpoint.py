@@ -12,7 +12,7 @@ from PIL import Image
 from tests.caption.conftest import KEY, Reply, Server, asked, chat, serve, via
 from textok.caption.answer import Answer, Failure, Stopped
 from textok.caption.endpoint import Endpoint
-from textok.caption.pace import Pace
+from textok.caption.rate_limiter import RateLimiter
 from textok.config.caption import PROMPTS, CaptionConfig, EndpointConfig
 
 PICTURE = Image.new("RGB", (30, 20), "red")
@@ -153,7 +153,7 @@ def test_retry_after_as_a_date() -> None:
 def test_the_waits_double_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("textok.caption.endpoint.FIRST_WAIT", 1.0)
-    monkeypatch.setattr(Pace, "sleep", lambda self, seconds: slept.append(seconds))
+    monkeypatch.setattr(RateLimiter, "sleep", lambda self, seconds: slept.append(seconds))
     with serve(after(then=Reply(status=500))) as server:
         ask(server, retries=8)
     waits = [seconds for seconds in slept if seconds > 0]
@@ -231,7 +231,7 @@ def test_a_user_in_the_address_is_refused() -> None:
 
 
 def test_the_pace_is_kept_by_all_threads() -> None:
-    pace = Pace(600, threading.Event())
+    pace = RateLimiter(600, threading.Event())
     start = time.monotonic()
     threads = [threading.Thread(target=pace.wait) for _ in range(6)]
     for thread in threads:

@@ -92,8 +92,8 @@ def _tokenizers(theirs: Any, ours: Tokenizer) -> dict[str, float]:
     if config.bottleneck == "vq":
         codes = theirs.quantize(said)[1]["min_encoding_indices"]
         out = {"codes": _share(latents.codes, codes[:, 0])}
-        assert encoded.continuous is not None
-        out["latents"] = _most(encoded.continuous, said[:, :, 0].transpose(1, 2))
+        assert encoded.pre_quant is not None
+        out["latents"] = _most(encoded.pre_quant, said[:, :, 0].transpose(1, 2))
         vectors = theirs.quantize(said)[0]
     else:
         assert latents.logvar is not None

@@ -47,7 +47,7 @@ def test_tokens_latents_logits_and_pixels_are_theirs(name: str, converted: Conve
 
     if tokenizer.config.bottleneck == "vq":
         assert torch.equal(latents.codes, theirs["ids"].long())
-        close(encoded.continuous, theirs["encoded"], 1e-4)
+        close(encoded.pre_quant, theirs["encoded"], 1e-4)
         given: Tensor = latents.codes
     else:
         close(torch.cat([latents.mean, latents.logvar], dim=2), theirs["encoded"], 1e-4)
@@ -88,7 +88,7 @@ def test_full_width_two_stage(tmp_path: Path) -> None:
 
     encoded = tokenizer.encoder(images, None)
     assert torch.equal(encoded.latents.codes, theirs["ids"].long())
-    close(encoded.continuous[:, ::8], theirs["encoded"], 1e-4)
+    close(encoded.pre_quant[:, ::8], theirs["encoded"], 1e-4)
 
     vectors = encoded.latents.mean[:2]
     close(tokenizer.decoder(vectors, None)[:, ::16, ::16], theirs["logits"], 1e-4)

@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from textok.data.order import Draw, Order, draw_generator
+from textok.data.order import Draw, Order, draw_generator, evenly_spaced
 
 
 def order(
@@ -55,3 +55,11 @@ def test_random_numbers_of_an_image_depend_on_seed_pass_and_image_alone() -> Non
     assert len(set(numbers)) == 8
     assert numbers == [draw_generator(seed, draw).random() for seed, draw in draws]
     assert np.random.default_rng((0, 0, 1)).random() not in numbers  # that of the order
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "places"),
+    [(10, 3, [0, 3, 6]), (7, 7, [0, 1, 2, 3, 4, 5, 6]), (2, 5, [0, 1]), (5, 0, [])],
+)
+def test_evenly_spaced_places(size: int, count: int, places: list[int]) -> None:
+    assert evenly_spaced(size, count) == places

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from textok.data.records import Record, Report
+from textok.data.records import ReadReport, Record
 from textok.data.where import keep_records
 
 FIELDS: list[dict[str, object]] = [
@@ -15,7 +15,7 @@ FIELDS: list[dict[str, object]] = [
 
 
 def kept(where: str) -> list[str]:
-    report = Report()
+    report = ReadReport()
     entries = [
         (Record(key=str(i), captions=(), label="ab"[i % 2], file=Path("x")), fields)
         for i, fields in enumerate(FIELDS)

@@ -15,7 +15,7 @@ from textok.config import CodebookConfig, DataConfig, TextConfig, TokenizerConfi
 from textok.config.evaluation import EvaluateGenerationConfig, EvaluateReconstructionConfig
 from textok.evaluate import (
     GenerationReport,
-    Painter,
+    ImageGenerator,
     Report,
     evaluate_generation,
     evaluate_reconstruction,
@@ -96,7 +96,9 @@ def reconstruct(
     return evaluate_reconstruction(config, pca_data=pca_data)
 
 
-def generate(painter: Painter, data: DataConfig, out: Path, **dials: Any) -> GenerationReport:
-    """An evaluation of what ``painter`` draws, on the CPU."""
+def generate(
+    generator: ImageGenerator, data: DataConfig, out: Path, **dials: Any
+) -> GenerationReport:
+    """An evaluation of what ``generator`` draws, on the CPU."""
     config = EvaluateGenerationConfig(model="none", data=data, out=out, device="cpu", **dials)
-    return evaluate_generation(config, painter=painter)
+    return evaluate_generation(config, generator=generator)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from torch import Tensor
 
+from textok.config import DataConfig
+from textok.data import CaptionedImages, ReadReport, Record
 from textok.evaluate.class_accuracy import ClassAccuracy, Labelled, class_accuracy, labelled
+from textok.evaluate.image_features import ImageFeatures
 from textok.metrics.interval import Interval
 
 CLASSES, WIDTH = 4, 12
@@ -78,12 +82,19 @@ def test_too_little_to_learn_from(labels: list[int]) -> None:
 
 
 def test_images_of_the_classes_alone_and_evenly() -> None:
-    features: Tensor = torch.arange(7.0)[:, None]
-    found = labelled(features, ["b", None, "a", "c", "b", "a", "b"], ["a", "b"])
-    few = found.evenly(3)
+    records = [
+        Record(key=str(place), file=Path(), captions=(), label=label)
+        for place, label in enumerate(["b", None, "a", "c", "b", "a", "b"])
+    ]
+    images = CaptionedImages(
+        config=DataConfig(), image_size=8, records=records, classes=[], report=ReadReport()
+    )
+    measured = ImageFeatures(images=images, features=torch.arange(7.0)[:, None])
+    found = labelled(measured, ["a", "b"])
+    few = labelled(measured, ["a", "b"], limit=3)
 
     assert found.labels == [1, 0, 1, 0, 1]
     assert found.features.flatten().tolist() == [0, 2, 4, 5, 6]
     # By class 2, 5 | 0, 4, 6: every 5/3.
     assert (few.labels, few.features.flatten().tolist()) == ([0, 0, 1], [2, 5, 4])
-    assert found.evenly(99).labels == [0, 0, 1, 1, 1]
+    assert labelled(measured, ["a", "b"], limit=99).labels == [0, 0, 1, 1, 1]

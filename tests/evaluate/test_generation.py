@@ -19,7 +19,7 @@ from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate import (
     GenerationReport,
-    Painter,
+    ImageGenerator,
     generation,
     read_generation_report,
 )
@@ -75,8 +75,8 @@ class Copier:
         return torch.stack([self.images[self.places[asked]] for asked in wanted])
 
 
-def painter(draw: Copier, *, classes: int = 0, steps: int = 4) -> Painter:
-    return Painter(
+def painter(draw: Copier, *, classes: int = 0, steps: int = 4) -> ImageGenerator:
+    return ImageGenerator(
         name="copier",
         image_size=SIZE,
         classes=[f"class {number}" for number in range(classes)],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textok.config import DataConfig
-from textok.data import CaptionedImages, Record, Report
+from textok.data import CaptionedImages, ReadReport, Record
 from textok.evaluate.samples import samples_by_caption, samples_by_class
 
 
@@ -19,7 +19,7 @@ def images(*records: tuple[str | None, tuple[str, ...]]) -> CaptionedImages:
             for place, (label, captions) in enumerate(records)
         ],
         classes=[],
-        report=Report(),
+        report=ReadReport(),
     )
 
 

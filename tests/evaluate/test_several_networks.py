@@ -20,7 +20,7 @@ from tests.evaluate.test_generation import Copier, data, painter
 from tests.evaluate.test_reconstruction import originals
 from textok.config import DataConfig
 from textok.evaluate import (
-    Painter,
+    ImageGenerator,
     generation,
     read_generation_report,
     read_report,
@@ -207,7 +207,7 @@ def test_classes_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         )
 
     report = generate(
-        Painter(name="p", image_size=16, classes=list(colours), settings={}, draw=draw),
+        ImageGenerator(name="p", image_size=16, classes=list(colours), settings={}, draw=draw),
         DataConfig(path=str(tmp_path / "data"), split="test", workers=0),
         tmp_path / "out",
         num_images=12,

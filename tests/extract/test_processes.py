@@ -18,9 +18,8 @@ from tests.text.conftest import save_t5
 from textok.cli.main import main
 from textok.config import DataConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.config.data import TextStoreConfig
-from textok.extract import text
 from textok.latents import open_latents
-from textok.text import cache, encoder
+from textok.text import cache, encoder, on_the_fly
 from textok.tokenizer import Tokenizer
 
 SIZE, IMAGES = 16, 11
@@ -98,7 +97,7 @@ def _work(rank: int, world_size: int, root: Path, model: Path, data: DataConfig)
         notes.append(shard)
         return encoder.load_text_encoder(config, shard=shard, **options)
 
-    cache.load_text_encoder = text.load_text_encoder = load
+    cache.load_text_encoder = on_the_fly.load_text_encoder = load
     for way, settings in WAYS.items():
         make(model, data, root / f"{way}-{world_size}", **settings)
     again = root / f"nothing-shared-{world_size}"

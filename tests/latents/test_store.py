@@ -10,7 +10,7 @@ import torch
 
 from textok.latents import LatentIndex, LatentSet, open_latents
 from textok.latents.index import write_index
-from textok.latents.shard import Row, shard_path, write_shard
+from textok.latents.shard import LatentRow, shard_path, write_shard
 from textok.types import Latents
 
 ROWS = (3, 0, 4)
@@ -37,7 +37,7 @@ def write_split(
         part = slice(start, start + count)
         start += count
         rows = [
-            Row(key=f"k{row}", caption=CAPTIONS[row], label=LABELS[row] if classes else None)
+            LatentRow(key=f"k{row}", caption=CAPTIONS[row], label=LABELS[row] if classes else None)
             for row in range(start - count, start)
         ]
         latents = Latents(
@@ -142,7 +142,7 @@ def test_codes_that_do_not_fit_are_one_line(
 
 def test_numbers_beyond_float16_are_refused(tmp_path: Path) -> None:
     latents = Latents(mean=torch.full((1, 1, 1), 7e4))
-    row = Row(key="k", caption="", label=None)
+    row = LatentRow(key="k", caption="", label=None)
     with pytest.raises(ValueError, match="mean is not finite in float16"):
         write_shard(shard_path(tmp_path, 0), latents, [row], settings={}, unreadable={})
     assert list(tmp_path.iterdir()) == []
@@ -195,7 +195,7 @@ def test_a_shard_of_other_rows_is_named(tmp_path: Path) -> None:
     write_shard(
         shard_path(folder, 0),
         Latents(mean=MEAN[:3]),
-        [Row(key="", caption="", label=None)] * 3,
+        [LatentRow(key="", caption="", label=None)] * 3,
         settings={},
         unreadable={},
     )

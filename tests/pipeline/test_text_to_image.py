@@ -14,7 +14,7 @@ from textok.config.generator import GuidanceConfig, SamplingConfig
 from textok.data.pixels import to_pil
 from textok.generator.sample import sample
 from textok.pipeline import ClassCaptions, ImageRequest, TextToImage
-from textok.pipeline import reader as reader_module
+from textok.text import on_the_fly, open_features
 from textok.text.encoder import FrozenTextEncoder
 from textok.types import Condition
 
@@ -122,10 +122,10 @@ def test_a_long_prompt_is_cut_and_it_says_where(pipe: TextToImage) -> None:
 
 
 def test_remembered_captions_are_let_go(pipe: TextToImage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "REMEMBERED", 2)
-    reader = reader_module.CaptionReader(TextConfig(max_tokens=16, pool=8))
-    reader([f"number {i}" for i in range(4)])
-    assert reader._remembered.cache_info().currsize == 2
+    monkeypatch.setattr(on_the_fly, "REMEMBERED", 2)
+    text = open_features(TextConfig(max_tokens=16, pool=8), one_by_one=True)
+    text([f"number {i}" for i in range(4)])
+    assert text._one.cache_info().currsize == 2
 
 
 def test_classes(class_pipe: TextToImage) -> None:

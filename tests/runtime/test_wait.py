@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from textok.runtime.wait import promptly
+from textok.runtime.wait import with_timeout
 
 SOON = 0.5 / 60
 """Minutes."""
@@ -34,21 +34,21 @@ def slowly(*seconds: float) -> Iterator[int]:
 
 def test_what_comes_in_time_is_passed_on_however_long_it_is_used() -> None:
     given = []
-    for number in promptly(slowly(0, 0, 0), minutes=0.2 / 60, what="it"):
+    for number in with_timeout(slowly(0, 0, 0), minutes=0.2 / 60, what="it"):
         time.sleep(0.3)
         given.append(number)
     assert given == [0, 1, 2]
 
 
 def test_what_does_not_come_is_named() -> None:
-    items = promptly(slowly(0, 30), minutes=SOON, what="the next batch")
+    items = with_timeout(slowly(0, 30), minutes=SOON, what="the next batch")
     assert next(items) == 0
     with pytest.raises(ValueError, match=r"^the next batch did not come within 0\.008"):
         next(items)
 
 
 def test_zero_waits_for_ever() -> None:
-    assert list(promptly(slowly(0, 0.1), minutes=0, what="it")) == [0, 1]
+    assert list(with_timeout(slowly(0, 0.1), minutes=0, what="it")) == [0, 1]
 
 
 def test_errors_pass_and_nothing_rings_afterwards() -> None:
@@ -57,8 +57,8 @@ def test_errors_pass_and_nothing_rings_afterwards() -> None:
         raise OSError("no such file")
 
     with pytest.raises(OSError, match="no such file"):
-        list(promptly(broken(), minutes=0.1 / 60, what="it"))
-    items = promptly(itertools.count(), minutes=0.1 / 60, what="it")
+        list(with_timeout(broken(), minutes=0.1 / 60, what="it"))
+    items = with_timeout(itertools.count(), minutes=0.1 / 60, what="it")
     assert next(items) == 0
     items.close()
     time.sleep(0.2)
@@ -67,5 +67,5 @@ def test_errors_pass_and_nothing_rings_afterwards() -> None:
 def test_a_loader_process_that_hangs_is_ended() -> None:
     loader = DataLoader(Stuck(), batch_size=1, num_workers=1)
     with pytest.raises(ValueError, match="the next batch did not come"):
-        list(promptly(iter(loader), minutes=3 / 60, what="the next batch"))
+        list(with_timeout(iter(loader), minutes=3 / 60, what="the next batch"))
     assert multiprocessing.active_children() == []

@@ -87,7 +87,7 @@ def test_from_pieces_to_runs(
         raise AssertionError("there is no text encoder here")
 
     monkeypatch.setattr("textok.text.cache.load_text_encoder", no_encoder)
-    monkeypatch.setattr("textok.pipeline.reconstructor.load_text_encoder", no_encoder)
+    monkeypatch.setattr("textok.text.on_the_fly.load_text_encoder", no_encoder)
     arriving, work, out = tmp_path / "arriving", tmp_path / "work", tmp_path / "out"
     for number, piece in enumerate(written):
         arriving.mkdir()

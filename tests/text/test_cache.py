@@ -23,7 +23,6 @@ class CountingEncoder:
 
     def __init__(self, config: TextConfig) -> None:
         self._encoder = load_text_encoder(config)
-        self.width, self.fingerprint = self._encoder.width, self._encoder.fingerprint
         self.asked: list[str] = []
         self.loads = 0
         self.interrupt_after = 10**9

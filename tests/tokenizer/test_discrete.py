@@ -60,7 +60,7 @@ def test_a_training_pass_gives_both_losses_and_reaches_encoder_and_codebook() ->
     model = make().train()
     out = model(images())
     assert out.images is not None and out.codebook is not None and out.commitment is not None
-    assert out.continuous is not None and out.continuous.shape == (2, 6, 3)
+    assert out.pre_quant is not None and out.pre_quant.shape == (2, 6, 3)
     assert out.codebook.item() == pytest.approx(out.commitment.item())
     out.images.square().mean().backward(retain_graph=True)
     assert model.encoder.embed.weight.grad is not None

@@ -19,7 +19,7 @@ from textok.config.generator import ObjectiveConfig
 from textok.diffusion import Flow
 from textok.diffusion.flow import MIN_TIME
 from textok.tokenizer import FlowDraw, Tokenizer
-from textok.tokenizer.flow_decoder import Known
+from textok.tokenizer.decoder_input import DecoderInput
 from textok.types import Latents, TextFeatures
 
 SMALL = ViTConfig(width=32, depth=2, heads=2)
@@ -121,7 +121,7 @@ def test_hidden_tokens_are_no_tokens() -> None:
     noisy = decoder.objective.add_noise(decoder.patchify(images()), chance.noise, t_B)
     for keep in (0, 2):
         hidden = model(images(), text(), keep_B=torch.full((2,), keep), flow=chance).images
-        fewer = decoder(noisy, t_B, Known(tokens=latents.first(keep).mean, text=text()))
+        fewer = decoder(noisy, t_B, DecoderInput(tokens=latents.first(keep).mean, text=text()))
         torch.testing.assert_close(hidden, decoder.unpatchify(fewer), atol=1e-5, rtol=1e-5)
     assert model.decode(Latents(mean=torch.zeros(2, 0, 3)), text()).shape == (2, 3, 16, 16)
     assert model.encode(images(), text(), num_tokens=0).mean.shape == (2, 0, 3)

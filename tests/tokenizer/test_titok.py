@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from textok.config import TokenizerConfig, ViTConfig, VQGANConfig
+from textok.extract.extraction import weights_sha256
 from textok.tokenizer import Tokenizer
 from textok.types import TextFeatures
 
@@ -97,9 +101,11 @@ def test_a_decoder_of_codes_paints_the_mean_of_their_vectors() -> None:
     assert out.logits is not None and out.logits.shape == (2, 16, 5)
     assert out.images is not None and out.images.shape == (2, 3, 16, 16)
     assert torch.equal(out.images, model.decode(out.latents))
-    assert model.painter is not None
+    assert model.vqgan_decoder is not None
     certain = F.one_hot(torch.arange(16) % 5, 5).float()[None] * 1e4
-    assert torch.allclose(model._paint(certain), model.painter(certain / 1e4), atol=1e-6)
+    assert torch.allclose(
+        model._decode_codes(certain), model.vqgan_decoder(certain / 1e4), atol=1e-6
+    )
     assert model(images(), pixels=False).images is None
 
 
@@ -121,3 +127,23 @@ def test_freezing_the_encoder_leaves_the_decoder_to_learn() -> None:
     model.freeze_encoder()
     frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
     assert frozen == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
+
+
+def test_weights_under_former_keys_load(tmp_path: Path) -> None:
+    model = make(output="codes", vqgan=VQGAN)
+    folder = model.save_pretrained(tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    former = {key.replace("vqgan_decoder.", "painter."): value for key, value in state.items()}
+    assert "painter.codebook.vectors" in former
+    save_file(former, folder / "model.safetensors")
+    again = Tokenizer.from_pretrained(folder)
+    other = make(output="codes", vqgan=VQGAN)
+    other.load_state_dict(former)
+    for key, value in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value), key
+        assert torch.equal(other.state_dict()[key], value), key
+    # Latents name their tokenizer by a digest over the former keys.
+    digest = hashlib.sha256()
+    for key, value in sorted(former.items()):
+        digest.update(key.encode() + value.numpy().tobytes())
+    assert weights_sha256(again) == digest.hexdigest()

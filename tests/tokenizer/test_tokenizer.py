@@ -137,7 +137,7 @@ def test_batch_of_one_equals_its_row() -> None:
     torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_noise_moves_tokens_by_the_spread() -> None:
+def test_noise_moves_tokens_by_the_deviation() -> None:
     latents = Latents(mean=torch.ones(1, 2, 2), logvar=torch.full((1, 2, 2), 2.0))
     expected = 1 + 2.0 * torch.e  # exp(logvar / 2) = e
     torch.testing.assert_close(

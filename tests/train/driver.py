@@ -45,6 +45,7 @@ from textok.metrics.features import FeatureNetwork
 from textok.metrics.image import psnr
 from textok.runtime.run_log import RunLog
 from textok.runtime.sharding import local
+from textok.text import TextFeaturesSource
 from textok.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
 from textok.train.step import TrainingStep
 from textok.train.task import TrainingTask
@@ -61,16 +62,10 @@ TRAININGS: dict[type[Any], Callable[[Any], Path]] = {
 KEPT: list[Any] = []
 
 
-class FakeText:
+class FakeText(TextFeaturesSource):
     """Stands in for FeatureCache: up to three states a caption, made from its letters."""
 
-    width, cut = 8, 0
-
-    def __init__(self, *args: object, **options: object) -> None:
-        pass
-
-    def warm(self, captions: Sequence[str]) -> None:
-        pass
+    width = 8
 
     def __call__(self, captions: Sequence[str]) -> TextFeatures:
         states = torch.zeros(len(captions), 3, self.width)
@@ -202,7 +197,7 @@ def train(job: dict[str, Any]) -> int:
     faulthandler.dump_traceback_later(180, exit=True)
     torch.set_num_threads(1)
     if job["fake_text"]:
-        session.FeatureCache = FakeText
+        session.open_features = lambda *_, **__: FakeText()
         tokenizer.find_text_model = lambda name: FakeText
     validation.load_efficientnet_lite0 = torch.nn.Identity
     validation.load_image_metrics = lambda network, device, **_: ({"psnr": psnr}, [])

@@ -15,6 +15,7 @@ from textok.latents import LatentScale, LatentSet
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import PipelineParts
+from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
@@ -30,7 +31,7 @@ from textok.train.on_latents import (
 from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.task import TrainingTask
 from textok.train.tokenizer import build_tokenizer, tokenizer_task
-from textok.train.tokenizer_objective import TextReader, TokenizerRoundTrip
+from textok.train.tokenizer_objective import TokenizerRoundTrip
 from textok.types import Batch
 from textok.vqgan import VQGAN
 
@@ -52,7 +53,7 @@ def images(size: int, fill: float | None = None, *, side: int = 16) -> Batch:
 
 
 def make_tokenizer_task(
-    config: TrainTokenizerConfig, *, text: TextReader | None = None
+    config: TrainTokenizerConfig, *, text: TextFeaturesSource | None = None
 ) -> TrainingTask[Tokenizer]:
     """As ``train_tokenizer`` does; every call with the same initial weights."""
     torch.manual_seed(0)
@@ -102,7 +103,7 @@ def make_validator(
     parts: PipelineParts,
     *,
     latents: LatentSet | None = None,
-    text: TextReader | None = None,
+    text: TextFeaturesSource | None = None,
 ) -> GenerationValidator:
     """On ``latents``, or those that are trained on."""
     return GenerationValidator(
@@ -118,7 +119,7 @@ def make_validator(
 
 
 def make_generator_task(
-    config: Settings, *, text: TextReader | None = None
+    config: Settings, *, text: TextFeaturesSource | None = None
 ) -> TrainingTask[TokenGenerator]:
     """As ``train_generator`` and ``train_maskgit`` do; each call with the same initial weights."""
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ import torch
 from tests.train.tasks import make_generator_task, make_objective
 from textok.config import DiTShape, TextConfig, TrainGeneratorConfig
 from textok.generator import TokenGenerator
+from textok.text import TextFeaturesSource
 from textok.train.generator import fitted
 from textok.train.on_latents import open_both
 from textok.train.randomness import StepRandomness
@@ -21,15 +22,20 @@ ROWS = 8
 WIDTH = 384
 
 
-def features(captions: Sequence[str]) -> TextFeatures:
+class RandomStates(TextFeaturesSource):
     """One random state a caption, decided by its letters; none for a blank one."""
-    states = [
-        torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(sum(map(ord, caption))))
-        for caption in captions
-    ]
-    return TextFeatures(
-        states=torch.stack(states), mask=torch.tensor([[bool(caption)] for caption in captions])
-    )
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        states = [
+            torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(sum(map(ord, caption))))
+            for caption in captions
+        ]
+        return TextFeatures(
+            states=torch.stack(states), mask=torch.tensor([[bool(caption)] for caption in captions])
+        )
+
+
+features = RandomStates()
 
 
 @pytest.fixture(scope="session")

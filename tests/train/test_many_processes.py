@@ -130,7 +130,7 @@ def assert_same_weights(runs: Runs, run: str, other: str, *, moved: str) -> None
         ("vq", "vq-2", "tokenizer/encoder.bottleneck.codebook.vectors"),
         ("vq", "vq-3", "tokenizer/encoder.bottleneck.codebook.use"),
         ("vqgan", "vqgan-2", "discriminator/from_rgb.0.weight"),
-        ("vqgan", "vqgan-3", "vqgan/painter.codebook.vectors"),
+        ("vqgan", "vqgan-3", "vqgan/decoder.codebook.vectors"),
     ],
 )
 def test_many_processes_train_what_one_trains(image_runs, run: str, other: str, moved: str) -> None:

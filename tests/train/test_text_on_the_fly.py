@@ -18,7 +18,7 @@ from tests.train.jobs import STEPS, Jobs, Runs
 from textok.config import LatentsConfig, TextConfig, TrainGeneratorConfig, TrainTokenizerConfig
 from textok.data.order import Order
 from textok.latents import open_latents
-from textok.text import FrozenTextEncoder, load_text_encoder
+from textok.text import FrozenTextEncoder, open_features
 from textok.train.latent_batches import latent_batches
 from textok.types import TextFeatures
 
@@ -141,7 +141,7 @@ def test_the_encoder_runs_in_the_thread_of_the_steps(
     monkeypatch.setattr(FrozenTextEncoder, "__call__", noting)
     order = Order(size=8, seed=0, global_batch=8, accumulate=1, rank=0, world_size=1)
     latents = open_latents(runs.root / "latents" / "latents")
-    steps = latent_batches(latents, load_text_encoder(text), order=order, step=0)
+    steps = latent_batches(latents, open_features(text), order=order, step=0)
     next(steps), next(steps)
     assert threads == [threading.main_thread()] * 2
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from textok.config import TrainTokenizerConfig
-from textok.data import Report
+from textok.data import ReadReport
 from textok.losses.discriminator import (
     PatchGANDiscriminator,
     StyleGANDiscriminator,
@@ -70,10 +70,10 @@ def test_every_bad_file_is_listed_in_the_run_folder(
 
 def test_bad_files_of_earlier_runs_stay_listed(tmp_path: Path) -> None:
     path = tmp_path / "bad-files.txt"
-    list_bad_files(path, Report())
+    list_bad_files(path, ReadReport())
     assert not path.exists()
-    list_bad_files(path, Report(bad={"b": "two\nlines"}, missing={"c": "table line 3"}))
-    list_bad_files(path, Report(bad={"a": "empty", "b": "two\nlines"}))
+    list_bad_files(path, ReadReport(bad={"b": "two\nlines"}, missing={"c": "table line 3"}))
+    list_bad_files(path, ReadReport(bad={"a": "empty", "b": "two\nlines"}))
     assert path.read_text() == "a\tempty\nb\ttwo lines\nc\ttable line 3\n"
 
 

@@ -13,6 +13,7 @@ from tests.train.tasks import images as batch
 from textok.config import TrainTokenizerConfig
 from textok.losses.adversarial import frozen_logits
 from textok.nn.block import Block
+from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.randomness import RandomSource, StepRandomness, sample_for_tokenizer
 from textok.train.task import TrainingTask
@@ -21,14 +22,16 @@ from textok.train.tokenizer_objective import TokenizerObjective
 from textok.types import Batch, TextFeatures
 
 
-def features(captions: Sequence[str]) -> TextFeatures:
-    """One state a caption."""
-    states = torch.tensor([[[float(len(caption))] * 8] for caption in captions])
-    return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
+class Lengths(TextFeaturesSource):
+    """One state a caption: its length."""
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        states = torch.tensor([[[float(len(caption))] * 8] for caption in captions])
+        return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
 
 
 def make(config: TrainTokenizerConfig) -> TrainingTask[Tokenizer]:
-    return make_tokenizer_task(config, text=features)
+    return make_tokenizer_task(config, text=Lengths())
 
 
 def reseeded(task: TrainingTask[Tokenizer], config: TrainTokenizerConfig) -> TokenizerObjective:

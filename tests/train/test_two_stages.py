@@ -72,7 +72,7 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_stage_1_learns_codes_and_leaves_the_painter(stage1: TrainTokenizerConfig) -> None:
+def test_stage_1_learns_codes_and_leaves_the_vqgan_decoder(stage1: TrainTokenizerConfig) -> None:
     task = make(stage1)
     before = copies(task.network.state_dict())
     logs = task.step([batch(8)], 0)
@@ -86,15 +86,15 @@ def test_stage_1_learns_codes_and_leaves_the_painter(stage1: TrainTokenizerConfi
     assert logs["codes"] < 1.2
 
 
-def test_the_painter_is_that_of_the_vqgan(stage1: TrainTokenizerConfig, vqgan: Path) -> None:
+def test_the_vqgan_decoder_is_that_of_the_vqgan(stage1: TrainTokenizerConfig, vqgan: Path) -> None:
     tokenizer, source = build_tokenizer(stage1), VQGAN.from_pretrained(vqgan)
-    assert tokenizer.painter is not None
-    theirs = source.painter.state_dict()
-    assert all(torch.equal(v, theirs[k]) for k, v in tokenizer.painter.state_dict().items())
+    assert tokenizer.vqgan_decoder is not None
+    theirs = source.decoder.state_dict()
+    assert all(torch.equal(v, theirs[k]) for k, v in tokenizer.vqgan_decoder.state_dict().items())
     codes = source.encode(batch(2).images).codes
     assert codes is not None
     certain = torch.nn.functional.one_hot(codes, 5).float() * 1e4
-    assert torch.allclose(tokenizer._paint(certain), source.decode(codes), atol=1e-5)
+    assert torch.allclose(tokenizer._decode_codes(certain), source.decode(codes), atol=1e-5)
 
 
 def test_what_it_was_trained_with_is_that_of_all_stages(
@@ -127,7 +127,7 @@ def test_stage_2_moves_pixels_and_leaves_the_encoder(
     assert "codes" not in first
     for step in range(1, 30):
         logs = task.step([batch(8)], step)
-    assert moved(before, task.network.state_dict()) == {"decoder", "painter"}
+    assert moved(before, task.network.state_dict()) == {"decoder", "vqgan_decoder"}
     assert logs["l2"] < 0.9 * first["l2"]
     codes, kept = (model.encode(batch(4).images).codes for model in (task.network, task.averaged))
     assert codes is not None and kept is not None and torch.equal(codes, kept)

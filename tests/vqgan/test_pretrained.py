@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -38,6 +39,22 @@ def test_round_trip_is_exact(tmp_path: Path, revive: bool) -> None:
     for key, value in model.state_dict().items():
         assert torch.equal(again.state_dict()[key], value), key
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_weights_under_former_keys_load(saved: tuple[VQGAN, Path]) -> None:
+    model, folder = saved
+    state = load_file(folder / "model.safetensors")
+    former = {
+        f"painter.{key.removeprefix('decoder.')}" if key.startswith("decoder.") else key: value
+        for key, value in state.items()
+    }
+    assert "painter.codebook.vectors" in former and former.keys() != state.keys()
+    save_file(former, folder / "model.safetensors")
+    from_folder, from_checkpoint = VQGAN.from_pretrained(folder), copy.deepcopy(VQGAN(CONFIG))
+    from_checkpoint.load_state_dict(former)
+    for key, value in model.state_dict().items():
+        assert torch.equal(from_folder.state_dict()[key], value), key
+        assert torch.equal(from_checkpoint.state_dict()[key], value), key
 
 
 def test_weights_can_be_stored_in_bf16(saved: tuple[VQGAN, Path], tmp_path: Path) -> None:
@@ -96,7 +113,7 @@ def other_keys(folder: Path) -> None:
         (other_model, "config.json: has no 'vqgan' part; this is not a textok vqgan"),
         (broken_config, "config.json:1: not JSON"),
         (unknown_setting, "vqgan.res_block: no such field; did you mean 'res_blocks'"),
-        (other_codebook, r"painter.codebook.vectors is \(5, 3\), the config asks for \(6, 3\)"),
+        (other_codebook, r"decoder.codebook.vectors is \(5, 3\), the config asks for \(6, 3\)"),
         (no_weights, "model.safetensors: no such file"),
         (cut_weights, "damaged or not safetensors"),
         (other_keys, "missing encoder.conv_in.weight; unknown encoder.extra"),

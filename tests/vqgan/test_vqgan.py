@@ -45,7 +45,7 @@ def codes_of(latents: Latents) -> Tensor:
 def test_the_default_has_as_many_parameters_as_maskgits() -> None:
     with torch.device("meta"):
         model = VQGAN(VQGANConfig())
-    parts = (model.encoder, model.painter.decoder, model.codebook)
+    parts = (model.encoder, model.decoder.decoder, model.codebook)
     sizes = [sum(parameter.numel() for parameter in part.parameters()) for part in parts]
     assert sizes == [23_775_104, 30_478_339, 262_144]
     assert sum(parameter.numel() for parameter in model.parameters()) == sum(sizes) == 54_515_587
@@ -75,7 +75,7 @@ def test_codes_vectors_and_latents_decode_to_the_same_picture() -> None:
     assert torch.allclose(model.decode(latents.mean), drawn, atol=1e-5)
     assert torch.allclose(model(images()).images, drawn, atol=1e-5)
     certain = F.one_hot(codes_of(latents), 11).float()
-    assert torch.allclose(model.painter(certain), drawn, atol=1e-5)
+    assert torch.allclose(model.decoder(certain), drawn, atol=1e-5)
 
 
 @torch.no_grad()
@@ -86,16 +86,16 @@ def test_codes_may_be_directions_and_may_be_revived(revive: bool) -> None:
     torch.testing.assert_close(latents.mean.norm(dim=-1), torch.ones(2, 16))
     drawn = model.decode(latents)
     certain = F.one_hot(codes_of(latents), 11).float()
-    assert torch.allclose(model.painter(certain), drawn, atol=1e-5)
+    assert torch.allclose(model.decoder(certain), drawn, atol=1e-5)
     model.codebook.vectors.mul_(3)
     assert torch.allclose(model.decode(codes_of(latents)), drawn, atol=1e-5)
-    assert ("painter.codebook.use" in model.state_dict()) == revive
+    assert ("decoder.codebook.use" in model.state_dict()) == revive
 
 
 @torch.no_grad()
 def test_codes_stand_row_by_row() -> None:
     model, planes = make(), list[Tensor]()
-    model.painter.decoder.register_forward_pre_hook(lambda _, given: planes.append(given[0]))
+    model.decoder.decoder.register_forward_pre_hook(lambda _, given: planes.append(given[0]))
     codes = torch.arange(16)[None] % 11
     model.decode(codes)
     assert torch.equal(planes[0][0, :, 1, 2], model.codebook.vectors[6])
@@ -110,7 +110,7 @@ def test_inside_black_is_zero_and_white_is_one() -> None:
     model.encode(torch.ones(1, 3, 16, 16))
     assert [float(x.unique()) for x in seen] == [0.0, 1.0]
     said: list[Tensor] = []
-    model.painter.decoder.register_forward_hook(lambda _, __, out: said.append(out))
+    model.decoder.decoder.register_forward_hook(lambda _, __, out: said.append(out))
     drawn = model.decode(torch.zeros(1, 16, dtype=torch.int64))
     assert torch.allclose(drawn, 2 * said[0] - 1)
 
@@ -136,7 +136,7 @@ def test_a_training_pass_reaches_the_encoder_through_the_codes() -> None:
     model = make().train()
     out = model(images())
     assert out.images is not None and out.codebook is not None and out.commitment is not None
-    assert out.continuous is not None and out.continuous.shape == (2, 16, 6)
+    assert out.pre_quant is not None and out.pre_quant.shape == (2, 16, 6)
     assert out.codebook.item() == pytest.approx(out.commitment.item())
     out.images.square().mean().backward(retain_graph=True)
     first = model.encoder.conv_in.weight

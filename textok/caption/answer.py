@@ -54,16 +54,16 @@ class Captioner(Protocol):
         """Calls side by side."""
 
     def __call__(self, pictures: Sequence[Image.Image]) -> list[Answer | Failure]:
-        """Ask about each picture; fewer answers, at the end, where a stop is wished for.
+        """Ask about each picture; fewer answers, at the end, where a stop was requested.
 
         Raises:
             ValueError: no picture can be captioned this way.
-            Stopped: a stop was wished for before there was any answer.
+            Stopped: a stop was requested before there was any answer.
         """
 
 
 class Stopped(Exception):
-    """A stop was wished for; nothing came of the request."""
+    """A stop was requested; nothing came of the request."""
 
 
 # How refusals begin; a caption may well say "a sign that reads 'I cannot swim'".

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from textok.caption.answer import SHOWN, Answer, Failure, Stopped
-from textok.caption.pace import Pace
 from textok.caption.post import Fault, post_json
+from textok.caption.rate_limiter import RateLimiter
 from textok.config.caption import CaptionConfig, EndpointConfig
 from textok.config.check import require
 
@@ -32,13 +32,13 @@ class Endpoint:
     at_once = 1
 
     def __init__(
-        self, asked: CaptionConfig, config: EndpointConfig, stopping: threading.Event
+        self, captions: CaptionConfig, config: EndpointConfig, stopping: threading.Event
     ) -> None:
         self.threads = config.concurrency
-        self._asked, self._config = asked, config
+        self._captions, self._config = captions, config
         self._url = _completions(config.url)
         self._key = read_key(config.key_variable)
-        self._pace = Pace(config.per_minute, stopping)
+        self._limiter = RateLimiter(config.per_minute, stopping)
         self._answered = False
         self._limit = "max_tokens"
 
@@ -56,11 +56,11 @@ class Endpoint:
     def _ask(self, picture: Image.Image) -> Answer | Failure:
         content = [
             {"type": "image_url", "image_url": {"url": data_url(picture)}},
-            {"type": "text", "text": self._asked.words},
+            {"type": "text", "text": self._captions.words},
         ]
         attempt = 0
         while True:
-            self._pace.wait()
+            self._limiter.wait()
             try:
                 answer = self._request(content)
             except Fault as fault:
@@ -77,12 +77,12 @@ class Endpoint:
 
     def _request(self, content: object) -> Answer:
         body: dict[str, Any] = {
-            "model": self._asked.model,
+            "model": self._captions.model,
             "messages": [{"role": "user", "content": content}],
-            self._limit: self._asked.max_tokens,
+            self._limit: self._captions.max_tokens,
         }
-        if self._asked.temperature is not None:
-            body["temperature"] = self._asked.temperature
+        if self._captions.temperature is not None:
+            body["temperature"] = self._captions.temperature
         reply = post_json(self._url, body, key=self._key, timeout=self._config.timeout)
         return read_answer(reply)
 
@@ -97,12 +97,12 @@ class Endpoint:
     def _back_off(self, fault: Fault, attempt: int) -> None:
         """Wait as long as the server asks, all of us; else twice as long each time, with jitter."""
         if fault.retry_after is not None:
-            self._pace.hold(fault.retry_after)
+            self._limiter.hold(fault.retry_after)
             # Those who were sent away together do not come back together.
-            self._pace.sleep(fault.retry_after + random.uniform(0, FIRST_WAIT))
+            self._limiter.sleep(fault.retry_after + random.uniform(0, FIRST_WAIT))
         else:
             wait = min(FIRST_WAIT * 2**attempt, LONGEST_WAIT)
-            self._pace.sleep(wait * random.uniform(0.5, 1))
+            self._limiter.sleep(wait * random.uniform(0.5, 1))
 
     def _check(self, fault: Fault) -> None:
         """Raises ValueError where every other request would fare the same."""
@@ -120,10 +120,11 @@ class Endpoint:
         )
         if self._answered:
             return
-        require(fault.status != 403, f"{says}: {key}, and that it may use {self._asked.model}")
+        require(fault.status != 403, f"{says}: {key}, and that it may use {self._captions.model}")
         require(
             fault.status not in (404, 405),
-            f"{says}: check --model {self._asked.model} and the address, which often ends in /v1",
+            f"{says}: check --model {self._captions.model} and the address, which often ends "
+            "in /v1",
         )
         require(not 300 <= fault.status < 400, f"{says}: it points elsewhere; give that address")
 

@@ -32,14 +32,14 @@ from textok.runtime.stop import StopRequest
 LEAST_ROW = 20
 """So many images in a row without any answer (twice the concurrency, if more) end a run."""
 
-Wanted = list[tuple[Record, int]]
+Lacking = list[tuple[Record, int]]
 """Images, and how many captions each lacks."""
 
 
 def caption_images(
     data: DataConfig,
     out: Path,
-    asked: CaptionConfig,
+    config: CaptionConfig,
     *,
     via: EndpointConfig | LocalConfig,
     budget: BudgetConfig | None = None,
@@ -57,25 +57,25 @@ def caption_images(
         not parse_mixture(data.path),
         f"{data.path} is a mixture: caption each of its sets by itself",
     )
-    images = open_captioned_images(replace(data, max_bad_share=1), image_size=asked.image_size)
+    images = open_captioned_images(replace(data, max_bad_share=1), image_size=config.image_size)
     path = Path(data.path).expanduser()
     in_split = bool(data.split) and (path / data.split).is_dir()
     stopping = threading.Event()
-    captioner = _open(asked, via, stopping)
+    captioner = _open(config, via, stopping)
     agree(
         out,
         {
             "data": path.resolve().name,
-            "model": asked.model,
-            "prompt": asked.words,
-            "image_size": asked.image_size,
-            "temperature": asked.temperature,
+            "model": config.model,
+            "prompt": config.words,
+            "image_size": config.image_size,
+            "temperature": config.temperature,
         },
     )
     folder = out / data.split if in_split else out
     with CaptionStore(folder, shard or ShardConfig()) as store, StopRequest() as stop:
         job = _Job(
-            asked=asked,
+            config=config,
             captioner=captioner,
             store=store,
             budget=budget or BudgetConfig(),
@@ -87,22 +87,22 @@ def caption_images(
 
 
 def _open(
-    asked: CaptionConfig, via: EndpointConfig | LocalConfig, stopping: threading.Event
+    config: CaptionConfig, via: EndpointConfig | LocalConfig, stopping: threading.Event
 ) -> Captioner:
     if isinstance(via, EndpointConfig):
         from textok.caption.endpoint import Endpoint
 
-        return Endpoint(asked, via, stopping)
+        return Endpoint(config, via, stopping)
     from textok.caption.local import LocalModel
 
-    return LocalModel(asked, via)
+    return LocalModel(config, via)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     """One run, from what is missing to what came of it."""
 
-    asked: CaptionConfig
+    config: CaptionConfig
     captioner: Captioner
     store: CaptionStore
     budget: BudgetConfig
@@ -112,7 +112,7 @@ class _Job:
 
     def run(self, records: list[Record], *, missing: int, retry_failed: bool) -> Summary:
         known = self.store.known
-        lacking = [(r, self.asked.captions_per_image - known.captions[r.key]) for r in records]
+        lacking = [(r, self.config.captions_per_image - known.captions[r.key]) for r in records]
         skipped = {r.key for r in records if r.key in known.failed and not retry_failed}
         wanted = [(r, count) for r, count in lacking if count > 0 and r.key not in skipped]
         summary = Summary(
@@ -138,8 +138,8 @@ class _Job:
         return summary
 
     def _groups(
-        self, wanted: Wanted, pool: Pool[Wanted, list[Line]], summary: Summary
-    ) -> Iterator[Wanted]:
+        self, wanted: Lacking, pool: Pool[Lacking, list[Line]], summary: Summary
+    ) -> Iterator[Lacking]:
         """What to ask for in one call each, until a signal comes or a budget is used up."""
         limit = self.budget.max_images
         left = iter(wanted if limit is None else wanted[:limit])
@@ -156,17 +156,17 @@ class _Job:
         if limit is not None and limit < len(wanted):
             summary.stopped = f"--max-images {limit} is reached"
 
-    def _caption(self, group: Wanted) -> list[Line]:
+    def _caption(self, group: Lacking) -> list[Line]:
         """Ask for the captions that a few images lack; none of them where a stop came before."""
-        pictures = [_picture(record, self.asked.image_size) for record, _ in group]
-        asked = [
+        pictures = [_picture(record, self.config.image_size) for record, _ in group]
+        readable = [
             picture
             for picture, (_, count) in zip(pictures, group, strict=True)
             if isinstance(picture, Image.Image)
             for _ in range(count)
         ]
         try:
-            answers = iter(self.captioner(asked))
+            answers = iter(self.captioner(readable))
         except Stopped:
             return []
         return [
@@ -181,18 +181,18 @@ class _Job:
         unknown = any(answer.tokens_in is None or answer.tokens_out is None for answer in given)
         require(
             self.budget.max_cost is None or not unknown,
-            f"{self.asked.model} does not say how many tokens it took: use --max-images, which "
+            f"{self.config.model} does not say how many tokens it took: use --max-images, which "
             "needs no count, instead of --max-cost",
         )
         judged = [
-            judge(answer, max_words=self.asked.max_words) if isinstance(answer, Answer) else answer
+            judge(answer, max_words=self.config.max_words) if isinstance(answer, Answer) else answer
             for answer in answers
         ]
         return Line(
             key=key,
             captions=[caption for caption in judged if isinstance(caption, str)],
             failures=[failure for failure in judged if isinstance(failure, Failure)],
-            model=self.asked.model,
+            model=self.config.model,
             tokens_in=sum(answer.tokens_in or 0 for answer in given),
             tokens_out=sum(answer.tokens_out or 0 for answer in given),
         )

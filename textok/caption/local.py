@@ -19,12 +19,14 @@ class LocalModel:
 
     threads = 1
 
-    def __init__(self, asked: CaptionConfig, config: LocalConfig) -> None:
+    def __init__(self, captions: CaptionConfig, config: LocalConfig) -> None:
         self.at_once = config.batch_size
-        self._asked = asked
-        self._processor, self._model = _load(asked.model, pick_device(config.device))
+        self._captions = captions
+        self._processor, self._model = _load(captions.model, pick_device(config.device))
         template = getattr(self._processor, "chat_template", None)
-        require(bool(template), f"--model {asked.model} has no chat template: it takes no prompt")
+        require(
+            bool(template), f"--model {captions.model} has no chat template: it takes no prompt"
+        )
         # Answers start where the longest prompt ends.
         self._processor.tokenizer.padding_side = "left"
 
@@ -45,7 +47,7 @@ class LocalModel:
         ).to(self._model.device, dtype=self._model.dtype)
         try:
             output = self._model.generate(
-                **inputs, max_new_tokens=self._asked.max_tokens, **self._sampling()
+                **inputs, max_new_tokens=self._captions.max_tokens, **self._sampling()
             )
         except torch.OutOfMemoryError:
             raise ValueError(
@@ -69,12 +71,12 @@ class LocalModel:
     def _message(self, picture: Image.Image) -> dict[str, Any]:
         content = [
             {"type": "image", "image": picture},
-            {"type": "text", "text": self._asked.words},
+            {"type": "text", "text": self._captions.words},
         ]
         return {"role": "user", "content": content}
 
     def _sampling(self) -> dict[str, Any]:
-        match self._asked.temperature:
+        match self._captions.temperature:
             case None:
                 return {}
             case 0:

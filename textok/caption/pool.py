@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 class Pool(Generic[Item, Result]):
     """``threads`` calls of ``work`` at once, each item taken only when a thread is free for it.
 
-    The threads end with the process: a caller who is in a hurry waits for none of them.
+    Daemon threads: they end with the process, without being joined.
     """
 
     def __init__(self, work: Callable[[Item], Result], *, threads: int) -> None:
@@ -58,5 +58,5 @@ class Pool(Generic[Item, Result]):
         while (item := self._items.get()) is not None:
             try:
                 self._results.put(self._work(item))
-            except BaseException as error:  # told to whoever reads the results
+            except BaseException as error:  # raised where the results are read
                 self._results.put(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 from textok.config.captioning import CaptionsReportConfig
 from textok.config.data import DataConfig
 from textok.data import Record, open_captioned_images
-from textok.runtime.files import write_text
+from textok.runtime.files import atomic_write, write_text
 from textok.text.lengths import TokenCounter
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
@@ -132,9 +131,8 @@ def plot_lengths(encoders: Mapping[str, Lengths], path: Path) -> None:
         place.set(title=name, ylabel="captions")
         place.legend(frameon=False)
     axes[-1].set_xlabel("tokens")
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _without(records: Sequence[Record]) -> list[str]:

@@ -17,7 +17,7 @@ from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.class_captions import ClassCaptions, write_class_captions
 from textok.data.detect import find_entries
-from textok.data.records import Report, clean_captions
+from textok.data.records import ReadReport, clean_captions
 from textok.runtime.pretrained import read_json
 
 NAME_FIELDS = ("names", "synonyms", "class")
@@ -84,7 +84,7 @@ def read_sentences(path: Path) -> dict[str, tuple[str, ...]]:
 def class_names(data: DataConfig, classes: Iterable[str]) -> dict[str, list[str]]:
     """Every name of each class: the label first, then those in the metadata of its images."""
     names: dict[str, dict[str, None]] = {label: {label: None} for label in classes}
-    for record, fields in find_entries(data, Report()):
+    for record, fields in find_entries(data, ReadReport()):
         if record.label in names:
             for field in NAME_FIELDS:
                 value = fields.get(field)

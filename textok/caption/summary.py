@@ -21,11 +21,11 @@ class Summary:
     missing: int
     """Images that the data set names and does not have."""
     before: int
-    """Images that earlier runs had asked for."""
+    """Images that earlier runs had requested."""
     captioned: int = 0
     """Images that lack no caption now and did before this run."""
     failed: int = 0
-    """Images asked for in this run that lack a caption still."""
+    """Images requested in this run that lack a caption still."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Failed captions by kind."""
     tokens_in: int = 0
@@ -33,7 +33,7 @@ class Summary:
     cost: float | None = None
     """Of all runs into the folder; None without prices."""
     old_failures: int = 0
-    """Images that failed in earlier runs and were not asked for again."""
+    """Images that failed in earlier runs and were not requested again."""
     stopped: str = ""
     """Why there are images left."""
 

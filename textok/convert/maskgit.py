@@ -1,6 +1,6 @@
 """Masked generators, as bytedance/1d-tokenizer releases them: ImageBert and U-ViT.
 
-Their table of words holds V codes, the mask, the classes and no class in particular, in this order.
+Their table of words holds V codes, the mask, the classes and the null class, in this order.
 Legend: D width, V codes, K tokens.
 """
 

@@ -29,7 +29,10 @@ def convert_vqgan(weights: Official) -> VQGAN:
         **weights.layer(
             "encoder.conv_out", "encoder.conv_out", config.codebook_channels, widths[-1], 1, 1
         ),
-        **inside("painter", _painter(weights, config, decoder="decoder", codebook="quantize")),
+        **inside(
+            "decoder",
+            _decoding_state(weights, config, decoder="decoder", codebook="quantize"),
+        ),
     }
     for index, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False)):
         blocks = _blocks(weights, f"encoder.down.{index}.block", config, before, after)
@@ -40,16 +43,16 @@ def convert_vqgan(weights: Official) -> VQGAN:
     return vqgan.eval()
 
 
-def painter_config(weights: Official, *, image_size: int) -> VQGANConfig:
+def vqgan_decoder_config(weights: Official, *, image_size: int) -> VQGANConfig:
     """Of the decoder and the codebook that a two-stage tokenizer holds."""
     return _config(
         weights, decoder="pixel_decoder", codebook="pixel_quantize", image_size=image_size
     )
 
 
-def painter_state(weights: Official, config: VQGANConfig) -> State:
-    """State of the ``VQGANDecoder`` of ``painter_config``."""
-    return _painter(weights, config, decoder="pixel_decoder", codebook="pixel_quantize")
+def vqgan_decoder_state(weights: Official, config: VQGANConfig) -> State:
+    """State of the ``VQGANDecoder`` of ``vqgan_decoder_config``."""
+    return _decoding_state(weights, config, decoder="pixel_decoder", codebook="pixel_quantize")
 
 
 def _config(weights: Official, *, decoder: str, codebook: str, image_size: int) -> VQGANConfig:
@@ -73,7 +76,9 @@ def _config(weights: Official, *, decoder: str, codebook: str, image_size: int) 
     )
 
 
-def _painter(weights: Official, config: VQGANConfig, *, decoder: str, codebook: str) -> State:
+def _decoding_state(
+    weights: Official, config: VQGANConfig, *, decoder: str, codebook: str
+) -> State:
     widths = [config.width * multiplier for multiplier in config.multipliers][::-1]
     size, channels = config.codebook_size, config.codebook_channels
     state = {

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from textok.config import VIT_SIZES, CodebookConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.config.check import require
-from textok.convert.maskgit_vqgan import painter_config, painter_state
+from textok.convert.maskgit_vqgan import vqgan_decoder_config, vqgan_decoder_state
 from textok.convert.official import Official, inside
 from textok.tokenizer import Tokenizer
 
@@ -27,7 +27,7 @@ def convert_titok(weights: Official) -> Tokenizer:
     config = read_config(weights)
     state = {**_encoder(weights, config), **_decoder(weights, config)}
     if config.output == "codes":
-        state |= inside("painter", painter_state(weights, config.vqgan))
+        state |= inside("vqgan_decoder", vqgan_decoder_state(weights, config.vqgan))
     weights.check()
     text = None
     if config.text != "none":
@@ -45,15 +45,15 @@ def read_config(weights: Official) -> TokenizerConfig:
     require(grid * grid == cells > 0, f"{weights.where}: {cells} patches are not a square")
     _, channels = weights.shape("decoder.decoder_embed.weight", 2)
     outputs = weights.shape("encoder.conv_out.weight", 4)[0]
-    proxy = weights.has("decoder.ffn.2.")
+    two_stage = weights.has("decoder.ffn.2.")
     dials: dict[str, Any] = {}
     if weights.has("decoder.text_guidance_proj."):
         dials["text_tokens"] = weights.shape("decoder.text_guidance_positional_embedding", 2)[0]
         dials["text_width"] = weights.shape("decoder.text_guidance_proj.weight", 2)[1]
-    if proxy:
-        dials["vqgan"] = painter_config(weights, image_size=grid * patch)
+    if two_stage:
+        dials["vqgan"] = vqgan_decoder_config(weights, image_size=grid * patch)
     if outputs != 2 * channels:
-        dials["codebook"] = _codebook(weights, two_stage=proxy)
+        dials["codebook"] = _codebook(weights, two_stage=two_stage)
     return TokenizerConfig(
         image_size=grid * patch,
         patch_size=patch,
@@ -64,8 +64,8 @@ def read_config(weights: Official) -> TokenizerConfig:
         decoder=_size(weights, "decoder"),
         bottleneck="kl" if outputs == 2 * channels else "vq",
         layout="titok",
-        legacy_reshape=proxy,
-        output="codes" if proxy else "pixels",
+        legacy_reshape=two_stage,
+        output="codes" if two_stage else "pixels",
         **dials,
     )
 
@@ -115,14 +115,14 @@ def _bottleneck(weights: Official, config: TokenizerConfig) -> State:
     width, channels = config.encoder.width, config.channels
     if config.bottleneck == "kl":
         both = weights.pointwise("encoder.conv_out", "both", 2 * channels, width)
-        (mean, logvar), (shift, spread) = (
+        (mean, logvar), (mean_bias, logvar_bias) = (
             both[f"both.{end}"].chunk(2) for end in ("weight", "bias")
         )
         return {
             "mean.weight": mean,
-            "mean.bias": shift,
+            "mean.bias": mean_bias,
             "logvar.weight": logvar,
-            "logvar.bias": spread,
+            "logvar.bias": logvar_bias,
         }
     size = config.codebook.size
     state = weights.pointwise("encoder.conv_out", "mean", channels, width)

@@ -2,13 +2,13 @@
 
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, train_batches
-from textok.data.records import BadFilesError, Record, Report
+from textok.data.records import BadFilesError, ReadReport, Record
 
 __all__ = [
     "BadFilesError",
     "CaptionedImages",
+    "ReadReport",
     "Record",
-    "Report",
     "eval_batches",
     "open_captioned_images",
     "train_batches",

@@ -10,7 +10,7 @@ from textok.config.data import DataConfig
 from textok.data.folder import TABLES, find_files, is_image, read_sidecars
 from textok.data.layouts import find_layout
 from textok.data.pictures import PictureFiles
-from textok.data.records import Entry, Report
+from textok.data.records import Entry, ReadReport
 from textok.data.shards import find_shards, read_shards
 from textok.data.table import FILE_NAME, Table
 from textok.data.table_place import open_table
@@ -18,7 +18,7 @@ from textok.data.table_place import open_table
 SPLITS = ("train", "val", "validation", "test")
 
 
-def find_entries(config: DataConfig, report: Report) -> Iterable[Entry]:
+def find_entries(config: DataConfig, report: ReadReport) -> Iterable[Entry]:
     """The records of ``config.path`` by the first rule that fits.
 
     1. A pattern (``{000..009}``, ``*``) or a ``.tar`` file: tar shards.
@@ -72,7 +72,7 @@ def _split_folder(path: Path, split: str) -> Path:
     return path
 
 
-def _folder_entries(root: Path, config: DataConfig, report: Report) -> Iterable[Entry]:
+def _folder_entries(root: Path, config: DataConfig, report: ReadReport) -> Iterable[Entry]:
     shards = sorted(root.glob("*.tar"))
     tables = [root / name for name in TABLES if (root / name).is_file()]
     if len(tables) + bool(shards) > 1:

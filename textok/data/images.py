@@ -19,7 +19,7 @@ from textok.data.other_captions import (
     with_class_captions,
 )
 from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
-from textok.data.records import Record, Report
+from textok.data.records import ReadReport, Record
 from textok.data.sides import names_a_side
 from textok.data.where import keep_records
 
@@ -33,7 +33,7 @@ class CaptionedImages:
     records: list[Record]
     classes: list[str]
     """The distinct labels, sorted; the number of a label is its place here."""
-    report: Report
+    report: ReadReport
     """What was left out so far."""
     parts: tuple[MixturePart, ...] = ()
     """The sets of a mixture, one after the other; none where ``data.path`` is one set."""
@@ -92,7 +92,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
             ``captions`` or ``class_captions`` of other images, or weights that cannot be.
         BadFilesError: more files than ``data.max_bad_share`` are named but do not exist.
     """
-    report = Report()
+    report = ReadReport()
     sets = parse_mixture(config.path)
     entries = mixture_entries(config, sets, report) if sets else find_entries(config, report)
     records = _first_of_each_key(keep_records(entries, config.where, report), report)
@@ -119,7 +119,7 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
     )
 
 
-def _first_of_each_key(records: Iterable[Record], report: Report) -> list[Record]:
+def _first_of_each_key(records: Iterable[Record], report: ReadReport) -> list[Record]:
     first: dict[str, Record] = {}
     for record in records:
         if first.setdefault(record.key, record) is not record:

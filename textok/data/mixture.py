@@ -12,7 +12,7 @@ from pathlib import Path
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.detect import find_entries
-from textok.data.records import Entry, Record, Report
+from textok.data.records import Entry, ReadReport, Record
 
 MIN_SHARE = 1e-6
 """The smallest share of the draws that a set can have."""
@@ -79,7 +79,7 @@ def parse_mixture(path: str) -> list[MixtureSet]:
 
 
 def mixture_entries(
-    config: DataConfig, sets: Sequence[MixtureSet], report: Report
+    config: DataConfig, sets: Sequence[MixtureSet], report: ReadReport
 ) -> Iterator[Entry]:
     """The records of all sets, one set after the other; the key is NAME/KEY.
 
@@ -87,7 +87,7 @@ def mixture_entries(
         ValueError: as :func:`textok.data.detect.find_entries` for each of the sets.
     """
     for part in sets:
-        own = Report()
+        own = ReadReport()
         for record, fields in find_entries(replace(config, path=part.path), own):
             yield replace(record, key=f"{part.name}/{record.key}"), fields
         report.add(own, prefix=f"{part.name}/")

@@ -1,4 +1,4 @@
-"""Which images make up each training step: a pure function of the seed and the step."""
+"""Which images make up each training step, as a function of seed and step; evenly spaced ones."""
 
 from __future__ import annotations
 
@@ -78,6 +78,12 @@ class Order:
 def draw_generator(seed: int, draw: Draw) -> np.random.Generator:
     """The random numbers (caption, crop, flip) of one image in one pass."""
     return np.random.default_rng((seed, _DRAW, draw.epoch, draw.image))
+
+
+def evenly_spaced(size: int, count: int) -> list[int]:
+    """``count`` places evenly spaced over ``size``, from the first on; all of them if fewer."""
+    count = min(size, count)
+    return [index * size // count for index in range(count)]
 
 
 @lru_cache(maxsize=2)

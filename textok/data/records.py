@@ -46,7 +46,7 @@ Entry = tuple[Record, Mapping[str, object]]
 
 
 @dataclass(kw_only=True)
-class Report:
+class ReadReport:
     """What was read and what was left out; ``bad`` grows while images are read."""
 
     images: int = 0
@@ -72,7 +72,7 @@ class Report:
     bad: dict[str, str] = field(default_factory=dict)
     """Key and reason of each image that could not be read."""
 
-    def add(self, other: Report, *, prefix: str) -> None:
+    def add(self, other: ReadReport, *, prefix: str) -> None:
         """Count what ``other`` counts, with ``prefix`` before its keys."""
         self.unlisted += other.unlisted
         self.duplicates += [prefix + key for key in other.duplicates]

@@ -14,7 +14,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TableRow:
     """One row by column. A column that comes twice has a list."""
 
     line: int
@@ -24,7 +24,7 @@ class Row:
     delimiter: str = ","
 
 
-def read_rows(table: Path, delimiter: str = "") -> Iterator[Row]:
+def read_rows(table: Path, delimiter: str = "") -> Iterator[TableRow]:
     """The rows of ``table``; ``delimiter`` is taken from the header line where it is empty.
 
     Raises:
@@ -47,7 +47,7 @@ def read_rows(table: Path, delimiter: str = "") -> Iterator[Row]:
         raise ValueError(f"{table} cannot be read: {error}; save it as UTF-8 text") from error
 
 
-def _json_rows(table: Path, lines: Iterator[str]) -> Iterator[Row]:
+def _json_rows(table: Path, lines: Iterator[str]) -> Iterator[TableRow]:
     for line, text in enumerate(lines, start=1):
         if not text.strip():
             continue
@@ -58,7 +58,7 @@ def _json_rows(table: Path, lines: Iterator[str]) -> Iterator[Row]:
             raise ValueError(problem) from error
         if not isinstance(fields, dict):
             raise ValueError(f"{table} line {line}: a JSON object is needed")
-        yield Row(line=line, fields=fields)
+        yield TableRow(line=line, fields=fields)
 
 
 def _delimiter(table: Path, head: str) -> str:
@@ -67,7 +67,7 @@ def _delimiter(table: Path, head: str) -> str:
     return max(DELIMITERS, key=head.count)
 
 
-def _row(names: Sequence[str], values: Sequence[str], *, line: int, delimiter: str) -> Row:
+def _row(names: Sequence[str], values: Sequence[str], *, line: int, delimiter: str) -> TableRow:
     fields: dict[str, object] = {}
     for name, value in zip(names, values, strict=False):
         if name and name in fields:
@@ -77,7 +77,7 @@ def _row(names: Sequence[str], values: Sequence[str], *, line: int, delimiter: s
             fields[name] = value
     fields |= {name: None for name in names[len(values) :] if name}
     surplus = _trimmed(values[len(names) :])
-    return Row(line=line, fields=fields, surplus=tuple(surplus), delimiter=delimiter)
+    return TableRow(line=line, fields=fields, surplus=tuple(surplus), delimiter=delimiter)
 
 
 def _trimmed(values: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from textok.data.records import Entry, Record, Report
+from textok.data.records import Entry, ReadReport, Record
 from textok.data.tar_index import read_index
 
 
@@ -30,7 +30,7 @@ def find_shards(pattern: str) -> list[Path]:
     return shards
 
 
-def read_shards(shards: list[Path], report: Report) -> Iterator[Entry]:
+def read_shards(shards: list[Path], report: ReadReport) -> Iterator[Entry]:
     """One record for each image of the shards; its key is SHARD/KEY."""
     base = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
     for shard in shards:

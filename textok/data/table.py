@@ -11,11 +11,11 @@ from textok.data.pictures import Found, PictureFiles
 from textok.data.records import (
     CAPTION_FIELDS,
     Entry,
+    ReadReport,
     Record,
-    Report,
     clean_captions,
 )
-from textok.data.rows import Row, read_rows
+from textok.data.rows import TableRow, read_rows
 
 FILE_NAME = "file_name"
 IMAGE_COLUMNS = (
@@ -41,7 +41,7 @@ class Table:
     """Look for pictures in sub-folders too, and by names without a suffix."""
     _seen: dict[str, None] = field(default_factory=dict)
 
-    def read(self, pictures: PictureFiles, report: Report) -> Iterator[Entry]:
+    def read(self, pictures: PictureFiles, report: ReadReport) -> Iterator[Entry]:
         """One record for each image; several rows of it give several captions.
 
         The fields of an image are those of its first row.
@@ -74,7 +74,7 @@ class Table:
         report.unlisted = len(set(pictures.names) - found.keys())
         yield from found.values()
 
-    def _entry(self, row: Row, picture: Found, root: Path) -> Record:
+    def _entry(self, row: TableRow, picture: Found, root: Path) -> Record:
         label = row.fields.get("label")
         return Record(
             key=str(row.fields.get("key") or picture.key),
@@ -86,7 +86,7 @@ class Table:
     def _find(self, pictures: PictureFiles, name: str) -> Found:
         return pictures.find(name) if self.anywhere else pictures.at(name)
 
-    def _image_name(self, row: Row) -> str:
+    def _image_name(self, row: TableRow) -> str:
         wanted = [self.image_column] if self.image_column else IMAGE_COLUMNS
         column = _first_there(wanted, row.fields)
         if column is None:
@@ -99,13 +99,13 @@ class Table:
             raise ValueError(f"{self.path} line {row.line}: no {column}; each row needs one")
         return str(value).strip()
 
-    def _captions(self, row: Row) -> tuple[str, ...]:
+    def _captions(self, row: TableRow) -> tuple[str, ...]:
         groups: list[Sequence[str]] = [[name] for name in self.caption_columns]
         columns = (_first_there(names, row.fields) for names in groups or [CAPTION_FIELDS])
         texts = (clean_captions(row.fields[name]) for name in columns if name is not None)
         return tuple(text for several in texts for text in several)
 
-    def _joined(self, row: Row) -> Row:
+    def _joined(self, row: TableRow) -> TableRow:
         """The row with the surplus as part of its last column, where that holds captions."""
         last = next(reversed(row.fields), "")
         wanted = self.caption_columns or CAPTION_FIELDS

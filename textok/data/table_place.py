@@ -19,7 +19,7 @@ def open_table(config: SourceConfig, path: Path, folder: Path) -> tuple[Table, P
     below the split.
 
     Raises:
-        ValueError: no such table or folder; the nearest name is told.
+        ValueError: no such table or folder; names the closest one.
     """
     root = _first(config.images, folder, path, is_folder=True) if config.images else folder
     table = Table(

@@ -7,12 +7,12 @@ import json
 import os
 import tarfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from textok.data.records import IMAGE_SUFFIXES, clean_captions, field_captions
+from textok.runtime.files import write_text
 
 VERSION = 2
 IMAGE = "image"
@@ -148,14 +148,10 @@ def _cache_places(shard: Path) -> list[Path]:
 
 def _store(place: Path, text: str) -> bool:
     """Write all of it or nothing; False where that is not allowed."""
-    temporary = place.with_name(f"{place.name}.{os.getpid()}.tmp")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, place)
+        write_text(place, text, shared=True)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink()
         return False
     return True
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from textok.data.records import Entry, Record, Report
+from textok.data.records import Entry, ReadReport, Record
 
 SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Condition:
+class FieldFilter:
     """One ``field=value`` or ``field!=value``, and the values met while reading."""
 
     name: str
@@ -25,7 +25,7 @@ class Condition:
         return (self.value in values) == self.equal
 
 
-def parse_where(where: str) -> list[Condition]:
+def parse_where(where: str) -> list[FieldFilter]:
     """Read ``style!=openmoji,core=true``; all conditions must hold.
 
     Raises:
@@ -37,7 +37,7 @@ def parse_where(where: str) -> list[Condition]:
         if not sign or not name.rstrip("! "):
             raise ValueError(f"data.where: '{part}' is not field=value or field!=value")
         conditions.append(
-            Condition(
+            FieldFilter(
                 name=name.removesuffix("!").strip(),
                 value=value.strip().casefold(),
                 equal=not name.endswith("!"),
@@ -46,10 +46,10 @@ def parse_where(where: str) -> list[Condition]:
     return conditions
 
 
-def keep_records(entries: Iterable[Entry], where: str, report: Report) -> Iterator[Record]:
+def keep_records(entries: Iterable[Entry], where: str, report: ReadReport) -> Iterator[Record]:
     """The records whose metadata meet ``where``; a missing value counts as empty text.
 
-    Beside the metadata, ``key`` and ``label`` can be asked for. Case does not matter, and a list
+    Beside the metadata, ``key`` and ``label`` can be matched. Case does not matter, and a list
     matches where one of its members does.
 
     Raises:

@@ -25,7 +25,7 @@ OnStep = Callable[[int], None]
 
 def draw(
     studio: Studio,
-    asked: str,
+    prompt: str,
     folder: Path,
     *,
     num_images: int,
@@ -42,17 +42,17 @@ def draw(
     assert num_images <= PICTURES
     request = Request(
         model=studio.name,
-        prompts=() if studio.draws_classes else (asked,),
-        classes=(asked,) if studio.draws_classes else (),
+        prompts=() if studio.draws_classes else (prompt,),
+        classes=(prompt,) if studio.draws_classes else (),
         num_images=num_images,
         seed=seed,
         negative=negative,
         sampling=sampling,
         batch_size=PICTURES,
     )
-    rows = image_requests(asked, num_images=num_images, seed=seed)
+    rows = image_requests(prompt, num_images=num_images, seed=seed)
     pictures = draw_rows(studio, rows, sampling=sampling, negative=negative, on_step=on_step)
-    once = f"{slug(asked) or 'anything'}-{secrets.token_hex(8)}"
+    once = f"{slug(prompt) or 'anything'}-{secrets.token_hex(8)}"
     paths = [folder / f"{once}-{seed + j}.png" for j in range(num_images)]
     for j, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
         save_picture(picture, path, asdict(Drawn(textok=__version__, request=request, picture=j)))

@@ -89,7 +89,7 @@ def interpolate(
 
 def sampling_grid(
     studio: Studio,
-    asked: str,
+    prompt: str,
     *,
     steps: Sequence[int],
     guidance: Sequence[float],
@@ -109,7 +109,7 @@ def sampling_grid(
         if on_step is not None:
             on_step(done)
 
-    row = image_requests(asked, num_images=1, seed=seed)
+    row = image_requests(prompt, num_images=1, seed=seed)
     return Grid(
         rows=[f"{number} step{'s' if number > 1 else ''}" for number in steps],
         columns=[f"guidance {scale:g}" for scale in guidance],

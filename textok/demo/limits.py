@@ -1,4 +1,4 @@
-"""What the page takes from strangers: how much, how long, and pictures that are none."""
+"""Limits on user input: how many, how long, and files that are no images."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Comparison:
     original: Image.Image
     """The central square, at the tokenizer's size."""
     ways: dict[str, Way]
-    """By name: ``with``, ``without``, ``own``; those that were asked for."""
+    """By name: ``with``, ``without``, ``own``; those that were requested."""
     change: Image.Image | None
     """How ``with`` and ``without`` differ, ``GAIN`` times as bright."""
     whole: Way | None = None

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from textok.config.check import require
 from textok.config.demo import DemoConfig
-from textok.demo.guard import Guard
 from textok.demo.limits import UPLOAD_BYTES
+from textok.demo.request_filter import RequestFilter
 from textok.demo.studio import Studio, open_studio
 from textok.runtime.device import pick_device
 
@@ -32,7 +32,7 @@ OFF = {
     "GRADIO_SSR_MODE": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""What gradio reads from the environment when it is imported: it tells nobody anything."""
+"""What gradio reads from the environment when it is imported: no analytics are sent."""
 PATIENCE = 1
 """Seconds that open connections are given when the server stops."""
 
@@ -95,7 +95,7 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
             theme=theme(),
             css=CSS,
         )
-        app.add_middleware(Guard, folder=Path(folder))
+        app.add_middleware(RequestFilter, folder=Path(folder))
         yield app
 
 

@@ -20,10 +20,10 @@ from textok.runtime.pretrained import find_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
-    """A tokenizer, its generator if it has one, and the perceptual distance if it is at hand."""
+    """A tokenizer, its generator if it has one, and the perceptual distance if it is available."""
 
     name: str
-    """As the model was asked for."""
+    """The name that the model was loaded by."""
     reconstructor: Reconstructor
     pipe: TextToImage | None = None
     perceptual: ImageMetric | None = None

@@ -60,11 +60,8 @@ class DDPM:
         alpha, sigma = map(over_tokens, self.alpha_sigma(t))
         return (x_BKC - sigma * output_BKX[..., : x_BKC.shape[-1]]) / alpha
 
-    def spread(self, output_BKX: Tensor) -> Tensor:
-        """Place (B, K, C) of a step's log-variance between the posterior's, 0, and beta's, 1.
-
-        (arXiv 2102.09672, eq. 15; the network gives it in [-1, 1].) A single 0 if not learned.
-        """
+    def logvar_weight(self, output_BKX: Tensor) -> Tensor:
+        """From the network's output in [-1, 1] (arXiv 2102.09672, eq. 15)."""
         if not self.config.learn_sigma:
             return output_BKX.new_zeros(())
         return (output_BKX.chunk(2, dim=-1)[1] + 1) / 2
@@ -78,20 +75,22 @@ class DDPM:
         error_BKC = output_BKX[..., : noise_BKC.shape[-1]] - noise_BKC
         loss_BKC = error_BKC.square()
         if self.config.learn_sigma:
-            loss_BKC = loss_BKC + self._bound(error_BKC.detach(), self.spread(output_BKX), t_B)
+            loss_BKC = loss_BKC + self._bound(
+                error_BKC.detach(), self.logvar_weight(output_BKX), t_B
+            )
         return reduce(loss_BKC, "B K C -> B", "mean")
 
-    def _bound(self, error_BKC: Tensor, spread_BKC: Tensor, t_B: Tensor) -> Tensor:
+    def _bound(self, error_BKC: Tensor, weight_BKC: Tensor, t_B: Tensor) -> Tensor:
         """KL divergence, in bits, of the model's step from the posterior q(x_{t-1} | x_t, x_0).
 
         The means are an error of the noise apart (arXiv 2006.11239, eq. 12), the variances are
-        ``spread`` of the way. For pixels the last step is a likelihood over 8-bit values; for
+        ``weight`` of the way. For pixels the last step is a likelihood over 8-bit values; for
         latents it is the same divergence, as if they were known up to a deviation of 0.007.
         """
         n = (t_B * STEPS).round().long() - 1
-        log_range, weight = (
+        log_range, error_weight = (
             over_tokens(table.to(error_BKC)[n]) for table in (self._log_range, self._error_weight)
         )
-        log_ratio = spread_BKC * log_range
-        apart = 1 + weight * error_BKC.square()
+        log_ratio = weight_BKC * log_range
+        apart = 1 + error_weight * error_BKC.square()
         return (log_ratio + apart * torch.exp(-log_ratio) - 1) / (2 * math.log(2))

@@ -48,7 +48,7 @@ class Flow:
     def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
         return x_BKC - over_tokens(t) * output_BKX
 
-    def spread(self, output_BKX: Tensor) -> Tensor:
+    def logvar_weight(self, output_BKX: Tensor) -> Tensor:
         """0: fresh noise of the posterior's variance, which nothing is learnt about."""
         return output_BKX.new_zeros(())
 

@@ -2,7 +2,7 @@
 
 Legend: B batch, K latent tokens, C channels, X = C x outputs numbers the network gives a token.
 x_t = alpha(t) x_0 + sigma(t) noise, with t = 0 at the data and t = 1 at the noise. Where an image's
-time is asked for, (B,) gives each its own and () one to all.
+time is needed, (B,) gives each its own and () one to all.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class Objective(Protocol):
         ...
 
     def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
-        """The data (B, K, C) that an output for ``x`` at ``t`` speaks of."""
+        """The data (B, K, C) that an output for ``x`` at ``t`` predicts."""
         ...
 
-    def spread(self, output_BKX: Tensor) -> Tensor:
-        """Place (B, K, C) or () of a stochastic step's log-variance between the posterior's, 0, and
-        that of the forward step, 1."""
+    def logvar_weight(self, output_BKX: Tensor) -> Tensor:
+        """Where a step's log-variance lies between the posterior's, 0, and beta's, 1: (B, K, C).
+
+        A single 0 where the network learns none.
+        """
         ...
 
     def loss(self, output_BKX: Tensor, x0_BKC: Tensor, noise_BKC: Tensor, t_B: Tensor) -> Tensor:

@@ -3,14 +3,14 @@
 from textok.evaluate.compare import compare_reports
 from textok.evaluate.generation import evaluate_generation
 from textok.evaluate.generation_report import GenerationReport, read_generation_report
-from textok.evaluate.painter import Painter
+from textok.evaluate.image_generator import ImageGenerator
 from textok.evaluate.pictures import reconstruct_files
 from textok.evaluate.reconstruction import evaluate_reconstruction
 from textok.evaluate.report import Report, read_report
 
 __all__ = [
     "GenerationReport",
-    "Painter",
+    "ImageGenerator",
     "Report",
     "compare_reports",
     "evaluate_generation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from textok.data import CaptionedImages, eval_batches, open_captioned_images
 from textok.metrics.image import to_8bit
 from textok.metrics.pca import PixelPca, fit_pca
 from textok.runtime.counter import counter
+from textok.runtime.files import atomic_write
 
 BATCH = 256
 
@@ -55,9 +55,8 @@ def fit_baseline(
     pca = fit_pca(pixels, floats, device=device)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        save_file({"mean": pca.mean.cpu(), "basis": pca.basis.cpu()}, temporary)
-        os.replace(temporary, path)
+        with atomic_write(path, shared=True) as temporary:
+            save_file({"mean": pca.mean.cpu(), "basis": pca.basis.cpu()}, temporary)
     return pca
 
 

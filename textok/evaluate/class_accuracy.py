@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from textok.data.order import evenly_spaced
+from textok.evaluate.image_features import ImageFeatures
 from textok.metrics.alignment import fit_text_probe
 from textok.metrics.interval import Interval, mean_interval
 
@@ -23,13 +25,6 @@ class Labelled:
     features: Tensor
     """(n, F)."""
     labels: list[int]
-
-    def evenly(self, limit: int) -> Labelled:
-        """At most ``limit`` of them, spread over the classes: sorted by class, evenly spaced."""
-        rows = sorted(range(len(self.labels)), key=self.labels.__getitem__)
-        count = min(limit, len(rows))
-        rows = [rows[i * len(rows) // count] for i in range(count)]
-        return Labelled(features=self.features[rows], labels=[self.labels[row] for row in rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +82,17 @@ def class_accuracy(
     )
 
 
-def labelled(features: Tensor, labels: Sequence[str | None], classes: Sequence[str]) -> Labelled:
-    """The pictures that are of one of the ``classes``."""
+def labelled(
+    images: ImageFeatures, classes: Sequence[str], *, limit: int | None = None
+) -> Labelled:
+    """The images that are of one of the ``classes``.
+
+    At most ``limit`` of them, over all classes: sorted by class and evenly spaced.
+    """
     number = {name: place for place, name in enumerate(classes)}
-    rows = [row for row, label in enumerate(labels) if label in number]
-    return Labelled(features=features[rows], labels=[number[str(labels[row])] for row in rows])
+    labels = [number.get(record.label or "", -1) for record in images.images.records]
+    rows = [row for row, label in enumerate(labels) if label >= 0]
+    if limit is not None:
+        rows.sort(key=labels.__getitem__)
+        rows = [rows[place] for place in evenly_spaced(len(rows), limit)]
+    return Labelled(features=images.features[rows], labels=[labels[row] for row in rows])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textok.evaluate.judges import FOOTNOTE, marked
-from textok.evaluate.markdown import markdown_table, spread
+from textok.evaluate.markdown import markdown_table, mean_and_range
 from textok.evaluate.plot import plot_frechet
 from textok.evaluate.report import HEADINGS, Report, Row, read_report
 from textok.runtime.files import write_text
@@ -82,14 +82,17 @@ def _quality_table(
     for text, tokens in sorted(seeds, key=lambda key: (key[1], key[0] != BASELINE, key[0])):
         rows = seeds[text, tokens]
         verdict = "failed" if (text, tokens) in failed else "passed"
-        values = [spread([row.metrics[name].mean for row in rows], _digits(name)) for name in shown]
+        values = [
+            mean_and_range([row.metrics[name].mean for row in rows], _digits(name))
+            for name in shown
+        ]
         table.append(
             [
                 str(tokens),
                 text,
                 str(len(rows)),
-                spread([row.frechet for row in rows], 3),
-                *(spread([row.other_frechet[name] for row in rows], 3) for name in others),
+                mean_and_range([row.frechet for row in rows], 3),
+                *(mean_and_range([row.other_frechet[name] for row in rows], 3) for name in others),
                 *values,
                 verdict if rows[0].floats in pca else "not tested",
             ]
@@ -117,7 +120,7 @@ def _gain_table(metric: str, seeds: Seeds) -> list[str]:
         double = [row.frechet for row in seeds.get((BASELINE, 2 * tokens), ())]
         own = _mean([row.frechet for row in seeds[text, tokens]])
         reached = ("yes" if own <= _mean(double) else "no") if double else "–"
-        table.append([str(tokens), text, spread(gains, 1), reached])
+        table.append([str(tokens), text, mean_and_range(gains, 1), reached])
     table += [["mean", text, f"{_mean(gains):.1f}", "–"] for text, gains in every.items()]
     heads = ["tokens", "text", f"{metric} gain %", "no worse than the baseline at 2K"]
     return markdown_table(heads, table) if table else []
@@ -134,7 +137,7 @@ def _caption_table(metric: str, reports: Sequence[Report]) -> list[str]:
     table = []
     for text, tokens in sorted({key[:2] for key in values}):
         found = [values.get((text, tokens, source)) for source in sources]
-        cells = [spread(each, 3) if each else "–" for each in found]
+        cells = [mean_and_range(each, 3) if each else "–" for each in found]
         table.append([str(tokens), text, *cells])
     heads = ["tokens", "text", *(f"{metric}, {source} captions" for source in sources)]
     return markdown_table(heads, table) if table else []

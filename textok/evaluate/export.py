@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from einops import rearrange
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
+
+from textok.runtime.files import atomic_write
 
 
 def write_npz(
@@ -27,15 +28,16 @@ def write_npz(
     ``pieces`` are uint8 (b, 3, H, W), N = ``count`` rows together; one is in memory at a time.
     The file appears whole or not at all.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
         shape = (count, image_size, image_size, 3)
         arrays = (rearrange(piece, "b c h w -> b h w c").numpy() for piece in pieces)
         _write_member(archive, "arr_0", shape, np.dtype(np.uint8), arrays)
         if labels is not None:
             numbers = [np.asarray(labels, dtype=np.int64)]
             _write_member(archive, "arr_1", (count,), np.dtype(np.int64), numbers)
-    os.replace(temporary, path)
 
 
 def _write_member(

@@ -1,4 +1,4 @@
-"""How good drawn pictures are: like real ones, as varied, true to their captions, no copies."""
+"""How good generated images are: like real ones, as varied, true to their captions, no copies."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 from textok.config.check import require, require_range
 from textok.config.evaluation import CaptionMode, EvaluateGenerationConfig
 from textok.data import CaptionedImages, open_captioned_images
-from textok.evaluate.asked import GenerationAsked
-from textok.evaluate.drawn import PICTURES, draw
 from textok.evaluate.export import write_npz
+from textok.evaluate.generated import PICTURES, generate_images
+from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_protocol import describe_generation, generation_warnings
 from textok.evaluate.generation_report import GenerationReport
-from textok.evaluate.generation_scores import measure_reference, score_pictures
+from textok.evaluate.generation_scores import measure_reference, score_images
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
+from textok.evaluate.image_generator import ImageGenerator, load_image_generator
 from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
-from textok.evaluate.painter import Painter, load_painter
 from textok.evaluate.reconstruction import evenly
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
@@ -40,7 +40,7 @@ FOLDER = ".drawn"
 
 
 def evaluate_generation(
-    config: EvaluateGenerationConfig, *, painter: Painter | None = None
+    config: EvaluateGenerationConfig, *, generator: ImageGenerator | None = None
 ) -> GenerationReport:
     """Generate for the captions or classes of a split and judge; all goes into ``out``.
 
@@ -49,23 +49,23 @@ def evaluate_generation(
     until the report is written: the same call goes on after an interruption. Under ``torchrun`` or
     ``accelerate launch`` every process calls it and draws its share; the first one writes.
 
-    ``painter`` stands in for the pipeline ``model``, and samples as it was made to.
+    ``generator`` stands in for the pipeline ``model``, and samples as it was made to.
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
     device = pick_device(config.device)
     rank, _ = join_processes()
-    asked = _open(config, own_device(device), painter)
+    inputs = _open(config, own_device(device), generator)
     if rank == 0:
         config.out.mkdir(parents=True, exist_ok=True)  # drawing takes long: errors show now
-    return _judge(asked, config)
+    return _judge(inputs, config)
 
 
 def _open(
-    config: EvaluateGenerationConfig, device: torch.device, painter: Painter | None
-) -> GenerationAsked:
-    """Everything that is needed, opened before anything is drawn."""
-    painter = painter or load_painter(
+    config: EvaluateGenerationConfig, device: torch.device, generator: ImageGenerator | None
+) -> GenerationInputs:
+    """Everything that is needed, opened before anything is generated."""
+    generator = generator or load_image_generator(
         config.model,
         sampling=config.sampling,
         decoding=config.decoding,
@@ -75,10 +75,10 @@ def _open(
     judges = open_judges(
         config.feature_network,
         weights=config.feature_weights,
-        trained_with=painter.trained_with,
+        trained_with=generator.trained_with,
         load=partial(load_feature_network, device=device),
     )
-    split = open_captioned_images(config.data, image_size=painter.image_size)
+    split = open_captioned_images(config.data, image_size=generator.image_size)
     images = evenly(split, config.limit)
     training = training_images(images)
     few = f"{config.data.path}: {len(images)} images are too few to judge by"
@@ -86,22 +86,22 @@ def _open(
     count = config.num_images
     if count is None:
         count = NPZ_PICTURES if config.npz else len(images)
-    absent = _absent(painter, judges.main, training, config.clip)
+    absent = _absent(generator, judges.main, training, config.clip)
     clip = None
-    if config.clip is not None and not painter.classes:
+    if config.clip is not None and not generator.classes:
         clip = load_clip_score(config.clip, device=device)
     cache = Path(config.text.cache) if config.text.cache else None
     mode = config.caption_mode
-    return GenerationAsked(
-        painter=painter,
-        samples=_samples(painter, images, count=count, mode=mode, seed=config.seed),
+    return GenerationInputs(
+        generator=generator,
+        samples=_samples(generator, images, count=count, mode=mode, seed=config.seed),
         mode=mode,
         images=images,
         of=len(split),
         training=training,
         judges=judges,
         clip=clip,
-        embed=_embedder(painter, cache, device, absent),
+        embed=_embedder(generator, cache, device, absent),
         probe_images=config.probe_images,
         absent=absent,
         device=device,
@@ -109,37 +109,37 @@ def _open(
     )
 
 
-def _judge(asked: GenerationAsked, config: EvaluateGenerationConfig) -> GenerationReport:
-    """Draw, measure and write; every process gets the report of the first."""
+def _judge(inputs: GenerationInputs, config: EvaluateGenerationConfig) -> GenerationReport:
+    """Generate, measure and write; every process gets the report of the first."""
     out = config.out
-    drawn = draw(asked, out / FOLDER)
-    reference = measure_reference(asked, config.feature_cache)
+    generated = generate_images(inputs, out / FOLDER)
+    reference = measure_reference(inputs, config.feature_cache)
     report = None
     if join_processes()[0] == 0:
-        scores, near = score_pictures(asked, drawn, reference)
+        scores, near = score_images(inputs, generated, reference)
         report = GenerationReport(
-            model=asked.painter.name,
-            settings=dict(asked.painter.settings),
-            metric=asked.network.metric,
-            protocol=describe_generation(asked, reference, scores),
+            model=inputs.generator.name,
+            settings=dict(inputs.generator.settings),
+            metric=inputs.network.metric,
+            protocol=describe_generation(inputs, reference, scores),
             scores=scores,
-            warnings=generation_warnings(asked, reference),
-            trained_with=list(asked.judges.trained_with),
-            not_comparable=asked.judges.not_comparable(),
+            warnings=generation_warnings(inputs, reference),
+            trained_with=list(inputs.judges.trained_with),
+            not_comparable=inputs.judges.not_comparable(),
         )
-        sheet = sample_sheet(asked, drawn, pictures=config.sheet_rows)
+        sheet = sample_sheet(inputs, generated, pictures=config.sheet_rows)
         save_picture(sheet, out / "sheet.png")
         if near is not None:
-            save_picture(memorisation_sheet(asked, drawn, near), out / "memorisation.png")
+            save_picture(memorisation_sheet(inputs, generated, near), out / "memorisation.png")
             first = (near.drawn.distances[:, 0], near.real.distances[:, 0])
             plot_distances(*first, out / "distances.png")
         if config.npz:
             write_npz(
                 out / "samples.npz",
-                drawn.store.pieces(PICTURES),
-                count=len(asked.samples),
-                image_size=asked.painter.image_size,
-                labels=asked.samples.labels,
+                generated.store.pieces(PICTURES),
+                count=len(inputs.samples),
+                image_size=inputs.generator.image_size,
+                labels=inputs.samples.labels,
             )
         report.write(out)
         remove_folder(out / FOLDER)
@@ -149,16 +149,16 @@ def _judge(asked: GenerationAsked, config: EvaluateGenerationConfig) -> Generati
 
 
 def _samples(
-    painter: Painter, images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
+    generator: ImageGenerator, images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
 ) -> Samples:
     require_range("num_images", count, SPLITS)
-    if painter.classes:
-        return samples_by_class(images, count=count, classes=painter.classes, seed=seed)
+    if generator.classes:
+        return samples_by_class(images, count=count, classes=generator.classes, seed=seed)
     return samples_by_caption(images, count=count, mode=mode, seed=seed)
 
 
 def _absent(
-    painter: Painter,
+    generator: ImageGenerator,
     network: FeatureNetwork,
     training: CaptionedImages | None,
     clip: str | None,
@@ -167,11 +167,11 @@ def _absent(
     found = []
     if network.logits is None:
         found.append("Inception Score (needs the feature network inception)")
-    if painter.classes:
+    if generator.classes:
         found.append("CLIP score, text alignment (the generator draws classes)")
     elif clip is None:
         found.append("CLIP score (no CLIP model was named)")
-    probe = "class accuracy" if painter.classes else "text alignment"
+    probe = "class accuracy" if generator.classes else "text alignment"
     if training is None:
         found.append(f"nearest training images, {probe} (the data have no other train split)")
     elif importlib.util.find_spec("matplotlib") is None:
@@ -180,9 +180,9 @@ def _absent(
 
 
 def _embedder(
-    painter: Painter, cache: Path | None, device: torch.device, absent: list[str]
+    generator: ImageGenerator, cache: Path | None, device: torch.device, absent: list[str]
 ) -> Embed | None:
-    if painter.classes:
+    if generator.classes:
         return None
     try:
         return caption_embedder(cache, device)

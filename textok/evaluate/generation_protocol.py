@@ -1,11 +1,11 @@
-"""How drawn pictures were judged, in words and numbers, for the report."""
+"""How generated images were judged, in words and numbers, for the report."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import MODES
+from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.generation_scores import Reference
 from textok.evaluate.protocol import (
@@ -20,33 +20,35 @@ from textok.metrics.precision_recall import NEIGHBOURS
 
 
 def describe_generation(
-    asked: GenerationAsked, reference: Reference, scores: Scores
+    inputs: GenerationInputs, reference: Reference, scores: Scores
 ) -> dict[str, Any]:
     """The protocol of an evaluation that found ``scores``."""
-    samples, real = asked.samples, len(reference.real.images)
-    by = MODES[asked.mode]
+    samples, real = inputs.samples, len(reference.real.images)
+    by = MODES[inputs.mode]
     if samples.labels is not None:
-        by = f"{len(asked.painter.classes)} classes in turn, numbers of pictures equal within one"
+        by = (
+            f"{len(inputs.generator.classes)} classes in turn, numbers of pictures equal within one"
+        )
     protocol: dict[str, Any] = {
         "pictures": len(samples),
         "drawn by": by,
         "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
-        **describe_images(asked.images, count=real, of=asked.of),
+        **describe_images(inputs.images, count=real, of=inputs.of),
         "rounding": "pictures to 8 bits, before any metric",
-        **asked.judges.describe(),
+        **inputs.judges.describe(),
         "precision and recall": (
             f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
             "real, in the same features"
         ),
         "intervals": INTERVALS,
-        **describe_machine(asked.device, caller="evaluate_generation"),
+        **describe_machine(inputs.device, caller="evaluate_generation"),
     }
-    if asked.painter.decoding:
-        protocol["decoding"] = asked.painter.decoding
+    if inputs.generator.decoding:
+        protocol["decoding"] = inputs.generator.decoding
     if scores.inception is not None:
         protocol["Inception Score"] = f"{SPLITS} random splits (seed 0), logits without bias"
-    if asked.clip is not None:
-        protocol["CLIP score"] = f"{asked.clip.name}: {CLIP_PROTOCOL}"
+    if inputs.clip is not None:
+        protocol["CLIP score"] = f"{inputs.clip.name}: {CLIP_PROTOCOL}"
     if scores.alignment is not None:
         protocol["text alignment"] = (
             "ridge regression from standardised features to the mean all-MiniLM-L6-v2 state of "
@@ -63,16 +65,16 @@ def describe_generation(
     if reference.training is not None:
         config = reference.training.images.config
         protocol["training images"] = f"{len(reference.training.images)} of {config.split}"
-    if asked.absent:
-        protocol["not measured"] = "; ".join(asked.absent)
+    if inputs.absent:
+        protocol["not measured"] = "; ".join(inputs.absent)
     return protocol
 
 
-def generation_warnings(asked: GenerationAsked, reference: Reference) -> list[str]:
+def generation_warnings(inputs: GenerationInputs, reference: Reference) -> list[str]:
     """What a reader of the numbers has to know."""
     real = len(reference.real.images)
-    count = min(len(asked.samples), real)
-    found = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
-    if real < len(asked.images):
-        found.append(f"{len(asked.images) - real} images could not be read and are left out")
+    count = min(len(inputs.samples), real)
+    found = [*inputs.judges.warnings(), *sample_warnings(inputs.judges, count)]
+    if real < len(inputs.images):
+        found.append(f"{len(inputs.images) - real} images could not be read and are left out")
     return found

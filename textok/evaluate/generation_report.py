@@ -33,7 +33,7 @@ class Scores:
     """Every number; None for what was not measured, with the reason in the protocol."""
 
     pictures: int
-    """Drawn ones."""
+    """GeneratedImages ones."""
     frechet: float
     manifold: PrecisionRecall
     other_frechet: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Every number of an evaluation of drawn pictures, from features that are computed once."""
+"""Every number of an evaluation of generated images, from features that are computed once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
-from textok.evaluate.asked import GenerationAsked
+from textok.data.order import evenly_spaced
 from textok.evaluate.captions import captions_by_key
 from textok.evaluate.class_accuracy import (
     ClassAccuracy,
@@ -17,7 +17,8 @@ from textok.evaluate.class_accuracy import (
     class_accuracy,
     labelled,
 )
-from textok.evaluate.drawn import Drawn
+from textok.evaluate.generated import GeneratedImages
+from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_report import ClipScores, Scores
 from textok.evaluate.image_features import ImageFeatures, image_features, over_images
 from textok.evaluate.memorisation import memorisation
@@ -52,42 +53,42 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Nearness:
-    """The nearest training images of drawn pictures and of real held-out ones."""
+    """The nearest training images of generated images and of real held-out ones."""
 
     drawn: Neighbours
     real: Neighbours
     training: CaptionedImages
 
 
-def measure_reference(asked: GenerationAsked, cache: Path | None) -> Reference:
+def measure_reference(inputs: GenerationInputs, cache: Path | None) -> Reference:
     """Measure the real images, each once over all processes; ``cache`` keeps their features."""
 
     def features(images: CaptionedImages, network: FeatureNetwork) -> ImageFeatures:
         return image_features(
-            images, network, device=asked.device, batch_size=asked.batch_size, cache=cache
+            images, network, device=inputs.device, batch_size=inputs.batch_size, cache=cache
         )
 
-    training = asked.training
+    training = inputs.training
     return Reference(
-        real=features(asked.images, asked.network),
+        real=features(inputs.images, inputs.network),
         others={
-            network.metric: features(asked.images, network).features
-            for network in asked.judges.others
+            network.metric: features(inputs.images, network).features
+            for network in inputs.judges.others
         },
-        training=None if training is None else features(training, asked.network),
-        clip=_real_clip(asked),
+        training=None if training is None else features(training, inputs.network),
+        clip=_real_clip(inputs),
     )
 
 
-def score_pictures(
-    asked: GenerationAsked, drawn: Drawn, reference: Reference
+def score_images(
+    inputs: GenerationInputs, generated: GeneratedImages, reference: Reference
 ) -> tuple[Scores, Nearness | None]:
     """Every number that can be had, and the nearest training images where there is training."""
-    features, real = drawn.features(asked.network), reference.real.features
-    logits = asked.network.logits
+    features, real = generated.features(inputs.network), reference.real.features
+    logits = inputs.network.logits
     clip = None
     if reference.clip is not None:
-        clip = ClipScores(drawn=mean_interval(drawn.clip), real=mean_interval(reference.clip))
+        clip = ClipScores(drawn=mean_interval(generated.clip), real=mean_interval(reference.clip))
     near, copies = None, None
     if reference.training is not None:
         near = Nearness(
@@ -105,52 +106,53 @@ def score_pictures(
         frechet=frechet_distance(_statistics(features), _statistics(real)),
         other_frechet={
             network.metric: frechet_distance(
-                _statistics(drawn.features(network)), _statistics(reference.others[network.metric])
+                _statistics(generated.features(network)),
+                _statistics(reference.others[network.metric]),
             )
-            for network in asked.judges.others
+            for network in inputs.judges.others
         },
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
-        alignment=_alignment(asked, features, reference),
-        class_accuracy=_class_accuracy(asked, features, reference),
+        alignment=_alignment(inputs, features, reference),
+        class_accuracy=_class_accuracy(inputs, features, reference),
         memorisation=copies,
     )
     return scores, near
 
 
-def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
-    if asked.embed is None or reference.training is None:
+def _alignment(
+    inputs: GenerationInputs, features: Tensor, reference: Reference
+) -> Alignment | None:
+    if inputs.embed is None or reference.training is None:
         return None
     try:
         return text_alignment(
-            drawn=Captioned(features=features, captions=asked.samples.conditions),
-            real=_captioned(reference.real, asked.mode),
-            training=_captioned(reference.training, asked.mode, limit=asked.probe_images),
-            embed=asked.embed,
+            drawn=Captioned(features=features, captions=inputs.samples.conditions),
+            real=_captioned(reference.real, inputs.mode),
+            training=_captioned(reference.training, inputs.mode, limit=inputs.probe_images),
+            embed=inputs.embed,
         )
     except ValueError as error:
-        asked.absent.append(f"text alignment ({error})")
+        inputs.absent.append(f"text alignment ({error})")
         return None
 
 
 def _class_accuracy(
-    asked: GenerationAsked, features: Tensor, reference: Reference
+    inputs: GenerationInputs, features: Tensor, reference: Reference
 ) -> ClassAccuracy | None:
-    labels, classes = asked.samples.labels, asked.painter.classes
+    labels, classes = inputs.samples.labels, inputs.generator.classes
     if labels is None or reference.training is None:
         return None
-    real, training = reference.real, reference.training
-    known = labelled(training.features, [r.label for r in training.images.records], classes)
     try:
         return class_accuracy(
             drawn=Labelled(features=features, labels=labels),
-            real=labelled(real.features, [r.label for r in real.images.records], classes),
-            training=known.evenly(asked.probe_images),
+            real=labelled(reference.real, classes),
+            training=labelled(reference.training, classes, limit=inputs.probe_images),
             classes=len(classes),
         )
     except ValueError as error:
-        asked.absent.append(f"class accuracy ({error})")
+        inputs.absent.append(f"class accuracy ({error})")
         return None
 
 
@@ -158,29 +160,29 @@ def _captioned(images: ImageFeatures, mode: CaptionMode, limit: int | None = Non
     """The images that have a caption, at most ``limit`` of them, evenly spaced."""
     captions = list(captions_by_key(mode, images.images.records).values())
     rows = [row for row, caption in enumerate(captions) if caption]
-    count = len(rows) if limit is None else min(limit, len(rows))
-    rows = [rows[i * len(rows) // count] for i in range(count)]
+    if limit is not None:
+        rows = [rows[place] for place in evenly_spaced(len(rows), limit)]
     return Captioned(features=images.features[rows], captions=[captions[row] for row in rows])
 
 
-def _real_clip(asked: GenerationAsked) -> list[float] | None:
+def _real_clip(inputs: GenerationInputs) -> list[float] | None:
     """The CLIP score of each real image that has a caption."""
-    if asked.clip is None:
+    if inputs.clip is None:
         return None
-    clip = asked.clip
-    captions = captions_by_key(asked.mode, asked.images.records)
+    clip = inputs.clip
+    captions = captions_by_key(inputs.mode, inputs.images.records)
 
     def compare(batch: Batch) -> Tensor:
         return clip.score(batch.images, [captions[key] for key in batch.keys])
 
     rows, scores = over_images(
-        asked.images,
+        inputs.images,
         compare,
-        device=asked.device,
-        batch_size=asked.batch_size,
+        device=inputs.device,
+        batch_size=inputs.batch_size,
         what="CLIP score of real images",
     )
-    keys = [asked.images.records[row].key for row in rows]
+    keys = [inputs.images.records[row].key for row in rows]
     return [float(score) for key, score in zip(keys, scores, strict=True) if captions[key]]
 
 

@@ -1,4 +1,4 @@
-"""Drawn pictures to be looked at: beside real images, and beside their nearest in training."""
+"""Sheets of generated images beside real ones, and beside their nearest in training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PIL import Image
 
 from textok.data import CaptionedImages
+from textok.data.order import evenly_spaced
 from textok.data.pixels import BadImageError, to_pil, to_tensor
-from textok.evaluate.asked import GenerationAsked
-from textok.evaluate.drawn import Drawn
+from textok.evaluate.generated import GeneratedImages
+from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_scores import Nearness
 from textok.runtime.sheet import PAPER, picture_sheet
 
@@ -18,15 +19,17 @@ ROWS = 16
 CELL = 96
 
 
-def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Image.Image:
+def sample_sheet(
+    inputs: GenerationInputs, generated: GeneratedImages, *, pictures: int
+) -> Image.Image:
     """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
-    samples = asked.samples
+    samples = inputs.samples
     # The first pass over the prompts: later ones repeat them.
     first = min(len(samples), max(pictures, len(set(samples.conditions))))
     count = min(pictures, first)
-    places = [i * first // count for i in range(count)]
-    made = [to_pil(image) for image in drawn.images(places)]
-    real = [_real(asked.images, samples.twins[place]) for place in places]
+    places = evenly_spaced(first, count)
+    made = [to_pil(image) for image in generated.images(places)]
+    real = [_real(inputs.images, samples.twins[place]) for place in places]
     captions = [samples.conditions[place] for place in places]
     blocks = []
     for start in range(0, count, ROWS):
@@ -36,17 +39,19 @@ def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Imag
     return _side_by_side(blocks)
 
 
-def memorisation_sheet(asked: GenerationAsked, drawn: Drawn, near: Nearness) -> Image.Image:
-    """The drawn pictures nearest to training, then some evenly spaced, with their neighbours."""
-    samples, (distances, rows) = asked.samples, (near.drawn.distances, near.drawn.rows)
+def memorisation_sheet(
+    inputs: GenerationInputs, generated: GeneratedImages, near: Nearness
+) -> Image.Image:
+    """The generated images nearest to training, then some evenly spaced, with their neighbours."""
+    samples, (distances, rows) = inputs.samples, (near.drawn.distances, near.drawn.rows)
     count = min(ROWS, len(samples))
     groups = {
         "nearest to training of all": distances[:, 0].argsort(stable=True)[:count].tolist(),
-        "evenly chosen": [i * len(samples) // count for i in range(count)],
+        "evenly chosen": evenly_spaced(len(samples), count),
     }
     blocks = []
     for title, places in groups.items():
-        columns = {"drawn": [to_pil(image) for image in drawn.images(places)]}
+        columns = {"drawn": [to_pil(image) for image in generated.images(places)]}
         for k, several in enumerate(rows[places].T.tolist(), start=1):
             columns[f"nearest {k}"] = [_real(near.training, row) for row in several]
         texts = [

@@ -1,9 +1,8 @@
-"""Features of the images of a data set, each once, shared out over processes, kept on disk."""
+"""Features of the images of a data set, each once, divided over processes, kept on disk."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from textok.data import CaptionedImages, eval_batches, open_captioned_images
 from textok.evaluate.baseline import images_digest, overlaps
 from textok.metrics.features import FeatureNetwork
 from textok.runtime.counter import counter
+from textok.runtime.files import atomic_write
 from textok.runtime.processes import gather, join_processes
 from textok.types import Batch
 
@@ -69,9 +69,8 @@ def image_features(
     )
     if path is not None and join_processes()[0] == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        save_file({"features": features, "rows": torch.tensor(rows)}, temporary)
-        os.replace(temporary, path)
+        with atomic_write(path, shared=True) as temporary:
+            save_file({"features": features, "rows": torch.tensor(rows)}, temporary)
     return _of_rows(images, rows, features)
 
 

@@ -72,7 +72,7 @@ class Judges:
             return []
         return [
             f"{self.main.metric} is in a network that the tokenizer was trained against, and no "
-            "other one was asked: name another feature network"
+            "other one was given: name another feature network"
         ]
 
 
@@ -98,7 +98,7 @@ def open_judges(
 
 
 def default_names() -> list[str]:
-    """EfficientNet-Lite0, and VGG16 where LPIPS's weights are at hand."""
+    """EfficientNet-Lite0, and VGG16 where LPIPS's weights are installed."""
     return ["efficientnet_lite0", *(["vgg16"] if default_weights().is_file() else [])]
 
 

@@ -23,7 +23,7 @@ def markdown_bullets(values: Mapping[str, Any], indent: str = "") -> list[str]:
     return lines
 
 
-def spread(values: Sequence[float], digits: int) -> str:
+def mean_and_range(values: Sequence[float], digits: int) -> str:
     """The mean of seeds, and their range where there are several."""
     mean = f"{sum(values) / len(values):.{digits}f}"
     if len(values) == 1:

@@ -14,10 +14,10 @@ from torch import Tensor
 from textok.config import DecodingConfig, TokenizerConfig
 from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages, eval_batches
+from textok.evaluate.accumulator import MetricAccumulator
 from textok.evaluate.captions import captions_by_key
 from textok.evaluate.judges import Judges
 from textok.evaluate.report import Row
-from textok.evaluate.tally import Tally
 from textok.metrics.frechet import frechet_distance
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
@@ -44,7 +44,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class ReconstructionInputs:
     """A tokenizer, images, and what is to be measured of the one on the other."""
 
     reconstructor: Reconstructor
@@ -70,32 +70,33 @@ class Measurement:
 
 
 def measure(
-    asked: Measurement, *, batch_size: int, rank: int, world_size: int
+    inputs: ReconstructionInputs, *, batch_size: int, rank: int, world_size: int
 ) -> tuple[list[Row], int]:
     """A row for each way, and how many images were measured by all processes together."""
-    captions = {mode: captions_by_key(mode, asked.images.records) for mode in asked.modes}
-    asked.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
-    main, others = asked.judges.main, asked.judges.others
-    originals = Tally(main, {}, others=others)
-    size = asked.reconstructor.config.codebook_size
-    tallies = {
-        way: Tally(main, asked.metrics, others=others, codebook_size=size) for way in asked.ways
+    captions = {mode: captions_by_key(mode, inputs.images.records) for mode in inputs.modes}
+    inputs.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
+    main, others = inputs.judges.main, inputs.judges.others
+    originals = MetricAccumulator(main, {}, others=others)
+    size = inputs.reconstructor.config.codebook_size
+    accumulators = {
+        way: MetricAccumulator(main, inputs.metrics, others=others, codebook_size=size)
+        for way in inputs.ways
     }
     batches = eval_batches(
-        asked.images,
+        inputs.images,
         batch_size=batch_size,
         rank=rank,
         world_size=world_size,
-        workers=asked.images.config.workers,
+        workers=inputs.images.config.workers,
     )
-    starts = range(rank * batch_size, len(asked.images), world_size * batch_size)
-    share = sum(min(batch_size, len(asked.images) - start) for start in starts)
+    starts = range(rank * batch_size, len(inputs.images), world_size * batch_size)
+    share = sum(min(batch_size, len(inputs.images) - start) for start in starts)
     with counter("evaluating", total=share, shown=rank == 0) as count:
         for batch in batches:
-            batch = batch.to(asked.reconstructor.device)
+            batch = batch.to(inputs.reconstructor.device)
             originals.add(batch.images, batch.images, batch.keys)
-            for way, made in reconstructions(asked, batch, captions):
-                tallies[way].add(
+            for way, made in reconstructions(inputs, batch, captions):
+                accumulators[way].add(
                     made.images,
                     batch.images,
                     batch.keys,
@@ -103,45 +104,45 @@ def measure(
                     mean_B3HW=made.mean,
                 )
             count(len(batch.keys))
-    for tally in (originals, *tallies.values()):
-        tally.gather()
-    rows = [_row(asked, way, tallies[way], originals) for way in asked.ways]
+    for accumulator in (originals, *accumulators.values()):
+        accumulator.gather()
+    rows = [_row(inputs, way, accumulators[way], originals) for way in inputs.ways]
     return rows, originals.statistics.count
 
 
 def reconstructions(
-    asked: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
+    inputs: ReconstructionInputs, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
 ) -> Iterator[tuple[Way, Made]]:
     """What each way makes of one batch, from codes or float16 numbers."""
-    for mode in asked.modes:
+    for mode in inputs.modes:
         texts = [captions[mode][key] for key in batch.keys]
-        latents = asked.reconstructor.encode(batch.images, texts)
+        latents = inputs.reconstructor.encode(batch.images, texts)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
-        for k in asked.budgets:
+        for k in inputs.budgets:
             first = latents.first(k)
             samples = (
-                asked.reconstructor.decode_tensor(
+                inputs.reconstructor.decode_tensor(
                     first,
                     texts,
-                    seeds=decoding_seeds(batch.keys, draw=asked.seed + sample),
-                    decoding=asked.decoding,
+                    seeds=decoding_seeds(batch.keys, draw=inputs.seed + sample),
+                    decoding=inputs.decoding,
                 )
-                for sample in range(asked.num_samples)
+                for sample in range(inputs.num_samples)
             )
             images = next(samples)
             mean = None
-            if asked.num_samples > 1:
+            if inputs.num_samples > 1:
                 # A sum: all samples at once would need the memory of all.
                 mean = (
                     sum((one.clamp(-1, 1) for one in samples), start=images.clamp(-1, 1))
-                    / asked.num_samples
+                    / inputs.num_samples
                 )
             yield (mode, k), Made(images=images, codes=first.codes, mean=mean)
-    if asked.pca is not None:
-        codes = asked.pca.encode(batch.images).half().float()
-        for k in asked.budgets:
-            floats = count_floats(asked.reconstructor.config, k)
-            yield ("pca", k), Made(images=asked.pca.decode(codes[:, :floats]))
+    if inputs.pca is not None:
+        codes = inputs.pca.encode(batch.images).half().float()
+        for k in inputs.budgets:
+            floats = count_floats(inputs.reconstructor.config, k)
+            yield ("pca", k), Made(images=inputs.pca.decode(codes[:, :floats]))
 
 
 def count_bits(config: TokenizerConfig, k: int) -> int:
@@ -156,17 +157,22 @@ def count_floats(config: TokenizerConfig, k: int) -> int:
     return math.ceil(count_bits(config, k) / BITS_A_FLOAT)
 
 
-def _row(asked: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
+def _row(
+    inputs: ReconstructionInputs,
+    way: Way,
+    accumulator: MetricAccumulator,
+    originals: MetricAccumulator,
+) -> Row:
     source, k = way
-    config = asked.reconstructor.config
+    config = inputs.reconstructor.config
     floats = count_floats(config, k)
     return Row(
         source=source,
         tokens=None if source == "pca" else k,
         floats=floats,
         bits=BITS_A_FLOAT * floats if source == "pca" else count_bits(config, k),
-        frechet=frechet_distance(tally.statistics, originals.statistics),
-        other_frechet=tally.other_frechet(originals),
-        metrics=tally.intervals(),
-        codebook=tally.codebook(),
+        frechet=frechet_distance(accumulator.statistics, originals.statistics),
+        other_frechet=accumulator.other_frechet(originals),
+        metrics=accumulator.intervals(),
+        codebook=accumulator.codebook(),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from textok.runtime.files import atomic_write
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75)
 
@@ -51,9 +52,8 @@ def plot_distances(drawn_n: Tensor, real_n: Tensor, path: Path) -> None:
         axes.hist(values.tolist(), bins=40, range=(0, top), density=True, alpha=0.6, label=label)
     axes.set(xlabel="cosine distance to the nearest training image", ylabel="density")
     axes.legend(frameon=False)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _named(values: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Originals beside their reconstructions, to be looked at."""
+"""Sheets of originals beside their reconstructions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from PIL import Image
 from textok.config import DecodingConfig, TokenizerConfig
 from textok.config.check import require
 from textok.config.generation import ReconstructConfig
+from textok.data.order import evenly_spaced
 from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
 from textok.evaluate.budgets import budget_sheet
 from textok.evaluate.captions import captions_by_key, derange
-from textok.evaluate.measure import Measurement, reconstructions
+from textok.evaluate.measure import ReconstructionInputs, reconstructions
 from textok.latents import save_latents
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.device import pick_device
@@ -33,33 +34,33 @@ OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
 
 
-def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
+def evaluation_sheet(
+    inputs: ReconstructionInputs, *, rows: int, title: str, cell: int = 128
+) -> Image.Image:
     """``rows`` pictures evenly spaced over the images, in every way at the largest budget."""
-    images = asked.images
-    count = min(rows, len(images))
-    chosen = [index * len(images) // count for index in range(count)]
+    images = inputs.images
     pixels = {}
-    for index in chosen:
+    for index in evenly_spaced(len(images), rows):
         try:
             pixels[index] = to_tensor(images.read(index).copy())
         except (BadImageError, OSError):
             continue  # counted and named by the report already
     records = [images.records[index] for index in pixels]
     batch = Batch(
-        images=torch.stack(list(pixels.values())).to(asked.reconstructor.device),
+        images=torch.stack(list(pixels.values())).to(inputs.reconstructor.device),
         captions=[(record.captions or ("",))[0] for record in records],
         keys=[record.key for record in records],
     )
-    captions = {mode: captions_by_key(mode, images.records) for mode in asked.modes}
+    captions = {mode: captions_by_key(mode, images.records) for mode in inputs.modes}
     columns = {"original": [to_pil(image) for image in batch.images]}
-    budget = max(asked.budgets)
-    for (source, k), made in reconstructions(asked, batch, captions):
+    budget = max(inputs.budgets)
+    for (source, k), made in reconstructions(inputs, batch, captions):
         if k == budget:
             columns[COLUMNS[source]] = [to_pil(image) for image in made.images]
     texts = list(batch.captions)
     if "shuffled" in captions:
         texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
-    heading = _heading(title, asked.reconstructor.config, budget)
+    heading = _heading(title, inputs.reconstructor.config, budget)
     return picture_sheet(columns, texts, cell=cell, title=heading)
 
 
@@ -145,7 +146,7 @@ def _one_each(captions: Sequence[str], count: int) -> list[str]:
 
 
 def _budgets(num_tokens: Sequence[int], reconstructor: Reconstructor) -> list[int]:
-    """As asked for, in order, or all tokens. Raises ValueError for more than there are."""
+    """As given, in order, or all tokens. Raises ValueError for more than there are."""
     fewest, limit = reconstructor.tokenizer.fewest_tokens, reconstructor.config.num_tokens
     for k in num_tokens:
         require(fewest <= k <= limit, f"num_tokens is {k}, this tokenizer has {fewest} to {limit}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from textok.runtime.files import atomic_write
 
 
 def plot_frechet(
@@ -36,7 +37,6 @@ def plot_frechet(
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     path = folder / "comparison.png"
-    temporary = folder / f".{path.name}.tmp"
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")
     return path

@@ -16,7 +16,7 @@ from textok import __version__
 from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
 from textok.evaluate.judges import Judges
-from textok.evaluate.measure import Measurement
+from textok.evaluate.measure import ReconstructionInputs
 from textok.metrics.frechet import sample_warning
 from textok.metrics.image import PSNR_LIMIT
 
@@ -30,25 +30,27 @@ METRICS = {
 }
 
 
-def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
+def describe(
+    inputs: ReconstructionInputs, *, count: int, of: int, absent: Sequence[str]
+) -> dict[str, Any]:
     """The protocol of a measurement on ``count`` images of a split that has ``of``."""
-    codes = asked.reconstructor.config.codebook_size
+    codes = inputs.reconstructor.config.codebook_size
     rounded = "PCA codes" if codes else "tokens and PCA codes"
     protocol: dict[str, Any] = {
-        **describe_images(asked.images, count=count, of=of),
+        **describe_images(inputs.images, count=count, of=of),
         "reference": "the same images after the crop",
         "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
-        **asked.judges.describe(),
-        "captions": {mode: MODES[mode] for mode in asked.modes},
-        "metrics": {name: METRICS[name] for name in asked.metrics},
+        **inputs.judges.describe(),
+        "captions": {mode: MODES[mode] for mode in inputs.modes},
+        "metrics": {name: METRICS[name] for name in inputs.metrics},
         "intervals": INTERVALS,
-        **describe_machine(asked.reconstructor.device, caller="evaluate_reconstruction"),
+        **describe_machine(inputs.reconstructor.device, caller="evaluate_reconstruction"),
     }
-    if asked.decoding is not None:
-        draws = f" + {asked.seed}" if asked.seed else ""
-        protocol["decoding"] = f"{asked.decoding}; seed from each image's key{draws}"
-    if asked.num_samples > 1:
-        several = f"of the mean of {asked.num_samples} samples an image; the rest is of the first"
+    if inputs.decoding is not None:
+        draws = f" + {inputs.seed}" if inputs.seed else ""
+        protocol["decoding"] = f"{inputs.decoding}; seed from each image's key{draws}"
+    if inputs.num_samples > 1:
+        several = f"of the mean of {inputs.num_samples} samples an image; the rest is of the first"
         protocol["metrics"]["psnr_of_mean"] = several
     if codes:
         protocol["codebook use"] = f"of {codes} codes, over the tokens of all images"
@@ -87,14 +89,14 @@ def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:
     }
 
 
-def warnings(asked: Measurement, *, count: int) -> list[str]:
+def warnings(inputs: ReconstructionInputs, *, count: int) -> list[str]:
     """What a reader of the numbers has to know."""
-    config = asked.reconstructor.config
-    found: list[str | None] = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
-    if not config.nested and min(asked.budgets) < config.num_tokens:
-        found.append("the tokenizer was not trained nested: fewer tokens than K are out of its ken")
-    if count < len(asked.images):
-        found.append(f"{len(asked.images) - count} images could not be read and are left out")
+    config = inputs.reconstructor.config
+    found: list[str | None] = [*inputs.judges.warnings(), *sample_warnings(inputs.judges, count)]
+    if not config.nested and min(inputs.budgets) < config.num_tokens:
+        found.append("the tokenizer is not nested: it was not trained for fewer tokens than K")
+    if count < len(inputs.images):
+        found.append(f"{len(inputs.images) - count} images could not be read and are left out")
     return [line for line in found if line is not None]
 
 

@@ -13,10 +13,11 @@ from textok.config import DataConfig
 from textok.config.check import require
 from textok.config.evaluation import CaptionMode, EvaluateReconstructionConfig
 from textok.data import CaptionedImages, open_captioned_images
+from textok.data.order import evenly_spaced
 from textok.evaluate.baseline import fit_baseline
 from textok.evaluate.captions import usable_modes
 from textok.evaluate.judges import open_judges
-from textok.evaluate.measure import Measurement, count_floats, measure
+from textok.evaluate.measure import ReconstructionInputs, count_floats, measure
 from textok.evaluate.pictures import evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
@@ -43,23 +44,23 @@ def evaluate_reconstruction(
     """
     device, out = pick_device(config.device), config.out
     rank, world_size = join_processes()
-    asked, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
+    inputs, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)  # measuring takes long: what is wrong shows now
-    rows, count = measure(asked, batch_size=config.batch_size, rank=rank, world_size=world_size)
+    rows, count = measure(inputs, batch_size=config.batch_size, rank=rank, world_size=world_size)
     report = Report(
         model=str(config.model),
-        settings=dataclasses.asdict(asked.reconstructor.config),
-        metric=asked.judges.main.metric,
-        protocol=describe(asked, count=count, of=of, absent=absent),
+        settings=dataclasses.asdict(inputs.reconstructor.config),
+        metric=inputs.judges.main.metric,
+        protocol=describe(inputs, count=count, of=of, absent=absent),
         rows=rows,
-        warnings=warnings(asked, count=count),
-        trained_with=list(asked.judges.trained_with),
-        not_comparable=asked.judges.not_comparable(asked.metrics),
+        warnings=warnings(inputs, count=count),
+        trained_with=list(inputs.judges.trained_with),
+        not_comparable=inputs.judges.not_comparable(inputs.metrics),
     )
     if rank == 0:
         report.write(out)
-        sheet = evaluation_sheet(asked, rows=config.sheet_rows, title=Path(config.model).name)
+        sheet = evaluation_sheet(inputs, rows=config.sheet_rows, title=Path(config.model).name)
         save_picture(sheet, out / "sheet.png")
     return report
 
@@ -70,7 +71,7 @@ def _open(
     pca_data: DataConfig | None,
     *,
     quiet: bool,
-) -> tuple[Measurement, int, list[str]]:
+) -> tuple[ReconstructionInputs, int, list[str]]:
     """What is to be measured, how many images the split has, and what cannot be measured."""
     cache = Path(config.text.cache) if config.text.cache else None
     reconstructor = Reconstructor.from_pretrained(config.model, text_cache=cache, device=device)
@@ -106,7 +107,7 @@ def _open(
     found = usable_modes(usable, images.records)
     none = f"{config.data.path} has none of the captions asked for: {', '.join(modes)}"
     require(bool(found), none)
-    asked = Measurement(
+    inputs = ReconstructionInputs(
         reconstructor=reconstructor,
         images=images,
         modes=found,
@@ -118,7 +119,7 @@ def _open(
         seed=config.seed or 0,
         num_samples=1 if config.num_samples is None else config.num_samples,
     )
-    return asked, len(split), absent
+    return inputs, len(split), absent
 
 
 def _budgets(num_tokens: Sequence[int], tokenizer: Tokenizer) -> list[int]:
@@ -130,11 +131,9 @@ def _budgets(num_tokens: Sequence[int], tokenizer: Tokenizer) -> list[int]:
 
 
 def evenly(images: CaptionedImages, limit: int | None) -> CaptionedImages:
-    """``limit`` images spread over all of them, since neighbours are often alike."""
+    """``limit`` images, evenly spaced over all of them, since neighbours are often alike."""
     count = len(images) if limit is None else min(limit, len(images))
     if count < 2:
         raise ValueError(f"a Frechet distance needs at least 2 images, not {count}")
-    if count == len(images):
-        return images
-    kept = [images.records[index * len(images) // count] for index in range(count)]
+    kept = [images.records[index] for index in evenly_spaced(len(images), count)]
     return dataclasses.replace(images, records=kept)

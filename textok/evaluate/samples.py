@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
+from textok.data.order import evenly_spaced
 from textok.evaluate.captions import captions_by_key
 
 
@@ -33,7 +34,7 @@ def samples_by_caption(
 ) -> Samples:
     """``count`` pictures for the captions of the images, again with new seeds where they run out.
 
-    Fewer pictures than captions are spread evenly over them. Raises ValueError without captions.
+    Fewer pictures than captions are evenly spaced over them. Raises ValueError without captions.
     """
     captions = list(captions_by_key(mode, images.records).values())
     places = [place for place, caption in enumerate(captions) if caption]
@@ -43,7 +44,8 @@ def samples_by_caption(
             "add them as docs/data.md says"
         )
     size = len(places)
-    twins = [places[i * size // count if count < size else i % size] for i in range(count)]
+    chosen = evenly_spaced(size, count) if count < size else [i % size for i in range(count)]
+    twins = [places[place] for place in chosen]
     return Samples(
         conditions=[captions[twin] for twin in twins],
         seeds=list(range(seed, seed + count)),

@@ -5,7 +5,6 @@ Several processes fill one store, each its share of the pieces; all of them see 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textok.runtime.counter import counter
+from textok.runtime.files import atomic_write
 from textok.runtime.processes import gather, join_processes
 
 ROWS = "rows"
@@ -46,10 +46,8 @@ class Store:
             for piece in missing:
                 rows = make(self._range(piece)).cpu().contiguous()
                 assert len(rows) == len(self._range(piece))
-                path = self._path(kind, piece)
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-                save_file({ROWS: rows}, temporary, {"fingerprint": fingerprint})
-                os.replace(temporary, path)
+                with atomic_write(self._path(kind, piece), shared=True) as temporary:
+                    save_file({ROWS: rows}, temporary, {"fingerprint": fingerprint})
                 count(len(rows))
         gather(rank)  # everyone waits for everyone
 

@@ -18,7 +18,7 @@ from textok.evaluate.captions import derange
 from textok.metrics.alignment import draw_candidates, fit_text_probe, retrieval_ranks
 from textok.metrics.interval import Interval, mean_interval
 from textok.runtime.counter import counter
-from textok.text import FeatureCache, load_text_encoder
+from textok.text import open_features
 from textok.text.folder import find_text_model
 from textok.types import TextFeatures
 
@@ -111,21 +111,15 @@ def caption_embedder(cache: Path | None, device: torch.device) -> Embed:
     Raises ValueError where MiniLM is not installed.
     """
     find_text_model(TEXT.encoder)
-    loaded: list[Callable[[Sequence[str]], TextFeatures]] = []
+    text = open_features(TEXT, folder=cache, device=device)
 
     def embed(captions: Sequence[str]) -> Tensor:
-        if not loaded:  # a minute's work may come before
-            loaded.append(
-                load_text_encoder(TEXT, device=device)
-                if cache is None
-                else FeatureCache(TEXT, cache, device=device)
-            )
         distinct = sorted(set(captions), key=lambda caption: (len(caption), caption))
         parts = []
         with counter("captions", total=len(distinct)) as count:
             for start in range(0, len(distinct), BATCH):
                 texts = distinct[start : start + BATCH]
-                features = loaded[0](texts).to("cpu", torch.float32)
+                features = text(texts).to("cpu", torch.float32)
                 parts.append(functional.normalize(mean_state(features), dim=1))
                 count(len(texts))
         number = {caption: place for place, caption in enumerate(distinct)}

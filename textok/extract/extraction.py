@@ -8,20 +8,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from textok.config import DataConfig
 from textok.config.check import require
+from textok.config.data import TextStoreConfig
 from textok.config.extraction import ExtractConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
-from textok.extract.text import open_text
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
 from textok.runtime.device import pick_device
 from textok.runtime.files import discard_leftovers, replace_folder
+from textok.runtime.pretrained import rename_keys
 from textok.runtime.processes import gather, join_processes, own_device
-from textok.text.together import Together
+from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.pretrained import OLD_KEYS
 
 TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
 
@@ -54,13 +58,14 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
     if rank == 0:
         _keep_tokenizer(network, sha256, out)
     place = own_device(device)
-    captions = [caption for split in parts for caption in split.plan.captions()]
-    text = open_text(network, captions, config.text, default=out / TEXT_CACHE, device=place)
+    text = _open_text(network, config.text, default=out / TEXT_CACHE, device=place)
+    if text is not None:
+        text.warm([caption for split in parts for caption in split.plan.captions()])
     reconstructor = Reconstructor(network, text=text, device=place)
     gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)
-        if isinstance(text, Together):
+        if text is not None:
             text.finish()
         gather(rank)
         if rank == 0:
@@ -70,9 +75,14 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
 
 
 def weights_sha256(tokenizer: Tokenizer) -> str:
-    """SHA-256 over the names and values of the weights, in whatever file they came."""
+    """SHA-256 over the names and values of the weights, in whatever file they came.
+
+    Names are the former ones, so that latents of then and now know their tokenizer.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(tokenizer.state_dict().items()):
+    state = tokenizer.state_dict()
+    rename_keys(state, {now: start for start, now in OLD_KEYS.items()})
+    for name, value in sorted(state.items()):
         digest.update(name.encode())
         digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -108,13 +118,28 @@ def _first_captions(images: CaptionedImages, count: int) -> CaptionedImages:
     return replace(images, records=records)
 
 
+def _open_text(
+    tokenizer: Tokenizer, text: TextStoreConfig, *, default: Path, device: torch.device
+) -> TextFeaturesSource | None:
+    """The features of captions, in ``text.cache`` or ``default`` where any are stored.
+
+    None for a tokenizer that reads none.
+    """
+    config = tokenizer.text_config
+    if config is None or tokenizer.config.text == "none":
+        return None
+    config = replace(config, store=text.store, shard=text.shard)
+    folder = Path(text.cache) if text.cache else default
+    return open_features(config, folder=folder, device=device, uneven=True)
+
+
 def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:
     """Save the tokenizer beside its latents. Raises ValueError where another one is."""
     out.mkdir(parents=True, exist_ok=True)
     discard_leftovers(out)
     kept = out / TOKENIZER
     if kept.is_dir():
-        there = weights_sha256(Tokenizer.from_pretrained(kept))
-        check_same(out, there={"tokenizer": there}, asked={"tokenizer": sha256})
+        found = weights_sha256(Tokenizer.from_pretrained(kept))
+        check_same(out, found={"tokenizer": found}, requested={"tokenizer": sha256})
     else:
         replace_folder(tokenizer.save_pretrained(out / f".writing-{TOKENIZER}"), kept)

@@ -18,7 +18,7 @@ from textok.data import CaptionedImages
 from textok.data.pixels import BadImageError
 from textok.data.records import Record
 from textok.data.sides import names_a_side
-from textok.latents.shard import Row
+from textok.latents.shard import LatentRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Pictures:
     """(pictures, H, W, 3) uint8."""
     places: Tensor
     """(rows,) int64: the picture of each row."""
-    rows: list[Row]
+    rows: list[LatentRow]
     bad: dict[str, str]
     """Key and reason of each image that could not be read; its rows are left out."""
 
@@ -116,7 +116,7 @@ class _Batches(Dataset[Pictures]):
                     continue
                 numbers[image, mirrored] = len(pixels) - 1
             places.append(numbers[image, mirrored])
-            rows.append(Row(key=record.key, caption=caption, label=record.label))
+            rows.append(LatentRow(key=record.key, caption=caption, label=record.label))
         size = images.image_size
         return Pictures(
             pixels=torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, size, size, 3)),

@@ -18,7 +18,14 @@ from textok.data.pixels import to_tensor
 from textok.extract.rows import Pictures, RowPlan, read_pictures
 from textok.latents.index import INDEX, LatentIndex, write_index
 from textok.latents.scale import LatentScale
-from textok.latents.shard import Row, Settings, Shard, open_shard, shard_path, write_shard
+from textok.latents.shard import (
+    LatentRow,
+    LatentShard,
+    Settings,
+    open_shard,
+    shard_path,
+    write_shard,
+)
 from textok.pipeline import Reconstructor
 from textok.runtime.counter import counter
 from textok.types import Latents
@@ -41,7 +48,7 @@ class Split:
         parts = cut(range(len(self.plan)), self.shard_rows)
         return [(shard_path(self.folder, number), part) for number, part in enumerate(parts)]
 
-    def there(self) -> dict[Path, Shard]:
+    def there(self) -> dict[Path, LatentShard]:
         """The shards that can be opened. Raises ValueError for one of other settings."""
         there = {}
         for path, _ in self.shards:
@@ -49,7 +56,7 @@ class Split:
                 there[path] = open_shard(path)
             except ValueError:
                 continue
-            check_same(self.folder, there=there[path].settings, asked=self.settings)
+            check_same(self.folder, found=there[path].settings, requested=self.settings)
         return there
 
     def make(self, reconstructor: Reconstructor, *, rank: int, world_size: int) -> None:
@@ -69,7 +76,7 @@ class Split:
         with counter(what, total=total, done=total - left, shown=rank == 0) as count:
             for path, rows in todo:
                 parts: list[Latents] = []
-                about: list[Row] = []
+                about: list[LatentRow] = []
                 bad: dict[str, str] = {}
                 for batch in cut(rows, self.batch_size):
                     pictures = next(read)
@@ -173,13 +180,14 @@ def _join(parts: Sequence[Latents]) -> Latents:
     )
 
 
-def check_same(folder: Path, *, there: Settings, asked: Settings) -> None:
-    """Raise ValueError naming the first setting that the latents ``there`` were not made with."""
-    for name in (*asked, *there):
-        if there.get(name) != asked.get(name):
+def check_same(folder: Path, *, found: Settings, requested: Settings) -> None:
+    """Raise ValueError naming the first setting that the latents ``found`` were not made with."""
+    for name in (*requested, *found):
+        if found.get(name) != requested.get(name):
             raise ValueError(
-                f"{folder} holds latents of another {name}: {_short(there.get(name))}, not "
-                f"{_short(asked.get(name))}; set it back to continue them, or choose another folder"
+                f"{folder} holds latents of another {name}: {_short(found.get(name))}, not "
+                f"{_short(requested.get(name))}; set it back to continue them, or choose another "
+                "folder"
             )
 
 

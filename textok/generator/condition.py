@@ -1,4 +1,4 @@
-"""What a generator is asked for, as a vector and as states to attend to.
+"""The condition of a generator, as a vector and as states to attend to.
 
 Legend: B batch, T text tokens, D width.
 """
@@ -17,14 +17,17 @@ from textok.nn.time import EmbeddingMLP
 from textok.types import Condition, TextFeatures
 
 
-class ClassReader(nn.Module):
-    """A vector for each class, and one more for no class in particular."""
+class LabelEmbedder(nn.Module):
+    """A vector for each class, and one for the null class."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
         self.classes = classes
         self.table = nn.Embedding(classes + 1, width)
         nn.init.normal_(self.table.weight, std=0.02)
+
+    def init_weights(self) -> None:
+        """Nothing: the table keeps its normal 0.02."""
 
     def forward(self, condition: Condition) -> tuple[Tensor, None]:
         """Vectors (B, D). Raises ValueError for a text and for labels outside [-1, classes)."""
@@ -42,7 +45,7 @@ class ClassReader(nn.Module):
         return self.table(torch.where(labels_B < 0, self.classes, labels_B)), None
 
 
-class TextReader(nn.Module):
+class TextEmbedder(nn.Module):
     """Projected text states behind a learned one that stands for no text, and their mean.
 
     The learned state comes first among the keys of every row: a row without text attends to it
@@ -57,6 +60,11 @@ class TextReader(nn.Module):
         self.projection = TextProjection(text_width, text_tokens, width)
         self.null = nn.Parameter(torch.randn(width) * 0.02)
         self.pooled = PooledText(text_width, width) if pooled else None
+
+    def init_weights(self) -> None:
+        """The pooled text's MLP as it is by itself."""
+        if self.pooled is not None:
+            self.pooled.mlp.init_weights()
 
     def forward(self, condition: Condition) -> tuple[Tensor | None, TextFeatures]:
         """Vectors (B, D) or None, and states (B, 1 + T, D). Raises ValueError for labels."""
@@ -93,12 +101,12 @@ class PooledText(nn.Module):
         return torch.where(count_B1 > 0, self.mlp(mean_BD), self.null)
 
 
-def condition_reader(
+def condition_embedder(
     config: TokenGeneratorConfig, width: int, *, pooled: bool
-) -> ClassReader | TextReader:
+) -> LabelEmbedder | TextEmbedder:
     """The module that reads what ``config.condition`` names; ``pooled``: a text as a vector too."""
     if config.condition == "class":
-        return ClassReader(config.classes, width)
-    return TextReader(
+        return LabelEmbedder(config.classes, width)
+    return TextEmbedder(
         config.text_width, config.text_tokens, width, pooled=pooled, dropout=config.dropout
     )

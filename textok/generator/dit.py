@@ -17,12 +17,12 @@ from torch.utils.checkpoint import checkpoint
 
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
-from textok.generator.condition import condition_reader
-from textok.generator.pretrained import read_folder, restored
+from textok.generator.condition import condition_embedder
+from textok.generator.pretrained import read_generator, restored
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import DiTBlock, FinalLayer, TextKeys
-from textok.nn.time import EmbeddingMLP, TimeEmbedding, sinusoids
+from textok.nn.time import TimeEmbedding, sinusoids
 from textok.types import Condition
 
 TABLE_LIMIT = 2**28
@@ -60,7 +60,7 @@ class DiT(TokenGenerator):
         self.embed = nn.Linear(config.channels, shape.width)
         self.positions = nn.Parameter(sinusoids(torch.arange(config.num_tokens), shape.width))
         self.time = TimeEmbedding(shape.width)
-        self.reader = condition_reader(config, shape.width, pooled=config.pooled_text)
+        self.reader = condition_embedder(config, shape.width, pooled=config.pooled_text)
         self.blocks = nn.ModuleList(
             DiTBlock(
                 shape.width,
@@ -72,7 +72,7 @@ class DiT(TokenGenerator):
             for _ in range(shape.depth)
         )
         self.final = FinalLayer(shape.width, config.channels * config.objective.outputs)
-        self._start()
+        self._init_weights()
 
     def forward(self, x_BKC: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
         """Output (B, K, X) in float32 at times ``t_B`` in [0, 1], one a row.
@@ -148,7 +148,7 @@ class DiT(TokenGenerator):
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state = read_folder(source, cls.kind, GeneratorConfig)
+        config, state = read_generator(source, cls.kind, GeneratorConfig)
         return restored(cls(config), state, where=source)
 
     def _embed(self, x_BKC: Tensor) -> Tensor:
@@ -169,15 +169,17 @@ class DiT(TokenGenerator):
             f"condition of {rows} rows",
         )
 
-    def _start(self) -> None:
+    def _init_weights(self) -> None:
         """Xavier for linear layers, normal 0.02 for embeddings, zero where adaLN-Zero asks."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for module in self.modules():
-            if isinstance(module, DiTBlock | FinalLayer | EmbeddingMLP):
-                module.start()
+        self.time.mlp.init_weights()
+        self.reader.init_weights()
+        for block in self._blocks():
+            block.init_weights()
+        self.final.init_weights()
 
 
 def _join(time: Tensor, row_BD: Tensor | None) -> Tensor:

@@ -39,7 +39,7 @@ def both_conditions(
     seeds: Sequence[int],
     device: torch.device,
 ) -> tuple[Condition, Condition]:
-    """What is asked for and what guidance leads away from, on ``device``.
+    """The condition and what guidance leads away from, on ``device``.
 
     Raises ValueError if the numbers of rows and seeds differ.
     """
@@ -54,7 +54,7 @@ def both_conditions(
 
 
 def guided(
-    ask: Callable[[Condition], Output],
+    network: Callable[[Condition], Output],
     condition: Condition,
     negative: Condition,
     scales: Sequence[float],
@@ -63,20 +63,20 @@ def guided(
 ) -> Output:
     """The output for ``condition``, led away from ``negative`` by the scale of each step.
 
-    ``ask`` gives the network's output for a condition, of which the first ``channels`` of the last
-    axis are guided. Where the scale is 1 the network is not asked about ``negative``; elsewhere
+    ``network`` gives the output for a condition, of which the first ``channels`` of the last
+    axis are guided. Where the scale is 1 ``negative`` is not evaluated; elsewhere
     both go through it as one batch.
     """
     rows = {False: condition, True: Condition.cat([condition, negative])}
-    outputs = {doubled: ask(rows[doubled]) for doubled in {scale != 1 for scale in scales}}
+    outputs = {doubled: network(rows[doubled]) for doubled in {scale != 1 for scale in scales}}
 
     def output(x: Tensor, index: int) -> Tensor:
         scale = scales[index]
         if scale == 1:
             return outputs[False](x, index)
-        asked, other = outputs[True](torch.cat([x, x]), index).chunk(2)
-        mean = other[..., :channels] + scale * (asked - other)[..., :channels]
+        positive, other = outputs[True](torch.cat([x, x]), index).chunk(2)
+        mean = other[..., :channels] + scale * (positive - other)[..., :channels]
         # A learned variance is that of the condition.
-        return torch.cat([mean, asked[..., channels:]], dim=-1)
+        return torch.cat([mean, positive[..., channels:]], dim=-1)
 
     return output

@@ -23,7 +23,7 @@ C = TypeVar("C", bound=TokenGeneratorConfig)
 G = TypeVar("G", bound=TokenGenerator)
 
 
-def read_folder(source: str | Path, kind: str, config: type[C]) -> tuple[C, dict[str, Tensor]]:
+def read_generator(source: str | Path, kind: str, config: type[C]) -> tuple[C, dict[str, Tensor]]:
     """Read a folder or a hub repository of that ``kind`` of generator; weights come as float32.
 
     Raises ValueError naming the file or setting that does not fit.

@@ -17,7 +17,7 @@ from textok.types import Condition
 P = TypeVar("P")
 
 
-class Network(Protocol[P]):
+class StepwiseNetwork(Protocol[P]):
     """What pictures are drawn from; ``textok.generator.DiT`` is one."""
 
     @property
@@ -36,7 +36,7 @@ class Network(Protocol[P]):
 
 @torch.inference_mode()
 def sample(
-    network: Network[P],
+    network: StepwiseNetwork[P],
     condition: Condition,
     *,
     sampling: SamplingConfig,
@@ -61,12 +61,12 @@ def sample(
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps, shift=sampling.time_shift)
 
-    def ask(condition: Condition) -> Output:
+    def outputs(condition: Condition) -> Output:
         prepared = network.prepare(condition, times[:-1].to(device, torch.float32))
         return lambda x_BKC, index: network.step(x_BKC, index, prepared)
 
     scales = [guidance_scale(sampling.guidance, t) for t in times[:-1].tolist()]
-    output = guided(ask, condition, negative, scales, channels=config.channels)
+    output = guided(outputs, condition, negative, scales, channels=config.channels)
     tokens_BKC = noise()
     path = _path(sampling.sampler, learnt, output, tokens_BKC, times, noise)
     for done, x_BKC in enumerate(path, start=1):
@@ -95,8 +95,8 @@ def _path(
     if sampler in ("ddim", "dpmpp"):
         return {"ddim": ddim, "dpmpp": dpmpp}[sampler](x0, x_BKC, times, learnt.alpha_sigma)
 
-    def x0_spread(x_BKC: Tensor, index: int) -> tuple[Tensor, Tensor]:
+    def x0_and_logvar_weight(x_BKC: Tensor, index: int) -> tuple[Tensor, Tensor]:
         predicted = output(x_BKC, index)
-        return learnt.x0(predicted, x_BKC, times[index]), learnt.spread(predicted)
+        return learnt.x0(predicted, x_BKC, times[index]), learnt.logvar_weight(predicted)
 
-    return ancestral(x0_spread, x_BKC, times, learnt.alpha_sigma, noise)
+    return ancestral(x0_and_logvar_weight, x_BKC, times, learnt.alpha_sigma, noise)

@@ -38,7 +38,7 @@ class TokenGenerator(nn.Module, ABC):
 
         All chance of picture i follows from ``seeds[i]`` alone: it does not depend on the batch,
         nor on the device. ``negative``, of as many rows, is what guidance leads away from, in place
-        of nothing in particular. ``on_step`` is told the number of steps done, after each.
+        of the null condition. ``on_step`` is told the number of steps done, after each.
 
         Raises ValueError if the sampler does not fit the generator, or if the numbers of rows and
         seeds differ.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from textok.runtime.files import atomic_write
 from textok.types import Latents
 
 
@@ -29,9 +29,8 @@ def save_latents(path: Path, latents: Latents, captions: Sequence[str]) -> None:
         "captions": json.dumps(list(captions), ensure_ascii=False),
         "num_tokens": str(latents.mean.shape[1]),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def load_latents(path: Path) -> tuple[Latents, list[str]]:

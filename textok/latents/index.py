@@ -1,4 +1,4 @@
-"""The index of a split of latents: what they are, what they were made of, how they are spread."""
+"""The index of a split of latents: what they are, their sources, their mean and deviation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LatentIndex:
     mean: list[float]
     """Of each channel, over rows and tokens."""
     std: list[float]
-    """Of each channel, over rows and tokens, with the spread of a ``kl`` bottleneck."""
+    """Of each channel, over rows and tokens, with the variance of a ``kl`` bottleneck."""
 
     @property
     def scale(self) -> LatentScale:

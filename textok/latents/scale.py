@@ -16,7 +16,7 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class LatentScale:
-    """Mean and spread of each channel; the one place where latents are normalised.
+    """Mean and standard deviation of each channel; the one place where latents are normalised.
 
     Channels are normalised, not tokens or single numbers: a channel means the same in every token.
     """
@@ -24,7 +24,7 @@ class LatentScale:
     mean: Tensor
     """(C,) float32."""
     std: Tensor
-    """(C,) float32, over rows and tokens, with the spread of a ``kl`` bottleneck."""
+    """(C,) float32, over rows and tokens, with the variance of a ``kl`` bottleneck."""
 
     def __post_init__(self) -> None:
         assert self.mean.shape == self.std.shape and self.mean.ndim == 1
@@ -46,15 +46,16 @@ class LatentScale:
 
         Var x = Var mean + E exp(logvar), by the law of total variance.
         """
-        count, total, square, spread = 0, torch.zeros(()), torch.zeros(()), torch.zeros(())
+        count = 0
+        total, square, posterior = torch.zeros(()), torch.zeros(()), torch.zeros(())
         for part in parts:
             mean_XC = part.mean.double().flatten(0, 1)
             count += len(mean_XC)
             total = total + mean_XC.sum(0)
             square = square + mean_XC.square().sum(0)
             if part.logvar is not None:
-                spread = spread + part.logvar.double().exp().flatten(0, 1).sum(0)
+                posterior = posterior + part.logvar.double().exp().flatten(0, 1).sum(0)
         assert count, "no rows to measure"
         mean = total / count
-        variance = (square / count - mean.square()).clamp(min=0) + spread / count
+        variance = (square / count - mean.square()).clamp(min=0) + posterior / count
         return cls(mean.float(), variance.sqrt().float())

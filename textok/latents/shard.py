@@ -7,7 +7,6 @@ judged before its index is there.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from textok.runtime.files import sync, write_text
+from textok.runtime.files import atomic_write, write_text
 from textok.types import Latents
 
 Settings = Mapping[str, str | int | bool]
@@ -24,7 +23,7 @@ Settings = Mapping[str, str | int | bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class LatentRow:
     """What one row of latents was made of."""
 
     key: str
@@ -34,7 +33,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shard:
+class LatentShard:
     """A shard as it lies on the disk; its numbers are mapped into memory, not read."""
 
     lines: Path
@@ -52,7 +51,7 @@ class Shard:
         """Whether there are as many lines as rows."""
         return self.lines.is_file() and self.lines.read_bytes().count(b"\n") == len(self)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[LatentRow]:
         """The lines, read. Raises ValueError for a damaged one, or for more or fewer than rows."""
         if not self.lines.is_file():
             raise ValueError(f"{self.lines}: no such file")
@@ -62,7 +61,7 @@ class Shard:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                rows.append(Row(**json.loads(line)))
+                rows.append(LatentRow(**json.loads(line)))
             except (json.JSONDecodeError, TypeError) as error:
                 raise ValueError(f"{self.lines} line {number}: damaged ({error})") from None
         return rows
@@ -76,7 +75,7 @@ def shard_path(folder: Path, number: int) -> Path:
 def write_shard(
     path: Path,
     latents: Latents,
-    rows: Sequence[Row],
+    rows: Sequence[LatentRow],
     *,
     settings: Settings,
     unreadable: Mapping[str, str],
@@ -98,13 +97,11 @@ def write_shard(
     write_text(path.with_suffix(".jsonl"), "".join(lines))
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
     about = json.dumps({"settings": settings, "unreadable": unreadable}, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, {"shard": about})
-    sync(temporary)
-    os.replace(temporary, path)
+    with atomic_write(path, flush=True) as temporary:
+        save_file(tensors, temporary, {"shard": about})
 
 
-def open_shard(path: Path) -> Shard:
+def open_shard(path: Path) -> LatentShard:
     """Map a shard into memory. Raises ValueError for another or a damaged file, or none."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -118,7 +115,7 @@ def open_shard(path: Path) -> Shard:
         expected = (latents.mean.shape[:2], torch.int32)
         if codes is not None and (codes.shape, codes.dtype) != expected:
             raise ValueError("its codes are not (rows, K) int32")
-        return Shard(
+        return LatentShard(
             lines=path.with_suffix(".jsonl"),
             latents=latents,
             settings=about["settings"],

@@ -14,7 +14,7 @@ from torch import Tensor
 from textok.config.check import require_range
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
-from textok.latents.shard import Row, Shard, open_shard, shard_path
+from textok.latents.shard import LatentRow, LatentShard, open_shard, shard_path
 from textok.types import LatentBatch, Latents
 
 
@@ -23,8 +23,8 @@ class LatentSet:
     """Every (image, caption) of a split, in a fixed order; the numbers stay on the disk."""
 
     index: LatentIndex
-    shards: list[Shard]
-    rows: list[Row]
+    shards: list[LatentShard]
+    rows: list[LatentRow]
     """What each row was made of."""
 
     def __len__(self) -> int:

@@ -101,9 +101,9 @@ def frechet_distance(
     a, b = (given if isinstance(given, Moments) else given.moments for given in (first, second))
     assert a.mean.shape == b.mean.shape
     cross = torch.linalg.svdvals(a.root.T @ b.root).sum()
-    spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
+    trace = a.covariance.trace() + b.covariance.trace() - 2 * cross
     # Rounding can leave a set's distance to itself a hair below zero.
-    return max(0.0, float((a.mean - b.mean).square().sum() + spread))
+    return max(0.0, float((a.mean - b.mean).square().sum() + trace))
 
 
 def sample_warning(count: int, width: int) -> str | None:

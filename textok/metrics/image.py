@@ -89,7 +89,7 @@ LPIPS_METRICS: dict[str, Backbone] = {"lpips": "vgg", "lpips_alex": "alex"}
 def load_image_metrics(
     network: EfficientNetLite0, device: torch.device | str, *, image_size: int | None = None
 ) -> tuple[dict[str, ImageMetric], list[str]]:
-    """Every metric at hand by name, and one line of reason for each that is not.
+    """Every available metric by name, and one line of reason for each that is not.
 
     ``image_size`` leaves out those that cannot measure images so small. Raises ValueError where
     the packages of ``textok[eval]`` are missing, or LPIPS's file is damaged.

@@ -50,7 +50,7 @@ def fit_pca(
 ) -> PixelPca:
     """The ``floats`` leading principal components of uint8 images (n, 3, H, W).
 
-    Block power iteration on twice as many directions as asked for, then Rayleigh-Ritz (Halko et
+    Block power iteration on twice as many directions as requested, then Rayleigh-Ritz (Halko et
     al. 2011, section 4.5): the covariance, P x P, is never formed. Images stay uint8 in memory.
     Raises ValueError where the images are too few for that many components.
     """

@@ -84,7 +84,7 @@ class DiTBlock(nn.Module):
         self.mlp = mlp(width)
         self.dropout = nn.Dropout(dropout)
 
-    def start(self) -> None:
+    def init_weights(self) -> None:
         """Zero the layers that make a new block return its input."""
         for layer in (self.modulation, None if self.text is None else self.text.out):
             if layer is not None:
@@ -134,7 +134,7 @@ class FinalLayer(nn.Module):
         self.modulation = Linear(width, 2 * width)
         self.linear = nn.Linear(width, outputs)
 
-    def start(self) -> None:
+    def init_weights(self) -> None:
         """Zero both layers."""
         for layer in (self.modulation, self.linear):
             nn.init.zeros_(layer.weight)

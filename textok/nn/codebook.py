@@ -59,6 +59,9 @@ class Codebook(nn.Module):
                 )
         return F.embedding(codes_X, self.normalise(self.vectors))
 
+    def revive(self, x_XC: Tensor, codes_X: Tensor) -> None:
+        """Nothing: unused codes stay where they are."""
+
     def normalise(self, x_XC: Tensor) -> Tensor:
         """As they are compared: float32, and of length 1 with ``l2_norm``."""
         return F.normalize(x_XC.float(), dim=-1) if self.l2_norm else x_XC.float()

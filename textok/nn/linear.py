@@ -10,7 +10,7 @@ ENOUGH = 2**21
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` whose float32 products on a CPU go through oneDNN where no gradient is asked.
+    """``nn.Linear`` whose float32 products on a CPU go through oneDNN where no gradient is needed.
 
     torch gives them to MKL, which leaves half of an AMD processor's vector units idle: 93 GFLOP/s
     a core for 64 rows of 1,152 numbers, against 195. Results differ in rounding alone.

@@ -26,9 +26,9 @@ class EmbeddingMLP(nn.Module):
         super().__init__()
         self.inner = nn.Linear(inputs, width)
         self.outer = nn.Linear(width, width)
-        self.start()
+        self.init_weights()
 
-    def start(self) -> None:
+    def init_weights(self) -> None:
         """Normal 0.02 weights and zero biases."""
         for layer in (self.inner, self.outer):
             nn.init.normal_(layer.weight, std=0.02)

@@ -49,7 +49,7 @@ class PipelineParts:
     text: TextConfig | None = None
     """Whose states the generator reads; None where it reads classes."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """How pictures are drawn unless asked otherwise."""
+    """How images are sampled by default."""
     classes: Sequence[str] = ()
     class_captions: Mapping[str, ClassCaptions] = field(default_factory=dict)
 
@@ -106,7 +106,7 @@ def save_pipeline(
     replaced. Raises ValueError where ``folder`` holds anything else.
     """
     folder = Path(folder).absolute()
-    _check_replaceable(folder)
+    _check_pipeline_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as part:
         whole = Path(part) / "pipeline"  # made here, so that it has the usual rights
@@ -171,7 +171,7 @@ def _write_settings(folder: Path, parts: PipelineParts) -> None:
         write_class_captions(folder / CAPTIONS, parts.class_captions)
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check_pipeline_folder(folder: Path) -> None:
     """Refuse to replace a folder that holds anything but a pipeline."""
     ours = {SETTINGS, CAPTIONS, CARD, TOKENIZER, GENERATOR}
     foreign = sorted(path.name for path in folder.glob("*") if path.name not in ours)

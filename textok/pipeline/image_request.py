@@ -13,7 +13,7 @@ class ImageRequest:
     """One image to generate."""
 
     condition: str
-    """A prompt, or the name of a class; blank asks for nothing in particular."""
+    """A prompt, or the name of a class; blank: the null condition."""
     seed: int
     """All of the image's randomness follows from it."""
     caption: str | None = None

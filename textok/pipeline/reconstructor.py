@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeAlias
 from zlib import crc32
@@ -17,7 +18,7 @@ from textok.config.bundled import BUNDLED
 from textok.config.check import require_range
 from textok.config.decoding import AS_TRAINED
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
-from textok.text import FeatureCache, load_text_encoder
+from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
 from textok.types import Latents, TextFeatures
 
@@ -50,7 +51,7 @@ class Reconstructor:
         self,
         tokenizer: Tokenizer,
         *,
-        text: Callable[[Sequence[str]], TextFeatures] | None = None,
+        text: TextFeaturesSource | None = None,
         text_cache: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -60,7 +61,6 @@ class Reconstructor:
         self.device = torch.device(device)
         self._text_cache = text_cache
         self._text = text
-        self._latest: tuple[list[str], TextFeatures] | None = None
 
     @classmethod
     def from_pretrained(
@@ -170,10 +170,8 @@ class Reconstructor:
 
     def warm(self, captions: Sequence[str]) -> None:
         """Put the features of ``captions`` into the cache, where there is one."""
-        if self._text_cache is not None and self.config.text != "none":
-            cache = self._text_function()
-            assert isinstance(cache, FeatureCache)
-            cache.warm(captions)
+        if self.config.text != "none" and any(caption.strip() for caption in captions):
+            self._source.warm(captions)
 
     def _images(self, pictures: Pictures) -> Tensor:
         if isinstance(pictures, Tensor):
@@ -191,19 +189,19 @@ class Reconstructor:
             raise ValueError(f"{len(several)} captions for {batch} images: give one an image")
         if self.config.text == "none" or not any(caption.strip() for caption in several):
             return None
-        # Encoding and decoding ask for the same captions one after the other.
-        if self._latest is None or self._latest[0] != list(several):
-            features = self._text_function()(several).to(self.device)
-            self._latest = list(several), features
-        return self._latest[1]
+        return self._read(tuple(several))
 
-    def _text_function(self) -> Callable[[Sequence[str]], TextFeatures]:
-        if self._text is None:
-            config = self.tokenizer.text_config
-            if config is None:
-                raise ValueError("this tokenizer names no text encoder: use it without captions")
-            if self._text_cache is None:
-                self._text = load_text_encoder(config, device=self.device)
-            else:
-                self._text = FeatureCache(config, self._text_cache, device=self.device)
-        return self._text
+    @cached_property
+    def _source(self) -> TextFeaturesSource:
+        if self._text is not None:
+            return self._text
+        config = self.tokenizer.text_config
+        if config is None:
+            raise ValueError("this tokenizer names no text encoder: use it without captions")
+        return open_features(config, folder=self._text_cache, device=self.device)
+
+    @cached_property
+    def _read(self) -> Callable[[tuple[str, ...]], TextFeatures]:
+        """Features on the device; decoding needs those that encoding needed just before."""
+        source, device = self._source, self.device
+        return lru_cache(maxsize=1)(lambda captions: source(captions).to(device))

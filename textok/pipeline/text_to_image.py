@@ -20,8 +20,9 @@ from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.image_request import ImageRequest, image_requests
-from textok.pipeline.reader import CaptionReader
 from textok.runtime.pretrained import push_folder
+from textok.text import TextFeaturesSource, open_features
+from textok.text.open import same_features
 from textok.types import Condition, TextFeatures
 
 BATCH_SIZE = 16
@@ -53,8 +54,8 @@ class TextToImage:
         self._prompts = None
         if self.generator.config.condition == "text":
             assert parts.text is not None
-            self._prompts = CaptionReader(parts.text, device=device)
-        self._captions = self._decoder_reader()
+            self._prompts = open_features(parts.text, device=device, one_by_one=True)
+        self._captions = self._decoder_text()
 
     @classmethod
     def from_pretrained(
@@ -155,7 +156,7 @@ class TextToImage:
         *,
         negative: str = "",
     ) -> None:
-        """Raise ValueError unless ``pictures`` can be drawn when they are asked for so."""
+        """Raise ValueError unless the generator makes ``pictures`` from such a condition."""
         found = self.generator.config.condition
         ask = {
             "text": "prompts, not classes: ask with a prompt",
@@ -176,7 +177,7 @@ class TextToImage:
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
-        """Each picture that is wanted, ``batch_size`` at once."""
+        """Generate each of ``pictures``, ``batch_size`` at once."""
         require_range("batch_size", batch_size, 1)
         drawn: list[Image.Image] = []
         for at in range(0, len(pictures), batch_size):
@@ -226,10 +227,10 @@ class TextToImage:
                 self.save_pretrained(Path(folder) / "model"), repo_id, private=private
             )
 
-    def _condition(self, asked: Sequence[str]) -> Condition:
+    def _condition(self, prompts: Sequence[str]) -> Condition:
         if self._prompts is not None:
-            return Condition(text=self._prompts(asked))
-        labels = [self._label(name) for name in asked]
+            return Condition(text=self._prompts(prompts))
+        labels = [self._label(name) for name in prompts]
         return Condition(labels=torch.tensor(labels, device=self.device))
 
     def _label(self, name: str) -> int:
@@ -252,16 +253,16 @@ class TextToImage:
         known = self.parts.class_captions.get(one.condition, ClassCaptions())
         return known.draw(one.condition, seed=one.seed)
 
-    def _decoder_reader(self) -> CaptionReader | None:
-        """The reader of the prompts too where both read the same; None where no text is read."""
-        config = self.tokenizer.text_config
+    def _decoder_text(self) -> TextFeaturesSource | None:
+        """That of the prompts where both read the same features; None where no text is read."""
+        config, prompts = self.tokenizer.text_config, self.parts.text
         if not self.tokenizer.config.decoder_reads_text:
             return None
         if config is None:
             raise ValueError("the tokenizer reads captions but names no text encoder")
-        if self._prompts is not None and self._prompts.reads_as(config):
+        if self._prompts is not None and prompts is not None and same_features(config, prompts):
             return self._prompts
-        return CaptionReader(config, device=self.device)
+        return open_features(config, device=self.device, one_by_one=True)
 
     def _features(self, captions: Sequence[str]) -> TextFeatures | None:
         if self._captions is None or not any(caption.strip() for caption in captions):

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to a temporary name beside ``path`` and move it there."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+@contextmanager
+def atomic_write(path: Path, *, shared: bool = False, flush: bool = False) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; it is moved there when the block ends.
+
+    A block that raises leaves nothing behind. ``shared``: another process may write the same file.
+    ``flush``: the bytes are on the disk before the file is seen.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
+    try:
+        yield temporary
+        if flush:
+            sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write ``text`` whole or not at all."""
+    with atomic_write(path, shared=shared) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sync(path: Path) -> None:

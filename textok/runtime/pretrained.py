@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
@@ -68,7 +69,7 @@ def push_folder(folder: str | Path, repo_id: str, *, private: bool) -> str:
 def find_folder(source: str | Path, *, part: str | None = None) -> Path:
     """The local folder of a bundled name, a path or a hub repository (fetched once).
 
-    Where that is a pipeline, the folder of its ``part`` ("tokenizer", "generator") if one is asked
+    Where that is a pipeline, the folder of its ``part`` ("tokenizer", "generator") if one is named
     for: a pipeline can be named wherever one of its models can.
     """
     if part is None:
@@ -145,6 +146,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
     return {key: value.float() for key, value in state.items()}
+
+
+def rename_keys(state: dict[str, Tensor], old: Mapping[str, str], prefix: str = "") -> None:
+    """Give keys that start with one of ``old``, after ``prefix``, the start that they have now."""
+    for start, now in old.items():
+        for key in [key for key in state if key.startswith(prefix + start)]:
+            state[prefix + now + key.removeprefix(prefix + start)] = state.pop(key)
+
+
+def accept_old_keys(module: nn.Module, old: Mapping[str, str]) -> None:
+    """Let ``load_state_dict`` take keys of former names, as checkpoints of a training hold them."""
+    module.register_load_state_dict_pre_hook(partial(_rename_on_load, old))
+
+
+def _rename_on_load(
+    old: Mapping[str, str], module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    rename_keys(state, old, prefix)
 
 
 def check_state(expected: dict[str, Tensor], found: dict[str, Tensor], *, where: str) -> None:

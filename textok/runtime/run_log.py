@@ -1,4 +1,4 @@
-"""What a run measured: one JSON line a logged step, TensorBoard, and Weights & Biases if asked."""
+"""What a run measured: one JSON line a logged step, TensorBoard, optionally Weights & Biases."""
 
 from __future__ import annotations
 

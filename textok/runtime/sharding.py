@@ -1,4 +1,4 @@
-"""Modules whose weights are shared out over the processes (FSDP2) instead of copied to each."""
+"""Modules whose weights are sharded over the processes (FSDP2) instead of copied to each."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def shard(module: nn.Module, device: torch.device) -> None:
     The gradients of the processes are averaged into the same parts. Any optimiser of the weights
     has to be made after this.
     """
-    # About what nobody does to the output of a network.
+    # It warns of in-place changes to the output, which textok never makes.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = _mesh(device)
     for block in [*repeated_parts(module), module]:
         fully_shard(block, mesh=mesh)
 
 
-def spread(module: nn.Module, device: torch.device) -> None:
+def shard_parameters(module: nn.Module, device: torch.device) -> None:
     """Leave each process the same parts of a module that follows a ``shard``-ed one and never runs.
 
     It can be copied, which a ``shard``-ed one cannot.
@@ -45,7 +45,7 @@ def spread(module: nn.Module, device: torch.device) -> None:
 
 
 def whole_module(module: Module) -> Module:
-    """A ``spread`` module in one piece, new on every process; all ask for it together.
+    """A module of ``shard_parameters`` in one piece, new on every process; all ask for it together.
 
     A module that is in one piece is returned itself.
     """
@@ -63,7 +63,7 @@ def whole_tensor(value: Tensor) -> Tensor:
 
 
 def whole_state(state: Any, *, keep: bool) -> Any:
-    """Nested ``state`` with each tensor in one piece, on the CPU if it was shared out.
+    """Nested ``state`` with each tensor in one piece, on the CPU if it was sharded.
 
     All processes ask for it together. What one does not ``keep`` is None.
     """
@@ -89,7 +89,7 @@ def own_part(value: Any, like: Tensor | None) -> Any:
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """``load_state_dict`` of weights in one piece into a module that may be shared out."""
+    """``load_state_dict`` of weights in one piece into a module that may be sharded."""
     own = module.state_dict()
     module.load_state_dict({key: own_part(value, own.get(key)) for key, value in state.items()})
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from textok.runtime.files import atomic_write
 from textok.runtime.png import png_note
 
 INK, QUIET, PAPER = (24, 24, 24), (96, 96, 96), (255, 255, 255)
@@ -65,10 +65,9 @@ def picture_sheet(
 def save_picture(
     picture: Image.Image, path: Path, note: Mapping[str, object] | None = None
 ) -> None:
-    """Write a PNG, with ``note`` inside, under a temporary name and move it to ``path``."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG", pnginfo=png_note(note) if note else None)
-    os.replace(temporary, path)
+    """Write a PNG, with ``note`` inside, whole or not at all."""
+    with atomic_write(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=png_note(note) if note else None)
 
 
 def _fit(picture: Image.Image, cell: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is granted at the end of the step."""
+"""Ctrl-C and SIGTERM as a stop request, honoured after the step."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class _TooLong(Exception):
     pass
 
 
-def promptly(items: Iterator[T], *, minutes: float, what: str) -> Iterator[T]:
+def with_timeout(items: Iterator[T], *, minutes: float, what: str) -> Iterator[T]:
     """The ``items``, each of which has to come within ``minutes``; 0 waits for ever.
 
     Raises ValueError, with ``what`` in it, for one that does not come, after ending the processes

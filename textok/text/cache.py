@@ -13,9 +13,10 @@ from torch import Tensor
 from textok.config.data import TextConfig
 from textok.runtime.counter import counter
 from textok.runtime.processes import gather, join_processes
-from textok.text.encoder import DTYPES, TextEncoder, load_text_encoder
+from textok.text.encoder import DTYPES, FrozenTextEncoder, load_text_encoder
 from textok.text.folder import find_text_model
-from textok.text.shard import SUFFIX, DamagedShard, Shard, caption_key, write_shard
+from textok.text.shard import SUFFIX, DamagedShard, FeatureShard, caption_key, write_shard
+from textok.text.source import TextFeaturesSource
 from textok.types import TextFeatures
 
 _BATCH = 32
@@ -24,8 +25,8 @@ _SHARD_BYTES = 128 << 20
 _log = logging.getLogger(__name__)
 
 
-class FeatureCache:
-    """A text encoder that remembers: ``folder/<fingerprint>/*.safetensors``, one folder an encoder.
+class FeatureCache(TextFeaturesSource):
+    """Features in ``folder/<fingerprint>/*.safetensors``, one folder for each encoder and settings.
 
     The encoder is loaded when a caption is missing, not before. Several processes may share the
     folder: shards are written under unique names, all or nothing, and never changed.
@@ -44,9 +45,9 @@ class FeatureCache:
         self._config = config
         self._device = device
         self._dtype, self._float8 = DTYPES[config.precision], config.store == "float8"
-        self._encoder: TextEncoder | None = None
-        self._shards: dict[Path, Shard] = {}
-        self._places: dict[bytes, tuple[Shard, int]] = {}
+        self._encoder: FrozenTextEncoder | None = None
+        self._shards: dict[Path, FeatureShard] = {}
+        self._places: dict[bytes, tuple[FeatureShard, int]] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -55,7 +56,6 @@ class FeatureCache:
 
     @property
     def cut(self) -> int:
-        """How many of the captions stored were longer than ``max_tokens``."""
         return sum(shard.cut for shard in self._shards.values())
 
     def __call__(self, captions: Sequence[str]) -> TextFeatures:
@@ -141,7 +141,7 @@ class FeatureCache:
             if path in self._shards:
                 continue
             try:
-                shard = Shard(path, width=self.width, dtype=self._dtype, float8=self._float8)
+                shard = FeatureShard(path, width=self.width, dtype=self._dtype, float8=self._float8)
             except DamagedShard as damage:
                 self._set_aside(damage)
                 continue
@@ -174,7 +174,7 @@ class _Pending:
         self._cut = 0
         self.bytes = 0
 
-    def encode(self, captions: Sequence[str], encoder: TextEncoder) -> None:
+    def encode(self, captions: Sequence[str], encoder: FrozenTextEncoder) -> None:
         cut = encoder.cut
         features = encoder(captions).to("cpu")
         for caption, states, mask in zip(captions, features.states, features.mask, strict=True):

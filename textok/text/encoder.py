@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,25 +24,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json")
 
 Tokenizer = Callable[..., Mapping[str, Any]]
-
-
-class TextEncoder(Protocol):
-    """Captions in, padded frozen states out."""
-
-    @property
-    def width(self) -> int:
-        """D of the states."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A name of everything the features depend on, apart from the caption."""
-
-    @property
-    def cut(self) -> int:
-        """How many captions were longer than ``max_tokens`` so far."""
-
-    def __call__(self, captions: Sequence[str]) -> TextFeatures:
-        """Encode B captions to (B, out_tokens, D); a blank caption is a row without real tokens."""
 
 
 class FrozenTextEncoder:
@@ -65,8 +46,8 @@ class FrozenTextEncoder:
         shared: bool = False,
     ) -> None:
         self.width = folder.width
-        self.fingerprint = folder.fingerprint(config)
         self.cut = 0
+        """How many captions were longer than ``limit`` so far."""
         self._model = model.requires_grad_(False).train(False)
         self._device = next(model.parameters()).device
         self._tokenizer = tokenizer
@@ -115,7 +96,7 @@ class FrozenTextEncoder:
         kept = self._tokenizer(captions, truncation=True, max_length=self.limit)["input_ids"]
         self.cut += sum(len(a) > len(b) for a, b in zip(whole, kept, strict=True))
         ids = [torch.tensor(row, device=self._device) for row in kept]
-        # Whatever stands at the padding is masked: no pad token is asked of the tokenizer.
+        # Whatever stands at the padding is masked: the tokenizer needs no pad token.
         ids_BT = pad_sequence(ids, batch_first=True)
         if self._config.padding:
             ids_BT = F.pad(ids_BT, (0, self.limit - ids_BT.shape[1]))
@@ -133,7 +114,7 @@ def load_text_encoder(
 
     Raises:
         ValueError: it cannot be found, is of an unknown type, or its files are damaged; or its
-            padding is asked for and it is no CLIP.
+            ``padding`` is set and it is no CLIP.
     """
     folder = find_text_model(config.encoder)
     require(

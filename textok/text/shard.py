@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from textok.runtime.files import atomic_write
 from textok.text.float8 import FLOAT8, from_float8, to_float8
 
 SUFFIX = ".safetensors"
@@ -32,7 +32,7 @@ def caption_key(caption: str) -> bytes:
     return hashlib.sha1(caption.encode(), usedforsecurity=False).digest()
 
 
-class Shard:
+class FeatureShard:
     """Features of captions in one file, mapped into memory and read row by row.
 
     Tensors: ``states`` (sum of t, D), with ``float8`` also ``scales`` (sum of t,), ``ends`` (R,)
@@ -96,14 +96,10 @@ def write_shard(
         "keys": torch.frombuffer(bytearray(b"".join(states)), dtype=torch.uint8).reshape(-1, 20),
     }
     path = folder / (uuid.uuid4().hex + SUFFIX)
-    temporary = path.with_suffix(".part")
     try:
-        save_file(tensors, temporary, metadata={"cut": str(cut)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with atomic_write(path, flush=True) as temporary:
+            save_file(tensors, temporary, metadata={"cut": str(cut)})
     except (SafetensorError, OSError) as error:
-        temporary.unlink(missing_ok=True)
         raise ValueError(f"text.cache: cannot write features to {folder}: {error}") from error
     return path
 

@@ -21,11 +21,22 @@ class Encoded:
     """Latents, and what they were before a codebook took their place."""
 
     latents: Latents
-    continuous: Tensor | None = None
+    pre_quant: Tensor | None = None
     """(B, K, C) of a ``vq`` bottleneck; None for others."""
 
 
-class ContinuousBottleneck(nn.Module):
+class Bottleneck(nn.Module):
+    """(B, K, D) to ``Encoded`` latents, without log-variance or codes unless overridden."""
+
+    def init_logvar(self, logvar: float) -> None:
+        """Begin with the same log-variance for every image."""
+
+    def get_codebook(self) -> Codebook | None:
+        """The codebook of a discrete one."""
+        return None
+
+
+class ContinuousBottleneck(Bottleneck):
     """Width to C channels: ``ae`` gives the numbers, ``kl`` a mean and a log-variance each."""
 
     def __init__(self, width: int, channels: int, kind: Literal["kl", "ae"]) -> None:
@@ -33,8 +44,7 @@ class ContinuousBottleneck(nn.Module):
         self.mean = nn.Linear(width, channels)
         self.logvar = nn.Linear(width, channels) if kind == "kl" else None
 
-    def start_spread(self, logvar: float) -> None:
-        """Begin with the same log-variance for every image."""
+    def init_logvar(self, logvar: float) -> None:
         if self.logvar is not None:
             nn.init.zeros_(self.logvar.weight)
             nn.init.constant_(self.logvar.bias, logvar)
@@ -48,7 +58,7 @@ class ContinuousBottleneck(nn.Module):
         return Encoded(latents=Latents(mean=mean, logvar=logvar))
 
 
-class DiscreteBottleneck(nn.Module):
+class DiscreteBottleneck(Bottleneck):
     """Width to C channels, then to the nearest of V codes (TiTok, arXiv 2406.07550, eq. 2)."""
 
     def __init__(self, width: int, channels: int, codebook: Codebook) -> None:
@@ -56,14 +66,17 @@ class DiscreteBottleneck(nn.Module):
         self.mean = nn.Linear(width, channels)
         self.codebook = codebook
 
+    def get_codebook(self) -> Codebook:
+        return self.codebook
+
     def forward(self, x_BKD: Tensor) -> Encoded:
         """(B, K, D) to latents in float32 whose ``mean`` passes its gradient straight through."""
-        continuous = self.mean(x_BKD).float()
-        vectors, codes = self.codebook(continuous)
-        return Encoded(latents=Latents(mean=vectors, codes=codes), continuous=continuous)
+        pre_quant = self.mean(x_BKD).float()
+        vectors, codes = self.codebook(pre_quant)
+        return Encoded(latents=Latents(mean=vectors, codes=codes), pre_quant=pre_quant)
 
 
-def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | DiscreteBottleneck:
+def build_bottleneck(config: TokenizerConfig) -> Bottleneck:
     """The bottleneck that ``config`` names."""
     width, channels = config.encoder.width, config.channels
     if config.bottleneck != "vq":
@@ -76,7 +89,7 @@ def build_bottleneck(config: TokenizerConfig) -> ContinuousBottleneck | Discrete
 def kl_divergence(latents: Latents) -> Tensor:
     """KL(N(mean, var) || N(0, 1)) of each image, summed over K x C (Kingma & Welling 2014, B).
 
-    Returns (B,); zeros for latents without a spread.
+    Returns (B,); zeros for latents without a log-variance.
     """
     if latents.logvar is None:
         return latents.mean.new_zeros(latents.mean.shape[0])

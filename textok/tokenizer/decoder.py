@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from textok.config import TokenizerConfig
+from textok.config import DecodingConfig, TokenizerConfig
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
+from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.transformer import Trunk, join
 from textok.types import TextFeatures
 
@@ -19,6 +22,8 @@ class Decoder(nn.Module):
     These become pixels or, with ``output: codes``, logits of the codes of a VQGAN (TiTok, arXiv
     2406.07550, section 3.2).
     """
+
+    fewest_tokens = 1
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
@@ -44,6 +49,25 @@ class Decoder(nn.Module):
             self.head = nn.Sequential(
                 nn.Linear(width, 2 * width), nn.Tanh(), nn.Linear(2 * width, codes)
             )
+
+    def init_weights(self) -> None:
+        """Nothing beyond what all linear layers of a tokenizer start from."""
+
+    def set_grad_checkpointing(self, on: bool) -> None:
+        self.trunk.grad_checkpointing = on
+
+    def decode(
+        self, known: DecoderInput, *, decoding: DecodingConfig, seeds: Sequence[int] | None
+    ) -> Tensor:
+        """What ``forward`` gives; a decoder that samples nothing ignores the rest."""
+        out: Tensor = self(known.tokens, known.text)
+        return out
+
+    def training_pass(
+        self, images_B3HW: Tensor, known: DecoderInput, draw: FlowDraw | None
+    ) -> tuple[Tensor, None]:
+        """What ``forward`` gives, and no error of a velocity."""
+        return self(known.tokens, known.text, known.keep), None
 
     @property
     def last_layer(self) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -24,52 +24,9 @@ from textok.nn.adaptive_block import DiTBlock, FinalLayer
 from textok.nn.linear import Linear
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
-from textok.nn.time import EmbeddingMLP, TimeEmbedding
+from textok.nn.time import TimeEmbedding
+from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.transformer import join
-from textok.types import TextFeatures
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What a decoder is given beside the noisy image."""
-
-    tokens: Tensor
-    """(B, K, C), of which ``keep`` are visible."""
-    text: TextFeatures | None
-    keep: Tensor | None = None
-    """(B,) int64 tokens that are visible; None shows all."""
-
-    def without_text(self) -> Known:
-        text = None if self.text is None else self.text.drop(torch.ones_like(self.text.mask[:, 0]))
-        return Known(tokens=self.tokens, text=text, keep=self.keep)
-
-    def without_tokens(self) -> Known:
-        keep = torch.zeros(len(self.tokens), dtype=torch.int64, device=self.tokens.device)
-        return Known(tokens=self.tokens, text=self.text, keep=keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowDraw:
-    """What is random in one training pass of B images."""
-
-    noise: Tensor
-    """(B, N, P) standard normal."""
-    time: Tensor
-    """(B,) standard normal: what the objective turns into a time."""
-    drop_text: Tensor
-    """(B,) bool: the decoder does not see the caption, which the encoder may have seen."""
-
-    def rows(self, rows: slice) -> FlowDraw:
-        return FlowDraw(
-            noise=self.noise[rows], time=self.time[rows], drop_text=self.drop_text[rows]
-        )
-
-    def to(self, device: torch.device | str) -> FlowDraw:
-        return FlowDraw(
-            noise=self.noise.to(device, non_blocking=True),
-            time=self.time.to(device),
-            drop_text=self.drop_text.to(device),
-        )
 
 
 class FlowDecoder(nn.Module):
@@ -77,6 +34,8 @@ class FlowDecoder(nn.Module):
 
     It predicts the clean patches, whatever the time (JiT, arXiv 2511.13720, section 3).
     """
+
+    fewest_tokens = 0
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
@@ -119,6 +78,9 @@ class FlowDecoder(nn.Module):
         self.final = FinalLayer(shape.width, numbers)
         self.grad_checkpointing = False
 
+    def set_grad_checkpointing(self, on: bool) -> None:
+        self.grad_checkpointing = on
+
     @property
     def last_layer(self) -> Tensor:
         """The weights that make the pixels."""
@@ -126,13 +88,14 @@ class FlowDecoder(nn.Module):
 
     def init_weights(self) -> None:
         """Every block starts as the identity and the prediction at zero (adaLN-Zero)."""
-        for module in self.modules():
-            if isinstance(module, DiTBlock | FinalLayer | EmbeddingMLP):
-                module.start()
+        self.time.mlp.init_weights()
+        for block in cast("list[DiTBlock]", self.blocks):
+            block.init_weights()
+        self.final.init_weights()
         if self.modulation is not None:
             nn.init.zeros_(self.modulation.weight)
 
-    def forward(self, noisy_BNP: Tensor, t_B: Tensor, known: Known) -> Tensor:
+    def forward(self, noisy_BNP: Tensor, t_B: Tensor, known: DecoderInput) -> Tensor:
         """The clean patches (B, N, P) in float32, predicted from those at times ``t_B``."""
         count = known.tokens.shape[1]
         weight = self.embed.weight
@@ -165,15 +128,18 @@ class FlowDecoder(nn.Module):
             return [time_BD] * len(self.blocks)
         return list(self.modulation(time_BD) + self.offsets[:, None])
 
-    def denoise(self, images_B3HW: Tensor, known: Known, draw: FlowDraw) -> tuple[Tensor, Tensor]:
-        """One training pass: the predicted clean images, and the velocity's error (B,)."""
+    def training_pass(
+        self, images_B3HW: Tensor, known: DecoderInput, draw: FlowDraw | None
+    ) -> tuple[Tensor, Tensor]:
+        """The predicted clean images, and the velocity's error (B,)."""
+        assert draw is not None, "a flow decoder is trained at a time and a noise"
         clean_BNP = self.patchify(images_B3HW).float()
         t_B = self.objective.sample_timesteps(draw.time)
         noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
         text = known.text
         if text is not None:
             text = text.drop(draw.drop_text)
-        shown = Known(tokens=known.tokens, text=text, keep=known.keep)
+        shown = DecoderInput(tokens=known.tokens, text=text, keep=known.keep)
         predicted_BNP = self(noisy_BNP, t_B, shown)
         velocity_BNP = self.objective.velocity(predicted_BNP, noisy_BNP, t_B)
         truth_BNP = self.objective.velocity(clean_BNP, noisy_BNP, t_B)
@@ -181,8 +147,16 @@ class FlowDecoder(nn.Module):
         return self.unpatchify(predicted_BNP), error_B
 
     @torch.no_grad()
-    def sample(self, known: Known, *, decoding: DecodingConfig, seeds: Sequence[int]) -> Tensor:
-        """Images (B, 3, H, W), not clamped; each depends on its own seed, whatever the batch."""
+    def decode(
+        self, known: DecoderInput, *, decoding: DecodingConfig, seeds: Sequence[int] | None
+    ) -> Tensor:
+        """Images (B, 3, H, W), not clamped; each depends on its own seed, whatever the batch.
+
+        Raises ValueError for more or fewer seeds than images.
+        """
+        seeds = [0] * len(known.tokens) if seeds is None else seeds
+        if len(seeds) != len(known.tokens):
+            raise ValueError(f"{len(seeds)} seeds for {len(known.tokens)} images: give one each")
         x_BNP = self.noise(seeds).to(known.tokens.device)
         times = self.objective.times(decoding.steps)
         predict = self._guided(known, decoding)
@@ -215,7 +189,9 @@ class FlowDecoder(nn.Module):
         generators = [torch.Generator().manual_seed(seed) for seed in own]
         return torch.stack([torch.randn(shape, generator=one) for one in generators])
 
-    def _guided(self, known: Known, decoding: DecodingConfig) -> Callable[[Tensor, Tensor], Tensor]:
+    def _guided(
+        self, known: DecoderInput, decoding: DecodingConfig
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         """The prediction, led away from that without caption and from that without tokens.
 
         Classifier-free guidance (arXiv 2207.12598) on two conditions: all + (s_c - 1)(all - all

@@ -21,10 +21,13 @@ from textok.runtime.pretrained import (
     read_config,
     read_trained_with,
     read_weights,
+    rename_keys,
     write_model,
 )
 from textok.tokenizer.card import model_card
 
+OLD_KEYS = {"painter.": "vqgan_decoder."}
+"""Starts of former keys of weights, and what they are now."""
 GRIDS = ("encoder.positions", "decoder.queries", "decoder.patch_positions")
 """Parameters (N, D) with one row a patch: interpolated when the image size changes."""
 
@@ -40,7 +43,9 @@ class Saved:
     """Losses by pretrained networks that it was trained against."""
 
 
-def write_folder(folder: str | Path, saved: Saved, *, precision: torch.dtype | None = None) -> Path:
+def write_tokenizer(
+    folder: str | Path, saved: Saved, *, precision: torch.dtype | None = None
+) -> Path:
     """Write a tokenizer folder, each file whole or not at all."""
     config: dict[str, Any] = {"tokenizer": dataclasses.asdict(saved.config)}
     if saved.text is not None:
@@ -50,7 +55,7 @@ def write_folder(folder: str | Path, saved: Saved, *, precision: torch.dtype | N
     return write_model(folder, config, saved.state, card=card, precision=precision)
 
 
-def read_folder(source: str | Path, *, image_size: int | None = None) -> Saved:
+def read_tokenizer(source: str | Path, *, image_size: int | None = None) -> Saved:
     """Read a bundled name, a folder or a hub repository; weights come as float32.
 
     ``image_size`` other than the saved one interpolates the grid positions. Raises ValueError
@@ -62,6 +67,7 @@ def read_folder(source: str | Path, *, image_size: int | None = None) -> Saved:
     config = build(TokenizerConfig, data["tokenizer"], where=f"{path}: tokenizer")
     text = build(TextConfig, data["text"], where=f"{path}: text") if "text" in data else None
     state = read_weights(folder / WEIGHTS)
+    rename_keys(state, OLD_KEYS)
     if image_size is not None and image_size != config.image_size:
         vqgan = config.vqgan
         if config.output == "codes":

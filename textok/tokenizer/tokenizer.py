@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
-from textok.runtime.pretrained import check_state, push_folder
-from textok.tokenizer.bottleneck import ContinuousBottleneck, DiscreteBottleneck
+from textok.runtime.pretrained import accept_old_keys, check_state, push_folder
 from textok.tokenizer.decoder import Decoder
+from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.encoder import Encoder
-from textok.tokenizer.flow_decoder import FlowDecoder, FlowDraw, Known
-from textok.tokenizer.pretrained import Saved, read_folder, write_folder
+from textok.tokenizer.flow_decoder import FlowDecoder
+from textok.tokenizer.pretrained import OLD_KEYS, Saved, read_tokenizer, write_tokenizer
 from textok.types import Latents, Reconstruction, TextFeatures
 from textok.vqgan import VQGANDecoder
 
@@ -42,11 +42,10 @@ class Tokenizer(nn.Module):
         by_flow = config.decoding == "flow"
         self.decoder: Decoder | FlowDecoder = FlowDecoder(config) if by_flow else Decoder(config)
         self.apply(_init_linear)
-        if isinstance(self.decoder, FlowDecoder):
-            self.decoder.init_weights()
-        if isinstance(self.encoder.bottleneck, ContinuousBottleneck):
-            self.encoder.bottleneck.start_spread(config.initial_logvar)
-        self.painter = VQGANDecoder(config.vqgan) if config.output == "codes" else None
+        self.decoder.init_weights()
+        self.encoder.bottleneck.init_logvar(config.initial_logvar)
+        self.vqgan_decoder = VQGANDecoder(config.vqgan) if config.output == "codes" else None
+        accept_old_keys(self, OLD_KEYS)
 
     def encode(
         self,
@@ -100,17 +99,12 @@ class Tokenizer(nn.Module):
                 f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, {fewest}.."
                 f"{limit}, {channels})"
             )
-        if isinstance(self.decoder, FlowDecoder):
-            seeds = [0] * len(tokens) if seeds is None else seeds
-            if len(seeds) != len(tokens):
-                raise ValueError(f"{len(seeds)} seeds for {len(tokens)} images: give one each")
-            return self.decoder.sample(
-                Known(tokens=tokens, text=text),
-                decoding=decoding or self.config.sampling,
-                seeds=seeds,
-            )
-        out = self.decoder(tokens, text)
-        return out if self.painter is None else self._paint(out)
+        out = self.decoder.decode(
+            DecoderInput(tokens=tokens, text=text),
+            decoding=decoding or self.config.sampling,
+            seeds=seeds,
+        )
+        return out if self.vqgan_decoder is None else self._decode_codes(out)
 
     def forward(
         self,
@@ -131,45 +125,42 @@ class Tokenizer(nn.Module):
         encoded = self.encoder(images_B3HW, text)
         latents = encoded.latents
         tokens = latents.mean if noise_BKC is None else latents.sample(noise_BKC)
-        if isinstance(self.decoder, FlowDecoder):
-            assert flow is not None, "a flow decoder is trained at a time and a noise"
-            known = Known(tokens=tokens, text=text, keep=keep_B)
-            out, velocity_error = self.decoder.denoise(images_B3HW, known, flow)
-        else:
-            out, velocity_error = self.decoder(tokens, text, keep_B), None
-        by_codes = self.painter is not None
+        known = DecoderInput(tokens=tokens, text=text, keep=keep_B)
+        out, velocity_error = self.decoder.training_pass(images_B3HW, known, flow)
+        by_codes = self.vqgan_decoder is not None
         codebook = commitment = None
-        if encoded.continuous is not None:
-            codebook, commitment = self.codebook.losses(encoded.continuous, latents.codes)
+        if encoded.pre_quant is not None:
+            codebook, commitment = self.codebook.losses(encoded.pre_quant, latents.codes)
         images = None
         if pixels:
-            images = self._paint(out) if by_codes else out
+            images = self._decode_codes(out) if by_codes else out
         return Reconstruction(
             images=images,
             latents=latents,
             logits=out if by_codes else None,
             codebook=codebook,
             commitment=commitment,
-            continuous=encoded.continuous,
+            pre_quant=encoded.pre_quant,
             velocity_error=velocity_error,
         )
 
     @property
     def fewest_tokens(self) -> int:
         """Tokens that an image is decoded from at least: a flow decoder needs none."""
-        return 0 if isinstance(self.decoder, FlowDecoder) else 1
+        return self.decoder.fewest_tokens
 
     @property
     def codebook(self) -> Codebook:
         """Of a ``vq`` bottleneck. Raises ValueError for a tokenizer without one."""
-        if not isinstance(self.encoder.bottleneck, DiscreteBottleneck):
+        codebook = self.encoder.bottleneck.get_codebook()
+        if codebook is None:
             raise ValueError("this tokenizer is continuous: it has no codes")
-        return self.encoder.bottleneck.codebook
+        return codebook
 
     @property
     def last_layer(self) -> Tensor:
         """The weights that make the pixels."""
-        return (self.decoder if self.painter is None else self.painter).last_layer
+        return (self.vqgan_decoder or self.decoder).last_layer
 
     def freeze_encoder(self) -> None:
         """Leave encoder, bottleneck and latent queries as they are (TiTok's second stage)."""
@@ -178,10 +169,10 @@ class Tokenizer(nn.Module):
     def _tokens(self, given: Tensor) -> Tensor:
         return given if given.is_floating_point() else self.codebook.lookup(given)
 
-    def _paint(self, logits_BNV: Tensor) -> Tensor:
-        """The VQGAN's picture of its codes' means, as likely as the decoder takes each to be."""
-        assert self.painter is not None
-        return self.painter(logits_BNV.softmax(dim=-1))
+    def _decode_codes(self, logits_BNV: Tensor) -> Tensor:
+        """The VQGAN's image of the means of its codes, weighted by their probabilities."""
+        assert self.vqgan_decoder is not None
+        return self.vqgan_decoder(logits_BNV.softmax(dim=-1))
 
     def draw_keep(self, batch: int, generator: torch.Generator) -> Tensor:
         """(B,) int64 token counts, uniform from ``fewest_tokens`` to K (Rippel et al. 2014)."""
@@ -196,7 +187,7 @@ class Tokenizer(nn.Module):
             state=self.state_dict(),
             trained_with=self.trained_with,
         )
-        return write_folder(folder, saved, precision=precision)
+        return write_tokenizer(folder, saved, precision=precision)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, image_size: int | None = None) -> Tokenizer:
@@ -206,7 +197,7 @@ class Tokenizer(nn.Module):
         starting point for fine-tuning, not a finished tokenizer. Raises ValueError naming the
         file, key or setting that does not fit.
         """
-        saved = read_folder(source, image_size=image_size)
+        saved = read_tokenizer(source, image_size=image_size)
         tokenizer = cls(saved.config, text=saved.text)
         check_state(tokenizer.state_dict(), saved.state, where=str(source))
         tokenizer.load_state_dict(saved.state)
@@ -221,9 +212,8 @@ class Tokenizer(nn.Module):
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""
-        decoder = self.decoder
         self.encoder.trunk.grad_checkpointing = on
-        (decoder if isinstance(decoder, FlowDecoder) else decoder.trunk).grad_checkpointing = on
+        self.decoder.set_grad_checkpointing(on)
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textok.nn.codebook import RevivingCodebook, code_use
+from textok.nn.codebook import code_use
 from textok.train.distributed import Distributed
 from textok.train.objective import Outcome, Quantised
 
@@ -31,11 +31,11 @@ class CodebookUse:
         return cls(quantised=whole)
 
     def revive(self) -> None:
-        """Move codes that are hardly used, in a codebook that does so and is not frozen."""
+        """Move codes that are hardly used, in a codebook that revives them and is not frozen."""
         if self.quantised is None:
             return
         codebook = self.quantised.codebook
-        if isinstance(codebook, RevivingCodebook) and codebook.vectors.requires_grad:
+        if codebook.vectors.requires_grad:
             codebook.revive(self.quantised.pre_quant, self.quantised.codes)
 
     def logs(self) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from textok.runtime.sharding import load_weights, local, spread, whole_module
+from textok.runtime.sharding import load_weights, local, shard_parameters, whole_module
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -25,12 +25,12 @@ class Ema(Generic[Module]):
         self.decay = decay
         self.updates = 0
 
-    def spread(self, device: torch.device) -> None:
-        """Leave each process the same part as of the ``module`` that is averaged."""
-        spread(self.module, device)
+    def shard(self, device: torch.device) -> None:
+        """Leave each process the part that it has of the ``module`` that is followed."""
+        shard_parameters(self.module, device)
 
     def whole(self) -> Module:
-        """The averaged copy in one piece; all processes call this if it is sharded."""
+        """The averaged copy in one piece; where it is sharded, all processes ask together."""
         return whole_module(self.module)
 
     @torch.no_grad()

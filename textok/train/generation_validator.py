@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from textok.config.check import require
+from textok.data.order import evenly_spaced
 from textok.data.pixels import to_pil
 from textok.generator import TokenGenerator
 from textok.latents import LatentSet
@@ -19,10 +20,9 @@ from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_al
 from textok.pipeline import decoding_seeds
 from textok.pipeline.folder import PipelineParts
 from textok.runtime.sheet import picture_sheet
-from textok.text import FrozenTextEncoder
-from textok.text.remembered import RememberedText
+from textok.text import TextFeaturesSource
 from textok.train.distributed import Distributed
-from textok.train.latent_batches import TextReader, with_text
+from textok.train.latent_batches import with_text
 from textok.train.objective import GeneratorObjective
 from textok.types import Condition, LatentBatch, Latents
 
@@ -50,8 +50,8 @@ class GenerationValidator:
         parts: PipelineParts,
         prompts: Sequence[str],
         fd_images: int,
-        prompt_text: TextReader | None,
-        decoder_text: TextReader | None,
+        prompt_text: TextFeaturesSource | None,
+        decoder_text: TextFeaturesSource | None,
         distributed: Distributed,
     ) -> None:
         self.objective, self.parts = objective, parts
@@ -65,11 +65,11 @@ class GenerationValidator:
             require(len(latents) > 1, "fd_images: there is one held-out row, it takes 2 or more")
             self._network = load_feature_network("efficientnet_lite0", device=self.device)
         rows = [caption for batch in self._batches + self._fd_batches for caption in batch.captions]
-        if isinstance(prompt_text, FrozenTextEncoder):
-            self._prompt_text = RememberedText(prompt_text, [*rows, *self._prompts])
-        if isinstance(decoder_text, FrozenTextEncoder):
+        if prompt_text is not None:
+            self._prompt_text = prompt_text.precomputed([*rows, *self._prompts])
+        if decoder_text is not None:
             shown = self._condition_of_prompts()[1]
-            self._decoder_text = RememberedText(decoder_text, [*rows, *shown])
+            self._decoder_text = decoder_text.precomputed([*rows, *shown])
 
     def measure(self, generator: TokenGenerator) -> dict[str, float]:
         """The objective's losses, as ``val_t0.1``, their mean ``val``, and ``fd`` where it is set.
@@ -179,7 +179,7 @@ class GenerationValidator:
         if self._prompt_text is not None:
             captions = [caption for batch in self._batches for caption in batch.captions]
             known = list(dict.fromkeys(filter(str.strip, captions))) or [""]
-        return [known[place] for place in _spread(len(known), PROMPTS)]
+        return [known[place] for place in evenly_spaced(len(known), PROMPTS)]
 
     def _condition_of_prompts(self) -> tuple[Condition, list[str]]:
         """The condition that the prompts are, and the captions that the decoder reads."""
@@ -192,12 +192,6 @@ class GenerationValidator:
 
 
 def _batches(latents: LatentSet, count: int) -> list[LatentBatch]:
-    """``count`` rows spread evenly over all, or all of them, BATCH at once."""
-    rows = _spread(len(latents), count)
+    """``count`` rows evenly spaced over all, or all of them, BATCH at once."""
+    rows = evenly_spaced(len(latents), count)
     return [latents.batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
-
-
-def _spread(size: int, count: int) -> list[int]:
-    """``count`` places spread evenly over ``size``, or all of them."""
-    count = min(size, count)
-    return [index * size // count for index in range(count)]

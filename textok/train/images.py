@@ -13,6 +13,7 @@ from textok.config.check import require
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
+from textok.data.order import evenly_spaced
 from textok.evaluate.reconstruction import evenly
 from textok.runtime.prefetch import prefetch
 from textok.train.distributed import Distributed
@@ -90,15 +91,14 @@ def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> li
 
 
 def open_preview(config: DataConfig, *, image_size: int) -> Batch:
-    """A few images, evenly spread over the validation split, or the training set without one."""
+    """A few images, evenly spaced over the validation split, or the training set without one."""
     data = replace(config, workers=0, flip=False, crop="center")
     try:
         images = open_captioned_images(replace(data, split="val"), image_size=image_size)
     except ValueError:
         images = open_captioned_images(data, image_size=image_size)
-    count = min(PREVIEWS, len(images))
-    spread = [images.records[index * len(images) // count] for index in range(count)]
-    return next(eval_batches(replace(images, records=spread), batch_size=count))
+    records = [images.records[index] for index in evenly_spaced(len(images), PREVIEWS)]
+    return next(eval_batches(replace(images, records=records), batch_size=len(records)))
 
 
 def open_validation(

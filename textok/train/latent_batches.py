@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from textok.data.order import Order
 from textok.latents import LatentSet
 from textok.runtime.prefetch import prefetch
-from textok.text import FrozenTextEncoder
-from textok.types import LatentBatch, TextFeatures
-
-TextReader = Callable[[Sequence[str]], TextFeatures]
+from textok.text import TextFeaturesSource
+from textok.types import LatentBatch
 
 
 def latent_batches(
-    latents: LatentSet, text: TextReader | None, *, order: Order, step: int
+    latents: LatentSet, text: TextFeaturesSource | None, *, order: Order, step: int
 ) -> Iterator[Sequence[LatentBatch]]:
     """This process's micro-batches of ``step`` and all after it, read one step ahead.
 
@@ -32,11 +30,11 @@ def latent_batches(
     def conditioned(batches: Sequence[LatentBatch]) -> Sequence[LatentBatch]:
         return [with_text(batch, text) for batch in batches]
 
-    if isinstance(text, FrozenTextEncoder):
+    if text is not None and not text.prefetchable:
         return map(conditioned, prefetch(read()))
     return prefetch(map(conditioned, read()))
 
 
-def with_text(batch: LatentBatch, text: TextReader | None) -> LatentBatch:
+def with_text(batch: LatentBatch, text: TextFeaturesSource | None) -> LatentBatch:
     """The batch with the features of its captions, where the condition is a caption."""
     return batch if text is None else replace(batch, text=text(batch.captions))

@@ -20,7 +20,7 @@ from textok.runtime.files import replace_folder
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
-from textok.runtime.wait import promptly
+from textok.runtime.wait import with_timeout
 from textok.train.distributed import Distributed
 from textok.train.run_logger import RunLogger
 
@@ -75,7 +75,7 @@ def train(
     logger = RunLogger(folder, config, first, enabled=distributed.is_main)
     with StopRequest() as stop, logger:
         saved_at = time.monotonic()
-        batches = promptly(
+        batches = with_timeout(
             batches_from(first),
             minutes=config.wait_minutes,
             what="run.wait_minutes: the next batch",

@@ -80,8 +80,8 @@ class Outcome:
         images = quantised = None
         if out.images is not None:
             images = ImagePair(real=real, fake=out.images, last_layer=last_layer)
-        if codebook is not None and out.latents.codes is not None and out.continuous is not None:
-            pre_quant = out.continuous.detach().flatten(0, 1)
+        if codebook is not None and out.latents.codes is not None and out.pre_quant is not None:
+            pre_quant = out.pre_quant.detach().flatten(0, 1)
             codes = out.latents.codes.flatten()
             quantised = Quantised(codebook=codebook, pre_quant=pre_quant, codes=codes)
         return cls(terms=terms, images=images, quantised=quantised)

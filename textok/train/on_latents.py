@@ -18,10 +18,10 @@ from textok.generator import TokenGenerator
 from textok.latents import LatentScale, LatentSet, open_latents
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache, FrozenTextEncoder
+from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
-from textok.tokenizer.pretrained import read_folder
+from textok.tokenizer.pretrained import read_tokenizer
 from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
 from textok.train.latent_batches import latent_batches
@@ -132,7 +132,7 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     held_out = open_latents(folder, settings.held_out) if settings.held_out else None
     if settings.num_tokens not in (0, train.index.num_tokens):
         require(
-            read_folder(folder / "tokenizer").config.nested,
+            read_tokenizer(folder / "tokenizer").config.nested,
             f"latents.num_tokens is {settings.num_tokens} but the tokenizer of {folder} is not "
             "nested: it decodes all its tokens or none, leave it out",
         )
@@ -228,7 +228,7 @@ def build_parts(
 
 def open_prompt_text(
     config: Settings, session: Session, latents: TrainingLatents
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features of all captions; None where the condition is a class.
 
     They lie beside the latents, where ``textok extract`` may have put them already.
@@ -244,7 +244,7 @@ def open_decoder_text(
     session: Session,
     latents: TrainingLatents,
     parts: PipelineParts,
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features that the tokenizer's decoder reads; None for one that reads none."""
     text = parts.tokenizer.text_config
     if text is None or not parts.tokenizer.config.decoder_reads_text:

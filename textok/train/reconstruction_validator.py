@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from textok.data import CaptionedImages, eval_batches
 from textok.data.pixels import to_pil
-from textok.evaluate.tally import Tally
+from textok.evaluate.accumulator import MetricAccumulator
 from textok.metrics.features import lite0_features
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit, load_image_metrics, to_8bit
@@ -90,18 +90,18 @@ class MeasuredImages:
         The first way that ``reconstruct`` gives is measured as ``val_psnr`` and so on, each other
         one as ``val_psnr_NAME``. Called by all processes; the result is in the main one.
         """
-        tallies: dict[str, Tally] = {}
+        tallies: dict[str, MetricAccumulator] = {}
         for kept in self._batches:
             batch = self._images_of(kept)
             for name, images in reconstruct(batch).items():
-                tally = tallies.setdefault(name, Tally(self._features, self._metrics))
+                tally = tallies.setdefault(name, MetricAccumulator(self._features, self._metrics))
                 tally.add(images, batch.images, batch.keys)
         found: dict[str, float] = {}
         # A process without images does not know the ways.
         gathered = self._distributed.gather_objects(list(tallies))
         ways = dict.fromkeys(name for names in gathered for name in names)
         for place, name in enumerate(ways):
-            tally = tallies.get(name, Tally(self._features, self._metrics))
+            tally = tallies.get(name, MetricAccumulator(self._features, self._metrics))
             tally.gather()
             originals = self._originals
             if self._distributed.is_main:
@@ -114,7 +114,7 @@ class MeasuredImages:
     @cached_property
     def _originals(self) -> FeatureStatistics:
         """Features of the images themselves, of all processes."""
-        tally = Tally(self._features, {})
+        tally = MetricAccumulator(self._features, {})
         for kept in self._batches:
             batch = self._images_of(kept)
             tally.add(batch.images, batch.images, batch.keys)

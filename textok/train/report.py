@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.config.read import to_yaml
-from textok.data import Report
+from textok.data import ReadReport
 from textok.runtime.files import write_text
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
@@ -32,7 +32,7 @@ def write_report(folder: RunFolder, config: Any, data: str) -> None:
     write_text(folder.report, "\n".join(parts))
 
 
-def list_bad_files(path: Path, report: Report) -> None:
+def list_bad_files(path: Path, report: ReadReport) -> None:
     """Add to ``path`` every image that was missing or unreadable, one line of key and reason."""
     lost = {**report.missing, **report.bad}
     if not lost:

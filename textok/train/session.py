@@ -10,7 +10,7 @@ from typing import Protocol
 from textok.config import RunConfig, TextConfig
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
 from textok.runtime.run_folder import RunFolder
-from textok.text import FeatureCache, FrozenTextEncoder, load_text_encoder
+from textok.text import TextFeaturesSource, open_features
 from textok.train.distributed import Distributed, join_distributed
 from textok.train.loop import Micro, Task, train
 from textok.train.report import write_report
@@ -39,23 +39,21 @@ class Session:
 
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
-    ) -> FeatureCache | FrozenTextEncoder:
+    ) -> TextFeaturesSource:
         """The features of ``captions``, computed before training, by each process its share.
 
-        They lie in ``text.cache``, or in ``default``, or in the run folder. Where nothing is
-        stored it is the encoder itself, which all processes have to ask equally often if its
-        weights are shared out.
+        They are stored in ``text.cache``, ``default`` or the run folder. Where nothing is stored,
+        they are encoded at each step: all processes have to call equally often if they share the
+        weights of the encoder.
         """
-        device = self.distributed.device
-        if text.store == "nothing":
-            shared = text.shard and self.distributed.world_size > 1
-            return load_text_encoder(text, device=device, shard=shared)
         place = Path(text.cache) if text.cache else default or self.folder.text_cache
-        cache = FeatureCache(text, place, device=device)
-        cache.warm(captions)
-        if cache.cut:
-            self.distributed.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")
-        return cache
+        features = open_features(text, folder=place, device=self.distributed.device)
+        features.warm(captions)
+        if features.cut:
+            self.distributed.print(
+                f"text.max_tokens = {text.max_tokens} cut {features.cut} captions"
+            )
+        return features
 
     def train(
         self, task: Task[Micro], batches_from: Callable[[int], Iterator[Sequence[Micro]]]

@@ -61,7 +61,7 @@ class TrainingTask(Generic[Network]):
         self.network = network.to(distributed.device)
         self.ema = Ema(self.network, run.ema)
         if run.shard and distributed.world_size > 1:
-            self.ema.spread(distributed.device)
+            self.ema.shard(distributed.device)
             shard(self.network, distributed.device)
         optimizer = Optimizer(self.network, optim, lr=optim.lr, first=0, steps=run.steps)
         self.discriminator = None

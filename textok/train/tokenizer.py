@@ -14,13 +14,11 @@ from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
 from textok.runtime.pretrained import check_state
-from textok.text import FeatureCache, FrozenTextEncoder
+from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
-from textok.text.remembered import RememberedText
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
 from textok.train.images import open_preview, open_validation, train_on_images
-from textok.train.latent_batches import TextReader
 from textok.train.randomness import RandomSource
 from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.session import Session, open_session
@@ -59,10 +57,10 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
     text = open_tokenizer_text(config, session, images, held_out)
-    held_out_text: TextReader | None = text
-    if measured is not None and isinstance(text, FrozenTextEncoder):
-        # It runs once, on all processes: they validate different captions.
-        held_out_text = RememberedText(text, held_out)
+    held_out_text = text
+    if measured is not None and text is not None:
+        # An encoder runs once, on all processes: they validate different captions.
+        held_out_text = text.precomputed(held_out)
     validator = ReconstructionValidator(
         TokenizerRoundTrip(held_out_text, device=distributed.device),
         preview=preview,
@@ -88,7 +86,7 @@ def tokenizer_task(
     *,
     loss: ReconstructionLoss,
     discriminator: nn.Module | None,
-    text: TextReader | None,
+    text: TextFeaturesSource | None,
     vqgan_teacher: VQGAN | None,
     validator: Validator[Tokenizer],
     distributed: Distributed,
@@ -129,22 +127,22 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
-    elif tokenizer.painter is not None:
+    elif tokenizer.vqgan_decoder is not None:
         # Initialised with the decoder of the VQGAN whose codes are the targets.
         vqgan = open_vqgan(config)
-        tokenizer.painter.load_state_dict(vqgan.painter.state_dict())
+        tokenizer.vqgan_decoder.load_state_dict(vqgan.decoder.state_dict())
         inherited = vqgan.trained_with
     tokenizer.trained_with = trained_with(config.loss, inherited)
     if config.freeze_encoder:
         tokenizer.freeze_encoder()
-    if tokenizer.painter is not None and not config.loss.pixels:
-        tokenizer.painter.requires_grad_(False)
+    if tokenizer.vqgan_decoder is not None and not config.loss.pixels:
+        tokenizer.vqgan_decoder.requires_grad_(False)
     tokenizer.set_grad_checkpointing(config.run.grad_checkpointing)
     return tokenizer
 
 
 def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
-    """The VQGAN that ``vqgan`` names. Raises ValueError where it is not as the settings say."""
+    """The VQGAN that ``vqgan`` names. Raises ValueError where its settings are others."""
     vqgan = VQGAN.from_pretrained(config.vqgan_path)
     require(
         vqgan.config == config.tokenizer.vqgan,
@@ -159,7 +157,7 @@ def open_tokenizer_text(
     session: Session,
     images: CaptionedImages,
     held_out: Sequence[str],
-) -> FeatureCache | FrozenTextEncoder | None:
+) -> TextFeaturesSource | None:
     """The features of all captions, and of those held out; None for one that reads none."""
     if config.tokenizer.text == "none":
         return None

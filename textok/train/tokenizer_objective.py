@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -11,13 +9,12 @@ from torch import Tensor
 
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import Reconstructor, decoding_seeds
+from textok.text import TextFeaturesSource
 from textok.tokenizer import FlowDraw, Tokenizer, kl_divergence
 from textok.train.objective import Network, Outcome, Terms
 from textok.train.randomness import RandomSource, StepRandomness, sample_for_tokenizer
 from textok.types import Batch, Latents, Reconstruction, TextFeatures
 from textok.vqgan import VQGAN
-
-TextReader = Callable[[Sequence[str]], TextFeatures]
 
 
 class TokenizerObjective:
@@ -32,7 +29,7 @@ class TokenizerObjective:
         loss: ReconstructionLoss,
         *,
         source: RandomSource,
-        text: TextReader | None = None,
+        text: TextFeaturesSource | None = None,
         vqgan_teacher: VQGAN | None = None,
     ) -> None:
         self.tokenizer, self.loss, self._source = tokenizer, loss, source
@@ -86,7 +83,7 @@ class TokenizerObjective:
 class TokenizerRoundTrip:
     """Validation batches through a tokenizer, as `textok evaluate reconstruction` takes them."""
 
-    def __init__(self, text: TextReader | None, *, device: torch.device) -> None:
+    def __init__(self, text: TextFeaturesSource | None, *, device: torch.device) -> None:
         self._text, self._device = text, device
 
     def __call__(self, tokenizer: Tokenizer, batch: Batch) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ class VQGANObjective:
             out,
             self._loss(out, batch.images, step),
             real=batch.images,
-            last_layer=self._vqgan.painter.last_layer,
+            last_layer=self._vqgan.decoder.last_layer,
             codebook=self._vqgan.codebook,
         )
 

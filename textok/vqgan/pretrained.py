@@ -20,13 +20,16 @@ from textok.runtime.pretrained import (
     read_config,
     read_trained_with,
     read_weights,
+    rename_keys,
     write_model,
 )
 
 KIND = "vqgan"
+OLD_KEYS = {"painter.": "decoder."}
+"""Starts of former keys of weights, and what they are now."""
 
 
-def write_folder(
+def write_vqgan(
     folder: str | Path,
     config: VQGANConfig,
     state: Mapping[str, Tensor],
@@ -39,7 +42,7 @@ def write_folder(
     return write_model(folder, parts, state, precision=precision)
 
 
-def read_folder(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor], tuple[str, ...]]:
+def read_vqgan(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor], tuple[str, ...]]:
     """Read a folder or a hub repository: settings, weights as float32, what it was trained with.
 
     Raises ValueError naming the file or setting that does not fit.
@@ -48,4 +51,6 @@ def read_folder(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor], tup
     path = folder / CONFIG
     data = read_config(path, KIND)
     config = build(VQGANConfig, data[KIND], where=f"{path}: {KIND}")
-    return config, read_weights(folder / WEIGHTS), read_trained_with(data, path)
+    state = read_weights(folder / WEIGHTS)
+    rename_keys(state, OLD_KEYS)
+    return config, state, read_trained_with(data, path)

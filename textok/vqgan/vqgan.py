@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from textok.config import VQGANConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook, RevivingCodebook
-from textok.runtime.pretrained import check_state, push_folder
+from textok.runtime.pretrained import accept_old_keys, check_state, push_folder
 from textok.types import Latents, Reconstruction
 from textok.vqgan.network import Decoder, Encoder
-from textok.vqgan.pretrained import read_folder, write_folder
+from textok.vqgan.pretrained import OLD_KEYS, read_vqgan, write_vqgan
 
 
 class VQGANDecoder(nn.Module):
@@ -62,11 +62,12 @@ class VQGAN(nn.Module):
         self.trained_with: tuple[str, ...] = (UNKNOWN,)
         """Losses by pretrained networks that it was trained against; travels with it."""
         self.encoder = Encoder(config)
-        self.painter = VQGANDecoder(config)
+        self.decoder = VQGANDecoder(config)
+        accept_old_keys(self, OLD_KEYS)
 
     @property
     def codebook(self) -> Codebook:
-        return self.painter.codebook
+        return self.decoder.codebook
 
     def encode(self, images_B3HW: Tensor) -> Latents:
         """Images to codes (B, N) and their vectors (B, N, C), row by row.
@@ -88,24 +89,24 @@ class VQGAN(nn.Module):
                 f"codes have shape {tuple(given.shape)}, this VQGAN takes (B, {count}), or their "
                 f"vectors (B, {count}, {width})"
             )
-        return self.painter.draw(vectors)
+        return self.decoder.draw(vectors)
 
     def forward(self, images_B3HW: Tensor) -> Reconstruction:
         """One training pass."""
-        latents, continuous = self._encode(images_B3HW)
+        latents, pre_quant = self._encode(images_B3HW)
         assert latents.codes is not None
-        codebook, commitment = self.codebook.losses(continuous, latents.codes)
+        codebook, commitment = self.codebook.losses(pre_quant, latents.codes)
         return Reconstruction(
-            images=self.painter.draw(latents.mean),
+            images=self.decoder.draw(latents.mean),
             latents=latents,
             codebook=codebook,
             commitment=commitment,
-            continuous=continuous,
+            pre_quant=pre_quant,
         )
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json and model.safetensors (in ``precision``)."""
-        return write_folder(
+        return write_vqgan(
             folder,
             self.config,
             self.state_dict(),
@@ -119,7 +120,7 @@ class VQGAN(nn.Module):
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state, trained_with = read_folder(source)
+        config, state, trained_with = read_vqgan(source)
         vqgan = cls(config)
         check_state(vqgan.state_dict(), state, where=str(source))
         vqgan.load_state_dict(state)
@@ -141,6 +142,6 @@ class VQGAN(nn.Module):
                 f"(B, 3, {size}, {size}) in [-1, 1]"
             )
         plane = self.encoder((images_B3HW + 1) / 2)
-        continuous = rearrange(plane, "B C h w -> B (h w) C").float()
-        vectors, codes = self.codebook(continuous)
-        return Latents(mean=vectors, codes=codes), continuous
+        pre_quant = rearrange(plane, "B C h w -> B (h w) C").float()
+        vectors, codes = self.codebook(pre_quant)
+        return Latents(mean=vectors, codes=codes), pre_quant

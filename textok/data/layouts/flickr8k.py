@@ -11,7 +11,7 @@ from pathlib import Path
 from textok.data.folder import find_files, is_image
 from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
-from textok.data.records import Entry, Record, Report
+from textok.data.records import Entry, ReadReport, Record
 
 TOKENS = "Flickr8k.token.txt"
 SPLITS = {
@@ -31,7 +31,7 @@ def find(root: Path) -> Layout | None:
     return Layout(read=partial(_read, root, texts), splits=tuple(_lists(texts)))
 
 
-def _read(root: Path, texts: Path, split: str, report: Report) -> Iterator[Entry]:
+def _read(root: Path, texts: Path, split: str, report: ReadReport) -> Iterator[Entry]:
     captions = _captions(texts / TOKENS)
     members = _members(texts, split)
     pictures = PictureFiles(root=root, names=[name for name in find_files(root) if is_image(name)])
@@ -59,7 +59,7 @@ def _captions(path: Path) -> dict[str, list[str]]:
 
 
 def _members(texts: Path, split: str) -> list[str] | None:
-    """The names of a split; None for all, where no lists are there or no split is asked for."""
+    """The names of a split; None for all, where no lists are there or no split is named."""
     lists = _lists(texts)
     if not split or not lists:
         return None

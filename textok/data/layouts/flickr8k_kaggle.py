@@ -9,7 +9,7 @@ from pathlib import Path
 from textok.data.folder import find_files, is_image
 from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
-from textok.data.records import Entry, Report
+from textok.data.records import Entry, ReadReport
 from textok.data.table import Table
 
 CAPTIONS, HEADER = "captions.txt", "image,caption"
@@ -26,10 +26,10 @@ def find(root: Path) -> Layout | None:
     return Layout(read=partial(_read, root)) if fits else None
 
 
-def _read(root: Path, split: str, report: Report) -> Iterator[Entry]:
+def _read(root: Path, split: str, report: ReadReport) -> Iterator[Entry]:
     del split
     pictures = PictureFiles(root=root, names=[name for name in find_files(root) if is_image(name)])
-    lost = Report()
+    lost = ReadReport()
     table = Table(path=root / CAPTIONS, image_column="image", caption_columns=("caption",),
                   delimiter=",", anywhere=True)  # fmt: skip
     yield from table.read(pictures, lost)

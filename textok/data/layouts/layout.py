@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from textok.data.records import Entry, Report
+from textok.data.records import Entry, ReadReport
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """How the folder is read."""
 
-    read: Callable[[str, Report], Iterator[Entry]]
+    read: Callable[[str, ReadReport], Iterator[Entry]]
     """The records of a split, or of everything for an empty one."""
     splits: tuple[str, ...] = ()
     """Those that it has by itself."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.config.datasets import ImageNetConfig
-from textok.data.records import Report
+from textok.data.records import ReadReport
 from textok.datasets.imagenet.sources import find_classes
 from textok.datasets.imagenet.write import Job, Recipe, Written, write_shard
 from textok.datasets.workers import run_jobs
@@ -124,7 +124,7 @@ def _write(
 ) -> dict[Path, Written]:
     """Write the shards that are left; images are counted as their class is finished."""
     finished = sum(written.images + len(written.bad) for written in done.values())
-    report = Report(images=finished + sum(job.images.images for job in jobs))
+    report = ReadReport(images=finished + sum(job.images.images for job in jobs))
     for shard, earlier in done.items():
         report.bad |= _keys(shard, earlier)
     report.check_share(max_bad_share)

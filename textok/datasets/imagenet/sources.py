@@ -18,7 +18,7 @@ KAGGLE = "ILSVRC/Data/CLS-LOC"
 MEAN_BYTES = 115_440
 """Of an image with its tar header in the official ILSVRC2012_img_train.tar."""
 SAMPLED = 8
-"""How many files of a class are looked at to estimate the size of all."""
+"""How many files of a class are measured to estimate the size of all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from textok.data.pixels import BadImageError, decode, pil_to_square
 from textok.data.records import Record
 from textok.datasets.imagenet.classes import class_names
 from textok.datasets.imagenet.sources import ClassImages
-from textok.runtime.files import sync, write_text
+from textok.runtime.files import atomic_write, write_text
 
 TEMPLATE = "a photo of a {name}"
 JPEG_QUALITY = 95
@@ -49,7 +48,7 @@ class Recipe:
         if self.encoding == "png":
             square.save(stream, "PNG")
             return ".png", stream.getvalue()
-        # Full resolution of colour too: the pictures are what a tokenizer is asked to reproduce.
+        # Full resolution of colour too: the pictures are what a tokenizer has to reproduce.
         square.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
         return ".jpg", stream.getvalue()
 
@@ -104,10 +103,12 @@ def write_shard(job: Job) -> Written:
         OSError: a file is gone, or the disk is full.
     """
     images = job.images
-    # Another name in each process: one that outlives a killed run may still write this class.
-    temporary = job.shard.with_name(f".{job.shard.name}.{os.getpid()}.tmp")
     count, bad = 0, {}
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+    # Shared: a process that outlives a killed run may still write this class.
+    with (
+        atomic_write(job.shard, shared=True, flush=True) as temporary,
+        tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for record in images.place.records():
             try:
                 suffix, data = job.recipe.encode(record.read_bytes())
@@ -119,9 +120,7 @@ def write_shard(job: Job) -> Written:
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
             count += 1
-    size = temporary.stat().st_size
-    sync(temporary)
-    os.replace(temporary, job.shard)
+    size = job.shard.stat().st_size
     written = Written(images=count, bad=bad, bytes=size, source=job.source)
     write_text(job.note, json.dumps(asdict(written)))
     return written

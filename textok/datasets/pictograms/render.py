@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from textok.datasets.pictograms.colours import main_colours
 from textok.datasets.pictograms.sources import Drawing
+from textok.runtime.files import atomic_write
 
 MASTER = 256
 """Pixels at which every picture is drawn and measured, so that captions and splits do not depend
@@ -94,6 +94,5 @@ def _square(picture: Image.Image) -> Image.Image:
 
 
 def _store(picture: Image.Image, path: Path) -> None:
-    scratch = path.with_suffix(".tmp")
-    picture.save(scratch, "WEBP", lossless=True, quality=75, method=4)
-    os.replace(scratch, path)
+    with atomic_write(path) as temporary:
+        picture.save(temporary, "WEBP", lossless=True, quality=75, method=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw
 from textok.datasets.pictograms.captions import share
 from textok.datasets.pictograms.packages import STYLES
 from textok.datasets.pictograms.pictures import Picture
+from textok.runtime.sheet import save_picture
 
 TILE, GAP, HEADING = 64, 4, 14
 COLUMNS, BANDS = 20, 4
@@ -41,6 +41,4 @@ def write_sheet(path: Path, pictures: Iterable[Picture], files: Mapping[str, Pat
                 with Image.open(files[keys[code][style]]) as drawn:
                     tile = drawn.resize((TILE, TILE), Image.Resampling.LANCZOS)
                 sheet.paste(tile, (left, top + row * cell))
-    scratch = path.with_name(f".{path.name}.tmp")
-    sheet.save(scratch, "PNG")
-    os.replace(scratch, path)
+    save_picture(sheet, path)

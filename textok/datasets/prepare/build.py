@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.config.datasets import PrepareConfig
-from textok.data.records import Report
+from textok.data.records import ReadReport
 from textok.datasets.prepare.plan import Item, Plan, Shares, plan
 from textok.datasets.prepare.write import picture_path, write_pictures
 from textok.runtime.counter import counter
@@ -33,7 +33,7 @@ class Prepared:
     bad: dict[str, str]
     """Key and reason of each picture that could not be read."""
     source: dict[str, str]
-    """What the reader says of each split of the source; ``all`` where it has none."""
+    """The reader's summary of each split of the source; ``all`` where it has none."""
 
 
 def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
@@ -60,7 +60,7 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
             leftover.unlink(missing_ok=True)
     (out / ".build").mkdir(parents=True, exist_ok=True)
     write_text(_note(out), json.dumps(recipe))
-    report = Report(images=len(found.items) + len(found.bad), bad=dict(found.bad))
+    report = ReadReport(images=len(found.items) + len(found.bad), bad=dict(found.bad))
     report.check_share(data.max_bad_share)
     left = [item for item in found.items if not picture_path(out, item).is_file()]
     done = len(found.items) - len(left)

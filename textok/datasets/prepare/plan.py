@@ -14,7 +14,7 @@ from textok.config.data import DataConfig
 from textok.data.detect import find_entries, own_splits
 from textok.data.folder import is_image
 from textok.data.images import open_captioned_images
-from textok.data.records import CAPTION_FIELDS, Record, Report
+from textok.data.records import CAPTION_FIELDS, ReadReport, Record
 from textok.runtime.counter import counter
 
 SPLITS = ("test", "val", "train")
@@ -71,8 +71,8 @@ class Plan:
     """Keys of pictures whose bytes another one has."""
     bad: dict[str, str]
     """Files that could not be read, and why."""
-    reports: dict[str, Report]
-    """What the reader says of each split of the source; ``""`` where it has none."""
+    reports: dict[str, ReadReport]
+    """The reader's summary of each split of the source; ``""`` where it has none."""
 
     def digest(self) -> str:
         """SHA-256 of everything that the prepared set depends on, but for size and fit."""
@@ -125,9 +125,9 @@ def plan(data: DataConfig, shares: Shares, *, workers: int, progress: bool) -> P
     return Plan(items=items, duplicates=duplicates, bad=bad, reports=reports)
 
 
-def _of_split(config: DataConfig, shares: Shares) -> tuple[list[Item], Report]:
+def _of_split(config: DataConfig, shares: Shares) -> tuple[list[Item], ReadReport]:
     images = open_captioned_images(config, image_size=1)
-    others = {(r.key, r.file, r.span): fields for r, fields in find_entries(config, Report())}
+    others = {(r.key, r.file, r.span): fields for r, fields in find_entries(config, ReadReport())}
     columns = {name.strip().casefold() for name in config.caption_columns}
     items = [
         Item(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 from textok.data.pixels import BadImageError, decode, pad_to_square, pil_to_square
 from textok.datasets.prepare.plan import Item
 from textok.datasets.workers import run_jobs
+from textok.runtime.files import atomic_write
 
 PICTURES_A_JOB = 200
 SECONDS_A_JOB = 3_600.0
@@ -61,9 +61,8 @@ def write_job(job: Job) -> dict[str, str]:
         if job.fit == "pad":
             image = pad_to_square(image)
         target = picture_path(job.out, item)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        Image.fromarray(pil_to_square(image, job.size)).save(temporary, "PNG")
-        os.replace(temporary, target)
+        with atomic_write(target, shared=True) as temporary:
+            Image.fromarray(pil_to_square(image, job.size)).save(temporary, "PNG")
     return bad
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +13,12 @@ from pathlib import Path
 
 from textok.config.check import require, require_range
 from textok.data.pixels import BadImageError, decode
-from textok.data.records import Report
+from textok.data.records import ReadReport
 from textok.datasets.tiny_imagenet.captions import captions_of, layout
 from textok.datasets.tiny_imagenet.place import Place
 from textok.datasets.tiny_imagenet.source import Picture, read_published
 from textok.runtime.counter import counter
-from textok.runtime.files import sync, write_text
+from textok.runtime.files import atomic_write, write_text
 
 RECIPE = {"set": "Tiny ImageNet", "version": 1}
 """Raised when captions or fields change, so that shards of before are not mixed with new ones."""
@@ -107,7 +106,7 @@ def build_tiny_imagenet(
     train, val = choose_val(published.train)
     splits = {"train": train, "val": val, "test": published.val}
     missing = {"train": published.missing["train"], "val": [], "test": published.missing["val"]}
-    report = Report(images=sum(map(len, splits.values())))
+    report = ReadReport(images=sum(map(len, splits.values())))
     report.missing |= {name: "listed" for names in missing.values() for name in names}
     report.check_share(max_bad_share)
     for split in splits:
@@ -168,10 +167,12 @@ def _shards(split: str, pictures: Sequence[Picture], out: Path) -> Iterator[_Sha
 def _write(shard: _Shard, place: Place, advance: Callable[[int], None]) -> _Written:
     for leftover in shard.path.parent.glob(f".{shard.path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
-    temporary = shard.path.with_name(f".{shard.path.name}.{os.getpid()}.tmp")
     bad: dict[str, str] = {}
     boxless = 0
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        atomic_write(shard.path, shared=True, flush=True) as temporary,
+        tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for picture in shard.pictures:
             advance(1)
             try:
@@ -187,13 +188,10 @@ def _write(shard: _Shard, place: Place, advance: Callable[[int], None]) -> _Writ
                 info = tarfile.TarInfo(f"{picture.name}{name}")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
-    size = temporary.stat().st_size
-    sync(temporary)
-    os.replace(temporary, shard.path)
     written = _Written(
         source=shard.source(place),
         images=len(shard.pictures) - len(bad),
-        bytes=size,
+        bytes=shard.path.stat().st_size,
         without_box=boxless,
         bad=bad,
     )

@@ -1,4 +1,4 @@
-"""What Tiny ImageNet says of its pictures: classes, names and boxes."""
+"""The annotations of Tiny ImageNet: classes, names and boxes."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ from textok.demo.limits import (
 from textok.demo.page.chooser import Chooser, Samples, Upload, chooser, chosen_picture
 from textok.demo.page.lane import LANE, Stop
 from textok.demo.page.sampling import (
-    asked_field,
-    checked_asked,
+    checked_prompt,
     checked_sampling,
     checked_seed,
+    prompt_field,
     seed_field,
 )
 from textok.demo.page.say import spoken
@@ -136,14 +136,14 @@ def grid_tab(studio: Studio, stop: Stop) -> None:
         return
 
     def answer(
-        asked: object,
+        prompt: object,
         steps: object,
         guidance: object,
         seed: object,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  gradio looks for it here
     ) -> str:
-        text = checked_asked(asked, studio)
+        text = checked_prompt(prompt, studio)
         rows = checked_list(steps, "steps", 1, STEPS)
         require(all(row == int(row) for row in rows), "steps: give whole numbers, as in 2, 4, 8")
         columns = checked_list(guidance, "guidance", 0, GUIDANCE)
@@ -168,7 +168,7 @@ def grid_tab(studio: Studio, stop: Stop) -> None:
     gr.Markdown(GRID.format(what=what), elem_classes="lead")
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            asked = asked_field(studio)
+            prompt = prompt_field(studio)
             steps = gr.Textbox("2, 4, 8, 16", label="Steps", max_length=CHARACTERS)
             guidance = gr.Textbox("1, 2, 4, 8", label="Guidance", max_length=CHARACTERS)
             seed = seed_field()
@@ -177,7 +177,7 @@ def grid_tab(studio: Studio, stop: Stop) -> None:
                 halt = gr.Button("Stop", scale=1, min_width=80)
         with gr.Column(scale=5, min_width=300):
             shown = gr.HTML(elem_id="grid")
-    inputs = [asked, steps, guidance, seed]
+    inputs = [prompt, steps, guidance, seed]
     go.click(spoken(answer), inputs, shown, api_name="grid", **LANE)
     halt.click(stop.ask, api_visibility="private")
 

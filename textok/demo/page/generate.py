@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import gradio as gr
 
@@ -11,10 +12,10 @@ from textok.demo.draw import draw
 from textok.demo.limits import CHARACTERS, PICTURES, checked_text, checked_whole
 from textok.demo.page.lane import LANE, Stop
 from textok.demo.page.sampling import (
-    asked_field,
-    checked_asked,
+    checked_prompt,
     checked_sampling,
     checked_seed,
+    prompt_field,
     sampler_fields,
     seed_field,
 )
@@ -48,7 +49,7 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
     gr.Markdown(lead, elem_classes="lead")
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            asked = asked_field(studio)
+            prompt = prompt_field(studio)
             count = gr.Slider(1, PICTURES, 4, step=1, label="Pictures")
             fields = sampler_fields(pipe)
             seed = seed_field()
@@ -69,10 +70,11 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
                 elem_classes="pictures",
             )
             gr.Markdown(KEPT, elem_classes="quiet")
+    submits = [] if studio.draws_classes else [cast("gr.Textbox", prompt).submit]
     gr.on(
-        [go.click, asked.submit] if isinstance(asked, gr.Textbox) else [go.click],
+        [go.click, *submits],
         spoken(_answer(studio, folder, stop)),
-        [asked, count, fields.steps, fields.guidance, seed, fields.temperature, sampler, away],
+        [prompt, count, fields.steps, fields.guidance, seed, fields.temperature, sampler, away],
         gallery,
         api_name="generate",
         **LANE,
@@ -82,7 +84,7 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
 
 def _answer(studio: Studio, folder: Path, stop: Stop) -> Callable[..., DrawnFiles]:
     def answer(
-        asked: object,
+        prompt: object,
         count: object,
         steps: object,
         guidance: object,
@@ -94,7 +96,7 @@ def _answer(studio: Studio, folder: Path, stop: Stop) -> Callable[..., DrawnFile
         progress: gr.Progress = gr.Progress(),  # noqa: B008  gradio looks for it here
     ) -> DrawnFiles:
         """Files of the pictures, each with its seed."""
-        text = checked_asked(asked, studio)
+        text = checked_prompt(prompt, studio)
         num_images = checked_whole(count, "pictures", 1, PICTURES)
         first = checked_seed(seed)
         sampling = checked_sampling(

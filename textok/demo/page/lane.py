@@ -19,7 +19,7 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class Stop:
-    """Ends a visitor's drawing at its next step, when asked to or when the page is closed."""
+    """Ends a visitor's drawing at its next step, on request or when the page is closed."""
 
     def __init__(self) -> None:
         self._drawing: set[str | None] = set()
@@ -30,7 +30,7 @@ class Stop:
 
     @contextmanager
     def watched(self, request: gr.Request, progress: Callable[[int], None]) -> Iterator[OnStep]:
-        """A function to be told of each step, which raises ValueError once a stop is asked for."""
+        """A function to be told of each step, which raises ValueError once a stop is requested."""
         visitor = request.session_hash
         self._drawing.add(visitor)
 

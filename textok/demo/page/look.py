@@ -1,4 +1,4 @@
-"""How the page looks: system fonts, light and dark, on a desk and on a phone."""
+"""How the page looks: system fonts, light and dark, on a desktop and on a phone."""
 
 from __future__ import annotations
 

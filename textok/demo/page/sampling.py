@@ -28,7 +28,7 @@ NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerFields:
-    """What the model draws with unless asked otherwise, to be changed."""
+    """What the model draws with by default, to be changed."""
 
     steps: gr.Slider
     guidance: gr.Slider
@@ -61,7 +61,7 @@ def sampler_fields(pipe: TextToImage) -> SamplerFields:
     )
 
 
-def asked_field(studio: Studio) -> gr.Textbox | gr.Dropdown:
+def prompt_field(studio: Studio) -> gr.Textbox | gr.Dropdown:
     """A prompt, or one of the classes."""
     if studio.draws_classes:
         return gr.Dropdown(studio.classes, value=studio.classes[0], label="Class")
@@ -82,9 +82,9 @@ def seed_field() -> gr.Number:
     return seed
 
 
-def checked_asked(asked: object, studio: Studio) -> str:
+def checked_prompt(prompt: object, studio: Studio) -> str:
     """What to draw. Raises ValueError for a prompt that is too long."""
-    text = checked_text(asked, "class" if studio.draws_classes else "prompt")
+    text = checked_text(prompt, "class" if studio.draws_classes else "prompt")
     if not text:
         note("nothing was asked for: this draws anything")
     return text

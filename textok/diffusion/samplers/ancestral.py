@@ -26,7 +26,7 @@ def ancestral(
     """
     alpha, sigma = (weight.tolist() for weight in alpha_sigma(times))
     for index in range(len(times) - 1):
-        data, spread = predict(x_BKC, index)
+        data, logvar_weight = predict(x_BKC, index)
         kept = alpha[index] / alpha[index + 1]
         left, now = sigma[index + 1] ** 2, sigma[index] ** 2
         beta = now - kept**2 * left
@@ -34,6 +34,6 @@ def ancestral(
         x_BKC = (alpha[index + 1] * beta * data + kept * left * x_BKC) / now
         if index < len(times) - 2:
             log_posterior = log(beta * left / now)
-            log_variance = log_posterior + spread * (log(beta) - log_posterior)
+            log_variance = log_posterior + logvar_weight * (log(beta) - log_posterior)
             x_BKC = x_BKC + torch.exp(log_variance / 2) * noise()
         yield x_BKC

@@ -56,7 +56,7 @@ class MaskGITBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
-    def start(self) -> None:
+    def init_weights(self) -> None:
         """Zero what makes a new block read of no text."""
         if self.text is not None:
             nn.init.zeros_(self.text.out.weight)

@@ -17,11 +17,11 @@ from torch.utils.checkpoint import checkpoint
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
 from textok.config.maskgit import MaskGITConfig
-from textok.generator.condition import condition_reader
+from textok.generator.condition import condition_embedder
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
 from textok.generator.maskgit.block import MaskGITBlock
 from textok.generator.maskgit.sample import uniform_noise, unmask
-from textok.generator.pretrained import read_folder, restored
+from textok.generator.pretrained import read_generator, restored
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import TextKeys
 from textok.types import Condition, TextFeatures
@@ -54,7 +54,7 @@ class MaskGIT(TokenGenerator):
         width, depth = config.network.width, config.network.depth
         bert = config.architecture == "bert"
         self.embed = nn.Embedding(config.codebook_size + 1, width)  # the last is the mask
-        self.reader = condition_reader(config, width, pooled=True)
+        self.reader = condition_embedder(config, width, pooled=True)
         self.positions = nn.Parameter(torch.empty(1 + config.num_tokens, width))
         self.norm_in = nn.LayerNorm(width, eps=1e-12) if bert else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
@@ -67,7 +67,7 @@ class MaskGIT(TokenGenerator):
         )
         self.norm = nn.Identity() if bert else nn.LayerNorm(width, eps=1e-5)
         self.head = nn.Linear(width, config.codebook_size)
-        self._start()
+        self._init_weights()
 
     def forward(self, codes_BK: Tensor, mask_BK: Tensor, condition: Condition) -> Tensor:
         """Logits (B, K, V) in float32 of all tokens; those where ``mask`` is True are not seen.
@@ -123,13 +123,13 @@ class MaskGIT(TokenGenerator):
         device, size = self.positions.device, self.config.codebook_size
         condition, negative = both_conditions(condition, negative, seeds, device)
 
-        def ask(condition: Condition) -> Output:
+        def outputs(condition: Condition) -> Output:
             prepared = self.prepare(condition)
             return lambda codes_BK, _: self.step(codes_BK, prepared)
 
         steps = range(sampling.steps)
         scales = [guidance_scale(sampling.guidance, 1 - step / len(steps)) for step in steps]
-        logits = guided(ask, condition, negative, scales, channels=size)
+        logits = guided(outputs, condition, negative, scales, channels=size)
         codes_BK = torch.full((len(seeds), self.config.num_tokens), size, device=device)
         path = unmask(logits, codes_BK, sampling, uniform_noise(seeds, device))
         for done, drawn_BK in enumerate(path, start=1):
@@ -144,7 +144,7 @@ class MaskGIT(TokenGenerator):
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state = read_folder(source, cls.kind, MaskGITConfig)
+        config, state = read_generator(source, cls.kind, MaskGITConfig)
         return restored(cls(config), state, where=source)
 
     def _logits(
@@ -179,7 +179,7 @@ class MaskGIT(TokenGenerator):
             f"condition of {rows} rows",
         )
 
-    def _start(self) -> None:
+    def _init_weights(self) -> None:
         """Normal 0.02 weights and zero biases, as published; zero where a text comes in."""
         nn.init.normal_(self.positions, std=0.02)
         for module in self.modules():
@@ -188,4 +188,4 @@ class MaskGIT(TokenGenerator):
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         for block in self._blocks():
-            block.start()
+            block.init_weights()

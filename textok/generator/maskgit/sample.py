@@ -15,7 +15,7 @@ Uniform = Callable[[Sequence[int]], Tensor]
 
 
 def uniform_noise(seeds: Sequence[int], device: torch.device) -> Uniform:
-    """Numbers of which row i follows from ``seeds[i]`` and from what was asked before, alone."""
+    """Numbers of which row i follows from ``seeds[i]`` and from the calls before it, alone."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def uniform(shape: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an evaluation asks of a generator: pictures for captions or classes, each from its seed."""
+"""A generator as evaluation uses it: images for captions or classes, each from its seed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from textok.runtime.pretrained import find_folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painter:
-    """A generator, whatever is behind it."""
+class ImageGenerator:
+    """Anything that generates images from captions or classes and seeds."""
 
     name: str
     """As reports call it."""
@@ -41,15 +41,15 @@ class Painter:
     """(B captions or classes, B seeds) to pictures (B, 3, H, W) of nominal range [-1, 1]."""
 
 
-def load_painter(
+def load_image_generator(
     model: str | Path,
     *,
     sampling: SamplingOptions = AS_SAMPLED,
     decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
-) -> Painter:
-    """A pipeline as a painter, its own sampling and decoding with what is given in place.
+) -> ImageGenerator:
+    """A pipeline as an ImageGenerator, its own sampling and decoding with what is given in place.
 
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
     than ``held_out`` where the generator draws by caption: its decoder reads that caption.
@@ -80,7 +80,7 @@ def load_painter(
         ]
         return pipeline.draw_tensor(pictures, sampling=sampled, decoding=decoded)
 
-    return Painter(
+    return ImageGenerator(
         name=str(model),
         image_size=pipeline.tokenizer.config.image_size,
         classes=pipeline.classes,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from textok.demo.guard import POLICY, Guard
 from textok.demo.limits import REQUEST_BYTES, UPLOAD_BYTES
+from textok.demo.request_filter import POLICY, RequestFilter
 
 
 def ask(
@@ -45,7 +45,7 @@ def ask(
 
     named = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     scope = {"type": "http", "path": path, "method": method, "headers": named}
-    asyncio.run(Guard(page, folder=folder)(scope, receive, send))
+    asyncio.run(RequestFilter(page, folder=folder)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation of drawn pictures is asked for, all of it opened before anything is drawn."""
+"""What an evaluation of a generator works on, opened before any image is generated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
+from textok.evaluate.image_generator import ImageGenerator
 from textok.evaluate.judges import Judges
-from textok.evaluate.painter import Painter
 from textok.evaluate.samples import Samples
 from textok.evaluate.text_alignment import Embed
 from textok.metrics.clip_score import ClipScore
@@ -17,13 +17,13 @@ from textok.metrics.features import FeatureNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationAsked:
-    """A generator, what it is to draw, and what the pictures are measured against and by."""
+class GenerationInputs:
+    """A generator, the images it is to make, and what these are measured against and by."""
 
-    painter: Painter
+    generator: ImageGenerator
     samples: Samples
     mode: CaptionMode
-    """Which captions are drawn, and learnt by the probe."""
+    """Which captions are generated from, and learnt by the probe."""
     images: CaptionedImages
     """Real ones of the split."""
     of: int

@@ -44,7 +44,7 @@ POLICY = "; ".join(
 FORM_OVERHEAD = 10_000
 
 
-class Guard:
+class RequestFilter:
     """ASGI middleware. ``folder`` holds the page's uploads and drawn files."""
 
     def __init__(self, app: App, *, folder: Path) -> None:

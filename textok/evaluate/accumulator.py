@@ -18,7 +18,7 @@ from textok.runtime.processes import gather
 PSNR_OF_MEAN = "psnr_of_mean"
 
 
-class Tally:
+class MetricAccumulator:
     """Feature statistics and per-image metrics of reconstructions, rounded to 8 bits first.
 
     Also how often each of ``codebook_size`` codes occurs in them, where there are codes.
@@ -91,7 +91,7 @@ class Tally:
         share, perplexity = code_use(self.codes)
         return CodebookUse(share=share, perplexity=perplexity)
 
-    def other_frechet(self, originals: Tally) -> dict[str, float]:
+    def other_frechet(self, originals: MetricAccumulator) -> dict[str, float]:
         """The Frechet distance in each other network, by name."""
         return {
             name: frechet_distance(statistics, originals.other_statistics[name])

@@ -8,8 +8,8 @@ import time
 from textok.caption.answer import Stopped
 
 
-class Pace:
-    """At most ``per_minute`` requests a minute, evenly spread; 0: no limit."""
+class RateLimiter:
+    """At most ``per_minute`` requests a minute, evenly spaced; 0: no limit."""
 
     def __init__(self, per_minute: float, stopping: threading.Event) -> None:
         self._interval = 60 / per_minute if per_minute else 0.0
@@ -26,11 +26,11 @@ class Pace:
         self.sleep(turn - now)
 
     def hold(self, seconds: float) -> None:
-        """Let no request start for so long: the server asked for it."""
+        """Let no request start for so long: the server requires it."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so long. Raises Stopped where a stop is wished for by then."""
+        """Wait for so long. Raises Stopped where a stop is requested meanwhile."""
         if self._stopping.wait(max(0.0, seconds)):
             raise Stopped

@@ -15,7 +15,7 @@ from textok.config.generator import (
     SamplingConfig,
     SamplingOptions,
 )
-from textok.evaluate.painter import load_painter
+from textok.evaluate.image_generator import load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import ImageRequest, PipelineParts, TextToImage, save_pipeline
@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
-    painter = load_painter(folder)
+    painter = load_image_generator(folder)
     drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
     pipeline = TextToImage.from_pretrained(folder)
     expected = pipeline.draw_tensor([ImageRequest(condition="dog", seed=5)])
@@ -93,8 +93,10 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
 
 def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
     own, other = (
-        load_painter(folder),
-        load_painter(folder, sampling=SamplingOptions(steps=5, guidance=1.5, sampler="heun")),
+        load_image_generator(folder),
+        load_image_generator(
+            folder, sampling=SamplingOptions(steps=5, guidance=1.5, sampler="heun")
+        ),
     )
 
     assert own.settings["sampling"]["steps"] == 3
@@ -108,8 +110,8 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
 def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     codes = save_codes(tmp_path / "codes")
     own, other = (
-        load_painter(codes),
-        load_painter(codes, sampling=SamplingOptions(steps=2, temperature=9.0)),
+        load_image_generator(codes),
+        load_image_generator(codes, sampling=SamplingOptions(steps=2, temperature=9.0)),
     )
     expected = TextToImage.from_pretrained(codes).draw_tensor(
         [ImageRequest(condition="dog", seed=5)]
@@ -122,7 +124,7 @@ def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     assert other.settings["sampling"]["steps"] == 2
     assert own.identity == other.identity != ""
     with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
-        load_painter(folder, sampling=SamplingOptions(temperature=9.0))
+        load_image_generator(folder, sampling=SamplingOptions(temperature=9.0))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_what_the_decoder_reads_of_a_class(
 ) -> None:
     asked: list[ImageRequest] = []
     monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
-    painter = load_painter(folder, decoder_captions=choice)
+    painter = load_image_generator(folder, decoder_captions=choice)
     painter.draw(["cat", "dog"], [7, 8])
 
     assert asked == [
@@ -158,16 +160,19 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
     pipeline.classes = []
     monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device: pipeline)
 
-    assert "decoder captions" not in load_painter(folder).settings
+    assert "decoder captions" not in load_image_generator(folder).settings
     with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):
-        load_painter(folder, decoder_captions="none")
+        load_image_generator(folder, decoder_captions="none")
 
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"sampling\.sampler 'ddpm' does not fit"):
-        load_painter(folder, sampling=SamplingOptions(sampler="ddpm"))
+        load_image_generator(folder, sampling=SamplingOptions(sampler="ddpm"))
 
 
 def test_other_weights_are_another_painter(folder: Path, tmp_path: Path) -> None:
-    assert load_painter(folder).identity == load_painter(folder).identity
-    assert load_painter(save(tmp_path / "model")).identity != load_painter(folder).identity
+    assert load_image_generator(folder).identity == load_image_generator(folder).identity
+    assert (
+        load_image_generator(save(tmp_path / "model")).identity
+        != load_image_generator(folder).identity
+    )

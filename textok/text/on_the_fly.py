@@ -1,0 +1,78 @@
+"""Features encoded when they are needed, not stored."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+import torch
+
+from textok.config.data import TextConfig
+from textok.runtime.processes import gather, join_processes
+from textok.text.encoder import FrozenTextEncoder, load_text_encoder
+from textok.text.source import FeaturesInMemory, TextFeaturesSource
+from textok.types import TextFeatures
+
+REMEMBERED = 64
+
+
+class FeaturesOnTheFly(TextFeaturesSource):
+    """Encodes the captions of each call; the text encoder is loaded at the first.
+
+    With ``one_by_one`` each caption is encoded alone, so that its features are the same, bit for
+    bit, whatever is read beside it; the latest REMEMBERED are kept, and one that is too long is
+    cut with a warning that says where.
+
+    With ``config.shard`` each process holds a part of the encoder's weights, and all have to call
+    at the same time. With ``uneven`` they need not call equally often: a call waits until each
+    other process calls too, or has come to ``finish``.
+    """
+
+    prefetchable = False
+
+    def __init__(
+        self,
+        config: TextConfig,
+        *,
+        device: torch.device | str,
+        one_by_one: bool = False,
+        uneven: bool = False,
+    ) -> None:
+        self._config, self._device = config, device
+        self._shard = config.shard and join_processes()[1] > 1
+        self._uneven = uneven and self._shard
+        self._one = lru_cache(REMEMBERED)(self._encode_one) if one_by_one else None
+
+    def __call__(self, captions: Sequence[str]) -> TextFeatures:
+        if self._one is not None:
+            return TextFeatures.cat([self._one(caption) for caption in captions])
+        if not self._uneven:
+            return self._encoder(captions)
+        gather(True)
+        # Weights that are put together in inference mode could not be written to outside of it.
+        with torch.inference_mode(False):
+            return self._encoder(captions)
+
+    def precomputed(self, captions: Sequence[str]) -> TextFeaturesSource:
+        return FeaturesInMemory(self, captions)
+
+    def finish(self) -> None:
+        while self._uneven and any(gather(False)):
+            self._encoder([""])
+
+    @cached_property
+    def _encoder(self) -> FrozenTextEncoder:
+        with torch.inference_mode(False):
+            return load_text_encoder(self._config, device=self._device, shard=self._shard)
+
+    def _encode_one(self, caption: str) -> TextFeatures:
+        kept = self._encoder.kept(caption)
+        if kept != caption:
+            last = " ".join(kept.split()[-4:])
+            warnings.warn(
+                f"text cut after '... {last}': {self._config.encoder} reads "
+                f"{self._encoder.limit} tokens",
+                stacklevel=2,
+            )
+        return self._encoder([caption])

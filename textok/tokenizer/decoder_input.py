@@ -1,0 +1,53 @@
+"""What a decoder makes images of, and what is random in training one that samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from textok.types import TextFeatures
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderInput:
+    """Latent tokens and caption, as a decoder takes them."""
+
+    tokens: Tensor
+    """(B, K, C), of which ``keep`` are visible."""
+    text: TextFeatures | None
+    keep: Tensor | None = None
+    """(B,) int64 tokens that are visible; None shows all."""
+
+    def without_text(self) -> DecoderInput:
+        text = None if self.text is None else self.text.drop(torch.ones_like(self.text.mask[:, 0]))
+        return DecoderInput(tokens=self.tokens, text=text, keep=self.keep)
+
+    def without_tokens(self) -> DecoderInput:
+        keep = torch.zeros(len(self.tokens), dtype=torch.int64, device=self.tokens.device)
+        return DecoderInput(tokens=self.tokens, text=self.text, keep=keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowDraw:
+    """What is random in one training pass of B images."""
+
+    noise: Tensor
+    """(B, N, P) standard normal."""
+    time: Tensor
+    """(B,) standard normal: what the objective turns into a time."""
+    drop_text: Tensor
+    """(B,) bool: the decoder does not see the caption, which the encoder may have seen."""
+
+    def rows(self, rows: slice) -> FlowDraw:
+        return FlowDraw(
+            noise=self.noise[rows], time=self.time[rows], drop_text=self.drop_text[rows]
+        )
+
+    def to(self, device: torch.device | str) -> FlowDraw:
+        return FlowDraw(
+            noise=self.noise.to(device, non_blocking=True),
+            time=self.time.to(device),
+            drop_text=self.drop_text.to(device),
+        )
