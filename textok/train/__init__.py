@@ -1,4 +1,4 @@
-"""Training: one loop, one task per thing trained."""
+"""Training: one loop, one training step, an objective for each kind of model."""
 
 from textok.train.generator import train_generator
 from textok.train.maskgit import train_maskgit

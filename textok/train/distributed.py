@@ -1,4 +1,4 @@
-"""The processes that train together: everything that one of them asks of the others."""
+"""The processes of a training, and all that they exchange."""
 
 from __future__ import annotations
 

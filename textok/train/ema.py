@@ -14,10 +14,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Ema(Generic[Module]):
-    """A copy of ``module`` whose weights follow it: average += (1 - d) (weight - average).
+    """A moving average of ``module``'s weights: average += (1 - d) (weight - average).
 
-    d = min(decay, (1 + t) / (10 + t)) at update t, so that the start is soon forgotten. ``module``
-    here is the averaged copy, in evaluation mode. Decay 0 follows exactly.
+    d = min(decay, (1 + t) / (10 + t)) at update t, so that the initial weights soon lose their
+    influence. ``module`` here is the averaged copy, in evaluation mode. Decay 0 copies the weights.
     """
 
     def __init__(self, module: Module, decay: float) -> None:
@@ -26,16 +26,16 @@ class Ema(Generic[Module]):
         self.updates = 0
 
     def shard(self, device: torch.device) -> None:
-        """Leave each process the part that it has of the ``module`` that is followed."""
+        """Leave each process the same part as of the ``module`` that is averaged."""
         shard_parameters(self.module, device)
 
     def whole(self) -> Module:
-        """The averaged copy in one piece; where it is sharded, all processes ask together."""
+        """The averaged copy in one piece; all processes call this if it is sharded."""
         return whole_module(self.module)
 
     @torch.no_grad()
     def update(self, module: Module) -> None:
-        """Take one step towards the weights of ``module``; buffers are copied."""
+        """Move the average towards the weights of ``module``; buffers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         average: list[Tensor] = [local(p) for p in self.module.parameters()]

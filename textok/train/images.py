@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from textok.config import DataConfig, RunConfig
+from textok.config import DataConfig
 from textok.config.check import require
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
@@ -32,7 +31,23 @@ def train_on_images(session: Session, task: TrainingTask[Any], images: Captioned
     run, distributed = session.config.run, session.distributed
     try:
         cache = open_cache(images, distributed)
-        session.train(task, partial(image_batches, images, cache, run, distributed))
+
+        def batches(step: int) -> Iterator[Sequence[Batch]]:
+            made = train_batches(
+                images,
+                global_batch=run.batch_size,
+                accumulate=run.accumulate,
+                rank=distributed.rank,
+                world_size=distributed.world_size,
+                first_step=step,
+                seed=run.seed,
+                workers=images.config.workers,
+                cache=cache,
+            )
+            # Nothing else makes those from a cache ahead of time.
+            return made if cache is None else prefetch(made)
+
+        session.train(task, batches)
     finally:
         list_bad_files(session.folder.bad_files(distributed.rank), images.report)
     shares = describe_shares(images, seed=run.seed, positions=run.steps * run.batch_size)
@@ -56,31 +71,6 @@ def open_cache(images: CaptionedImages, distributed: Distributed) -> PictureCach
         copies=hosts.count(gethostname()),
         shown=distributed.is_main,
     )
-
-
-def image_batches(
-    images: CaptionedImages,
-    cache: PictureCache | None,
-    run: RunConfig,
-    distributed: Distributed,
-    step: int,
-) -> Iterator[Sequence[Batch]]:
-    """This process's micro-batches of ``step`` and all after it.
-
-    Those from a cache are made one step ahead, by a thread.
-    """
-    batches = train_batches(
-        images,
-        global_batch=run.batch_size,
-        accumulate=run.accumulate,
-        rank=distributed.rank,
-        world_size=distributed.world_size,
-        first_step=step,
-        seed=run.seed,
-        workers=images.config.workers,
-        cache=cache,
-    )
-    return batches if cache is None else prefetch(batches)
 
 
 def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> list[str]:
@@ -112,15 +102,13 @@ def open_preview(config: DataConfig, *, image_size: int) -> Batch:
 
 
 def open_validation(
-    trained: CaptionedImages, run: RunConfig, distributed: Distributed
-) -> MeasuredImages | None:
-    """The images of the validation split that are measured; None where nothing is measured.
+    trained: CaptionedImages, *, count: int, distributed: Distributed
+) -> MeasuredImages:
+    """``count`` images of the validation split, evenly spaced over it, to be measured.
 
     Raises ValueError where there is no such split, where it has images that are ``trained`` on,
     or where the packages or weights of a metric are missing.
     """
-    if run.validate_every == 0:
-        return None
     data = replace(trained.config, split="val", workers=0, flip=False, crop="center")
     try:
         images = open_captioned_images(data, image_size=trained.image_size)
@@ -133,4 +121,4 @@ def open_validation(
         f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
         f"{data.path} the sub-folders train and val, or set it to 0",
     )
-    return MeasuredImages(evenly(images, run.validate_images), distributed=distributed)
+    return MeasuredImages(evenly(images, count), distributed=distributed)

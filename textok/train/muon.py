@@ -1,7 +1,7 @@
 """Muon for many small matrices: those of one shape are orthogonalised together.
 
-torch's goes through them one by one, some twenty small kernels each; a small network on a GPU waits
-for their launches longer than for anything else.
+torch's goes through them one by one, some twenty small kernels each: a small network on a GPU is
+launch-bound.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Outcome:
     """Where the network has a codebook."""
 
     def kept(self, *, images: bool) -> Outcome:
-        """What is needed after the backward pass: no graph, and ``images`` only if asked for."""
+        """What is needed after the backward pass: no graph, and ``images`` only where needed."""
         pair = self.images if images else None
         return Outcome(
             terms={},

@@ -18,7 +18,7 @@ SMOOTHED = 50
 
 
 def write_report(folder: RunFolder, config: Any, data: str) -> None:
-    """Write ``report.md`` beside its pictures; ``data`` says in a line what was read."""
+    """Write ``report.md`` beside its images; ``data`` is a line about what was read."""
     log = read_log(folder.root)
     sheets = sorted(folder.sheets.glob("step-*.png"))
     parts = [f"# {folder.root.resolve().name}", "", f"Data: {data}", ""]

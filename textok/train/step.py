@@ -1,4 +1,4 @@
-"""One training step whole, GAN included, in the order in which it happens.
+"""One whole training step, including the GAN, in the order in which it happens.
 
 Legend: B micro-batch, G = B x accumulation x processes, the global batch of one optimiser step.
 """

@@ -1,4 +1,4 @@
-"""A network in training with all that its training needs, as the loop sees it."""
+"""A network with all that its training needs, as the loop sees it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from textok.train.optim import Optimizer
 from textok.train.step import TrainingStep
 
 Network = TypeVar("Network", bound=nn.Module)
-Judged = TypeVar("Judged", contravariant=True)
+Validated = TypeVar("Validated", contravariant=True)
 
 
-class Validator(Protocol[Judged]):
+class Validator(Protocol[Validated]):
     """Shows and measures a network; all processes call it at the same time."""
 
-    def sheet(self, network: Judged) -> Image.Image:
+    def sheet(self, network: Validated) -> Image.Image:
         """Images by the network, the same ones every time."""
 
-    def measure(self, network: Judged) -> dict[str, float]:
+    def measure(self, network: Validated) -> dict[str, float]:
         """Scalars by name, in the main process at least."""
 
 
@@ -87,7 +87,7 @@ class TrainingTask(Generic[Network]):
 
     @property
     def averaged(self) -> Network:
-        """The network with averaged weights, whole: the one to keep. All processes ask for it."""
+        """The network with averaged weights, in one piece; called by all processes."""
         return self.ema.whole()
 
     def sheet(self) -> Image.Image:

@@ -48,7 +48,11 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     teacher = open_vqgan(config) if config.loss.codes > 0 else None
     loss = ReconstructionLoss(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    measured = open_validation(images, config.run, distributed)
+    measured = None
+    if config.run.validate_every:
+        measured = open_validation(
+            images, count=config.run.validate_images, distributed=distributed
+        )
     held_out = [*preview.captions, *([] if measured is None else measured.captions)]
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()

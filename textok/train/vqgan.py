@@ -71,7 +71,11 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     vqgan = build_vqgan(config)
     loss = ReconstructionLoss(config.loss).to(distributed.device)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    measured = open_validation(images, config.run, distributed)
+    measured = None
+    if config.run.validate_every:
+        measured = open_validation(
+            images, count=config.run.validate_images, distributed=distributed
+        )
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
     task = TrainingTask(
