@@ -26,11 +26,11 @@ class Ema(Generic[Module]):
         self.updates = 0
 
     def shard(self, device: torch.device) -> None:
-        """Leave each process the part that it has of the ``module`` that is followed."""
+        """Leave each process the same part as of the ``module`` that is averaged."""
         shard_parameters(self.module, device)
 
     def whole(self) -> Module:
-        """The averaged copy in one piece; where it is sharded, all processes ask together."""
+        """The averaged copy in one piece; all processes call this if it is sharded."""
         return whole_module(self.module)
 
     @torch.no_grad()
