@@ -14,9 +14,9 @@ from textok.config.caption import (
     ShardConfig,
 )
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig
+from textok.config.data import FOR_TRAINING, DataConfig
 
-UNREAD = ("data.class_captions", "data.flip", "data.crop", "data.workers", "data.cache")
+UNREAD = (*FOR_TRAINING, "data.class_captions", "data.workers")
 """Dials of data that nothing here looks at."""
 
 

@@ -84,6 +84,10 @@ class DataConfig(SourceConfig):
         )
 
 
+FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache")
+"""Dials of images that training alone looks at."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LatentsConfig:
     """Stored latents that a generator is trained on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig
+from textok.config.data import FOR_TRAINING, DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,7 @@ class PrepareConfig:
     """All of ``textok data prepare``."""
 
     POSITIONAL: ClassVar[tuple[str, ...]] = ("data.path", "out")
-    WITHOUT: ClassVar[tuple[str, ...]] = (
-        "data.split",
-        "data.class_captions",
-        "data.flip",
-        "data.crop",
-        "data.cache",
-    )
+    WITHOUT: ClassVar[tuple[str, ...]] = (*FOR_TRAINING, "data.split", "data.class_captions")
 
     data: DataConfig = field(default_factory=DataConfig)
     out: Path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from textok.config.check import require_range
-from textok.config.data import DataConfig, TextStoreConfig
+from textok.config.data import FOR_TRAINING, DataConfig, TextStoreConfig
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
 from textok.config.networks import FeatureNetworkName
@@ -31,13 +31,7 @@ class EvaluationConfig:
     """What both evaluations are told."""
 
     POSITIONAL: ClassVar[tuple[str, ...]] = ("model", "data.path")
-    WITHOUT: ClassVar[tuple[str, ...]] = (
-        "data.flip",
-        "data.crop",
-        "data.cache",
-        "text.store",
-        "text.shard",
-    )
+    WITHOUT: ClassVar[tuple[str, ...]] = (*FOR_TRAINING, "text.store", "text.shard")
     ALIASES: ClassVar[dict[str, str]] = {"feature_networks": "feature_network"}
 
     model: str
