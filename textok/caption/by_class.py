@@ -4,53 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from textok.config.check import require, require_range
+from textok.config.captioning import CaptionsByClassConfig
+from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.class_captions import ClassCaptions, write_class_captions
 
-TEMPLATE = "a photo of a {class}"
 
-
-def captions_by_class(
-    data: DataConfig,
-    out: Path,
-    *,
-    held_out: float = 0.1,
-    templates: Sequence[str] = (TEMPLATE,),
-    seed: int = 0,
-) -> dict[str, ClassCaptions]:
+def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]:
     """Write the distinct captions of each class, a share of them as held out, to ``out``.
 
-    A class without captions gets ``templates``. Which captions are held out depends on their
+    A class without captions gets ``template``. Which captions are held out depends on their
     words and the seed alone: it stays so when images are added, and equal words are never on both
     sides. A class with two captions or more holds at least one out.
 
     Raises:
-        ValueError: the images have no classes, or a template no ``{class}``.
+        ValueError: the images have no classes.
     """
-    check_settings(held_out, templates)
-    images = open_classes(data)
+    images, templates, out = open_classes(config.data), config.template, config.out
     texts: dict[str, set[str]] = {name: set() for name in images.classes}
     for record in images.records:
         if record.label is not None:
             texts[record.label].update(record.captions)
     captions = {
-        name: split_captions(found, held_out, seed) if found else from_templates(name, templates)
+        name: split_captions(found, config.held_out, config.seed)
+        if found
+        else from_templates(name, templates)
         for name, found in texts.items()
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     write_class_captions(out, captions)
     return captions
-
-
-def check_settings(held_out: float, templates: Sequence[str]) -> None:
-    """Raises ValueError for what cannot be."""
-    require_range("--held-out", held_out, 0, 1)
-    for template in templates:
-        require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
 
 
 def open_classes(data: DataConfig) -> CaptionedImages:

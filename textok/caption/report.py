@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from textok.config.captioning import CaptionsReportConfig
 from textok.config.data import DataConfig
 from textok.data import Record, open_captioned_images
 from textok.runtime.files import write_text
@@ -85,14 +86,13 @@ class CaptionReport:
         return ["| " + " | ".join(row) + " |" for row in rows]
 
 
-def caption_report(
-    data: DataConfig, out: Path, *, text_encoders: Sequence[str] = ("minilm",), max_tokens: int
-) -> CaptionReport:
-    """Count lengths, duplicates and gaps of the captions of ``data``; write report.md, lengths.png.
+def caption_report(config: CaptionsReportConfig) -> CaptionReport:
+    """Count lengths, duplicates and gaps of captions; write report.md, lengths.png.
 
     Raises ValueError for data or a text encoder that cannot be read.
     """
-    counters = {name: TokenCounter(name) for name in text_encoders}
+    data, out, max_tokens = config.data, config.out, config.max_tokens
+    counters = {name: TokenCounter(name) for name in config.text_encoder}
     images = open_captioned_images(data, image_size=1)
     texts = [text for record in images.records for text in record.captions]
     report = CaptionReport(

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textok.caption.by_class import (
-    TEMPLATE,
-    check_settings,
     from_templates,
     open_classes,
     split_captions,
 )
+from textok.config.captioning import CaptionsByClassConfig
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.class_captions import ClassCaptions, write_class_captions
@@ -34,25 +33,18 @@ class SentencesByClass:
     """Classes that no name in the file fits; their captions are templates."""
 
 
-def sentences_by_class(
-    data: DataConfig,
-    out: Path,
-    sentences: Path,
-    *,
-    held_out: float = 0.1,
-    templates: Sequence[str] = (TEMPLATE,),
-    seed: int = 0,
-) -> SentencesByClass:
-    """Write the sentences of each class of ``data``, a share of them as held out, to ``out``.
+def sentences_by_class(config: CaptionsByClassConfig) -> SentencesByClass:
+    """Write the sentences of each class of the data, a share of them as held out, to ``out``.
 
     ``sentences`` is a JSON object of class name to a list of sentences. Its names are compared with
     the labels, then with other names in the metadata (``names``, ``synonyms``, ``class``). Classes
-    without a match get ``templates``, in training too, since they say no more than the name.
+    without a match get ``template``, in training too, since they say no more than the name.
 
     Raises:
         ValueError: the images have no classes, none matches, or ``sentences`` is no such file.
     """
-    check_settings(held_out, templates)
+    data, out, sentences = config.data, config.out, config.sentences
+    assert sentences is not None
     known = read_sentences(sentences)
     classes = open_classes(data).classes
     names = class_names(data, classes)
@@ -65,9 +57,9 @@ def sentences_by_class(
     captions = {}
     for name in classes:
         if name in matched:
-            captions[name] = split_captions(known[matched[name]], held_out, seed)
+            captions[name] = split_captions(known[matched[name]], config.held_out, config.seed)
         else:
-            template = from_templates(name, templates)
+            template = from_templates(name, config.template)
             captions[name] = replace(template, train=template.held_out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_class_captions(out, captions)

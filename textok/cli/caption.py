@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textok.config.caption import ShardConfig
 from textok.config.captioning import (
     CaptionImagesConfig,
@@ -43,16 +41,11 @@ def captions_by_class(config: CaptionsByClassConfig) -> None:
     """
     from textok.caption import captions_by_class, sentences_by_class
 
-    drawn: dict[str, Any] = {
-        "held_out": config.held_out,
-        "templates": config.template,
-        "seed": config.seed,
-    }
     unmatched: list[str] = []
     if config.sentences is None:
-        found = captions_by_class(config.data, config.out, **drawn)
+        found = captions_by_class(config)
     else:
-        made = sentences_by_class(config.data, config.out, config.sentences, **drawn)
+        made = sentences_by_class(config)
         found, unmatched = made.captions, made.unmatched
     train = sum(len(captions.train) for captions in found.values())
     unseen = sum(len(captions.held_out) for captions in found.values())
@@ -69,8 +62,6 @@ def captions_report(config: CaptionsReportConfig) -> None:
     """
     from textok.caption import caption_report
 
-    report = caption_report(
-        config.data, config.out, text_encoders=config.text_encoder, max_tokens=config.max_tokens
-    )
+    report = caption_report(config)
     print(report.to_markdown())
     print(config.out)

@@ -23,10 +23,7 @@ def data_pictograms(config: PictogramsConfig) -> None:
     """
     from textok.datasets.pictograms.build import build_pictograms
 
-    summary = build_pictograms(
-        config.out, size=config.size, tarballs=config.tarballs, workers=config.workers
-    )
-    for split, styles in summary.pictures.items():
+    for split, styles in build_pictograms(config).pictures.items():
         print(f"{split:<10} {sum(styles.values()):>6} pictures")
     print(config.out)
 
@@ -40,17 +37,7 @@ def data_imagenet(config: ImageNetConfig) -> None:
     """
     from textok.datasets.imagenet.build import build_imagenet
 
-    summaries = build_imagenet(
-        config.source,
-        config.out,
-        size=config.size,
-        encoding=config.encoding,
-        captions=config.captions,
-        splits=config.splits,
-        workers=config.workers,
-        max_bad_share=config.max_bad_share,
-    )
-    for summary in summaries:
+    for summary in build_imagenet(config):
         gib = summary.bytes / 2**30
         print(
             f"{summary.split:<6} {summary.images:>9,} images  {summary.classes:>5,} classes  "
@@ -92,14 +79,7 @@ def data_prepare(config: PrepareConfig) -> None:
     """
     from textok.datasets.prepare.build import prepare_data
 
-    prepared = prepare_data(
-        config.data,
-        config.out,
-        size=config.size,
-        val=config.val,
-        test=config.test,
-        workers=config.data.workers,
-    )
+    prepared = prepare_data(config)
     for split, told in prepared.source.items():
         print(f"source {split}: {told}")
     for split, count in prepared.images.items():

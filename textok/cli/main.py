@@ -23,7 +23,7 @@ from textok.config.presets import preset_path
 from textok.config.read import build
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Command:
     """What can be typed after `textok`, and what it does."""
 
@@ -36,38 +36,34 @@ class Command:
         return (inspect.getdoc(self.run) or "").partition("\n")[0]
 
 
-def _command(settings: type[Any], run: Callable[[Any], None]) -> Command:
-    return Command(settings=settings, run=run)
-
-
 COMMANDS: dict[str, Command] = {
-    "generate": _command(generation.GenerateConfig, commands.generate),
-    "reconstruct": _command(generation.ReconstructConfig, commands.reconstruct),
-    "demo": _command(demo.DemoConfig, commands.demo),
-    "train tokenizer": _command(config.TrainTokenizerConfig, train.train_tokenizer),
-    "train vqgan": _command(config.TrainVQGANConfig, train.train_vqgan),
-    "train generator": _command(config.TrainGeneratorConfig, train.train_generator),
-    "train maskgit": _command(config.TrainMaskGITConfig, train.train_maskgit),
-    "extract": _command(extraction.ExtractConfig, commands.extract),
-    "evaluate reconstruction": _command(
+    "generate": Command(generation.GenerateConfig, commands.generate),
+    "reconstruct": Command(generation.ReconstructConfig, commands.reconstruct),
+    "demo": Command(demo.DemoConfig, commands.demo),
+    "train tokenizer": Command(config.TrainTokenizerConfig, train.train_tokenizer),
+    "train vqgan": Command(config.TrainVQGANConfig, train.train_vqgan),
+    "train generator": Command(config.TrainGeneratorConfig, train.train_generator),
+    "train maskgit": Command(config.TrainMaskGITConfig, train.train_maskgit),
+    "extract": Command(extraction.ExtractConfig, commands.extract),
+    "evaluate reconstruction": Command(
         evaluation.EvaluateReconstructionConfig, commands.evaluate_reconstruction
     ),
-    "evaluate generation": _command(
+    "evaluate generation": Command(
         evaluation.EvaluateGenerationConfig, commands.evaluate_generation
     ),
-    "evaluate compare": _command(evaluation.CompareConfig, commands.evaluate_compare),
-    "caption": _command(captioning.CaptionImagesConfig, caption.caption),
-    "captions by-class": _command(captioning.CaptionsByClassConfig, caption.captions_by_class),
-    "captions report": _command(captioning.CaptionsReportConfig, caption.captions_report),
-    "convert 1d-tokenizer": _command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
-    "convert lpips": _command(convert.ConvertLPIPSConfig, commands.convert_lpips),
-    "data pictograms": _command(datasets.PictogramsConfig, data.data_pictograms),
-    "data prepare": _command(datasets.PrepareConfig, data.data_prepare),
-    "data imagenet": _command(datasets.ImageNetConfig, data.data_imagenet),
-    "data tiny-imagenet": _command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),
-    "presets": _command(NoSettings, commands.presets),
-    "doctor": _command(NoSettings, doctor.doctor),
-    "completion": _command(CompletionConfig, completion),
+    "evaluate compare": Command(evaluation.CompareConfig, commands.evaluate_compare),
+    "caption": Command(captioning.CaptionImagesConfig, caption.caption),
+    "captions by-class": Command(captioning.CaptionsByClassConfig, caption.captions_by_class),
+    "captions report": Command(captioning.CaptionsReportConfig, caption.captions_report),
+    "convert 1d-tokenizer": Command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
+    "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
+    "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
+    "data prepare": Command(datasets.PrepareConfig, data.data_prepare),
+    "data imagenet": Command(datasets.ImageNetConfig, data.data_imagenet),
+    "data tiny-imagenet": Command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),
+    "presets": Command(NoSettings, commands.presets),
+    "doctor": Command(NoSettings, doctor.doctor),
+    "completion": Command(CompletionConfig, completion),
 }
 
 

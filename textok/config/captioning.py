@@ -65,7 +65,9 @@ class CaptionsByClassConfig:
     """Of the draw of held-out captions."""
 
     def __post_init__(self) -> None:
-        require_range("held_out", self.held_out, 0, 1)
+        require_range("--held-out", self.held_out, 0, 1)
+        for template in self.template:
+            require("{class}" in template, f"--template '{template}': it has no {{class}} in it")
         both = self.sentences is not None and self.data.captions
         require(not both, "--captions and --sentences: leave one of them out")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from textok.config.check import require, require_range
 from textok.config.data import FOR_TRAINING, DataConfig
+
+PictogramSize = Literal[64, 128, 256]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +20,18 @@ class PictogramsConfig:
 
     out: Path
     """Folder of the set."""
-    size: Literal[64, 128, 256] = 128
+    size: PictogramSize = 128
     """Pixels a side."""
     tarballs: Path | None = None
     """Folder with the packages' tarballs; without it the npm client fetches them."""
     workers: int = 2
     """Processes that draw."""
+
+    def __post_init__(self) -> None:
+        sizes = get_args(PictogramSize)
+        wrong = f"size {self.size}: choose one of {', '.join(map(str, sizes))}"
+        require(self.size in sizes, wrong)
+        require(self.workers >= 1, f"workers {self.workers}: choose 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,15 @@ class ImageNetConfig:
     """Processes that read, resize and write."""
     max_bad_share: float = 0.01
     """Stop when more than this share of the images cannot be read."""
+
+    def __post_init__(self) -> None:
+        sensible = self.size == 0 or self.size >= 8
+        require(sensible, f"size {self.size}: choose 0 or 8 and more pixels")
+        there = bool(self.splits) and set(self.splits) <= {"train", "val"}
+        given = " ".join(self.splits) or "are empty"
+        require(there, f"splits {given}: name train and val, or one of them")
+        require_range("workers", self.workers, 1)
+        require_range("max_bad_share", self.max_bad_share, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,14 @@ import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.data.conftest import write_folder, write_tar
+from textok.config.datasets import ImageNetConfig
 from textok.datasets.imagenet import SplitSummary, build, build_imagenet
 from textok.datasets.imagenet.write import Job, Written
 from textok.datasets.workers import Outcome
@@ -116,8 +118,8 @@ LAYOUTS = {"archives": archives, "folders": folders, "kaggle": kaggle}
 
 
 def made(source: Path, out: Path, **options: object) -> list[SplitSummary]:
-    settings = {"size": 16, "workers": 1, "progress": False, **options}
-    return build_imagenet(source, out, **settings)
+    dials: dict[str, Any] = {"size": 16, "workers": 1, **options}
+    return build_imagenet(ImageNetConfig(source=source, out=out, **dials), progress=False)
 
 
 @pytest.fixture

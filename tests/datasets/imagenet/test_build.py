@@ -142,13 +142,16 @@ CHILD = """
 import sys, time
 from pathlib import Path
 import textok.datasets.imagenet.build as build
+from textok.config.datasets import ImageNetConfig
 real = build.write_shard
 def slow(job):
     time.sleep(0.5)
     return real(job)
 build.write_shard = slow
 if __name__ == "__main__":
-    build.build_imagenet(Path(sys.argv[1]), Path(sys.argv[2]), size=16, workers=1, progress=False)
+    source, out = map(Path, sys.argv[1:])
+    config = ImageNetConfig(source=source, out=out, size=16, workers=1)
+    build.build_imagenet(config, progress=False)
 """
 
 

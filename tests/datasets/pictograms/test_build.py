@@ -4,10 +4,12 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from textok.config.datasets import PictogramsConfig
 from textok.datasets.pictograms import Summary, build_pictograms
 from textok.datasets.pictograms.concepts import concept_label
 from textok.datasets.pictograms.packages import PACKAGES
@@ -30,10 +32,14 @@ def rows(out: Path, split: str) -> Rows:
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
+def build(out: Path, **dials: Any) -> Summary:
+    return build_pictograms(PictogramsConfig(out=out, **dials), progress=False)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, tarballs: Path) -> tuple[Path, Summary]:
     out = tmp_path_factory.mktemp("build") / "out"
-    return out, build_pictograms(out, size=64, tarballs=tarballs, workers=2, progress=False)
+    return out, build(out, size=64, tarballs=tarballs)
 
 
 def test_counts(built: tuple[Path, Summary]) -> None:
@@ -99,7 +105,7 @@ def test_a_run_with_other_workers_and_a_continued_run_write_the_same_bytes(
     built: tuple[Path, Summary], tarballs: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "again"
-    summary = build_pictograms(out, size=64, tarballs=tarballs, workers=1, progress=False)
+    summary = build(out, size=64, tarballs=tarballs, workers=1)
     assert summary == built[1]
     assert digests(out) == digests(built[0])
     log = out / ".build" / "measured.jsonl"
@@ -108,7 +114,7 @@ def test_a_run_with_other_workers_and_a_continued_run_write_the_same_bytes(
     victim = next((out / "train").glob("*.webp"))
     victim.unlink()
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.webp")}
-    build_pictograms(out, size=64, tarballs=tarballs, workers=2, progress=False)
+    build(out, size=64, tarballs=tarballs)
     assert digests(out) == digests(built[0])
     again = [path for path, when in kept.items() if path.stat().st_mtime_ns != when]
     assert len(again) in (4, 5)  # those without a line; one of them may be the deleted picture
@@ -118,17 +124,17 @@ def test_bad_requests_are_one_line(
     built: tuple[Path, Summary], tarballs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="size 65: choose one of 64, 128, 256"):
-        build_pictograms(tmp_path / "x", size=65)
+        build(tmp_path / "x", size=65)
     with pytest.raises(ValueError, match="workers 0"):
-        build_pictograms(tmp_path / "x", workers=0)
+        build(tmp_path / "x", workers=0)
     with pytest.raises(ValueError, match="holds other pictograms"):
-        build_pictograms(built[0], size=128, tarballs=tarballs)
+        build(built[0], size=128, tarballs=tarballs)
     with pytest.raises(ValueError, match="no build of pictograms"):
-        build_pictograms(tarballs, tarballs=tarballs)
+        build(tarballs, tarballs=tarballs)
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'textok\[data\]'"):
-        build_pictograms(tmp_path / "x", tarballs=tarballs)
+        build(tmp_path / "x", tarballs=tarballs)
     assert not (tmp_path / "x").exists()
 
 
@@ -136,7 +142,7 @@ def test_a_build_without_packages_claims_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for size in (64, 128):  # the second is not told that the first had been there
         with pytest.raises(ValueError, match="empty"):
-            build_pictograms(tmp_path / "out", size=size, tarballs=tmp_path / "empty")
+            build(tmp_path / "out", size=size, tarballs=tmp_path / "empty")
 
 
 def test_licences_name_every_package(built: tuple[Path, Summary]) -> None:

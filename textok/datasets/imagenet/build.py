@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-from textok.config.check import require, require_range
+from textok.config.check import require
+from textok.config.datasets import ImageNetConfig
 from textok.data.records import Report
-from textok.datasets.imagenet.sources import ARCHIVES, find_classes
+from textok.datasets.imagenet.sources import find_classes
 from textok.datasets.imagenet.write import Job, Recipe, Written, write_shard
 from textok.datasets.workers import run_jobs
 from textok.runtime.counter import counter
@@ -45,47 +45,24 @@ class SplitSummary:
         )
 
 
-def build_imagenet(
-    source: Path,
-    out: Path,
-    *,
-    size: int = 256,
-    encoding: Literal["jpeg", "png"] = "jpeg",
-    captions: bool = True,
-    splits: Sequence[str] = ("train", "val"),
-    workers: int = 2,
-    max_bad_share: float = 0.01,
-    progress: bool = True,
-) -> list[SplitSummary]:
+def build_imagenet(config: ImageNetConfig, *, progress: bool = True) -> list[SplitSummary]:
     """Write ImageNet to ``out``/{train,val}/SYNSET.tar, or continue a run that was interrupted.
 
     The same bytes come out whatever the layout of ``source``, the number of workers, or where an
     earlier run was killed. Each image has its class name as ``label``, ``synset`` and
     ``class_index`` in its JSON and, with ``captions``, "a photo of a CLASS" as its caption.
 
-    Args:
-        source: folder with the official archives, class folders, or Kaggle's layout.
-        size: pixels a side, the shorter side resized and the centre cut; 0 keeps the files.
-        workers: processes that read, resize and write.
-        max_bad_share: stop when more than this share of the images cannot be read.
-
     Raises:
         ValueError: ``source`` is none of the layouts or damaged, ``out`` holds something else, or
             the disk has no room.
         BadFilesError: too many images cannot be read.
     """
-    require(size == 0 or size >= 8, f"size {size}: choose 0 or 8 and more pixels")
-    require_range("workers", workers, 1)
-    require_range("max_bad_share", max_bad_share, 0, 1)
-    require(
-        bool(splits) and set(splits) <= set(ARCHIVES),
-        f"splits {' '.join(splits) or 'are empty'}: name {' and '.join(ARCHIVES)}, or one of them",
-    )
-    recipe = Recipe(size=size, encoding=encoding, captions=captions)
+    out, splits = config.out, config.splits
+    recipe = Recipe(size=config.size, encoding=config.encoding, captions=config.captions)
     jobs = [
         Job(images=images, recipe=recipe, out=out)
         for split in dict.fromkeys(splits)
-        for images in find_classes(source, split)
+        for images in find_classes(config.source, split)
     ]
     _check_place(out, recipe, jobs)
     found = ((job.shard, job.finished()) for job in jobs)
@@ -93,7 +70,8 @@ def build_imagenet(
     left = [job for job in jobs if job.shard not in done]
     _check_room(out, left)
     _prepare(out, recipe, splits)
-    done |= _write(left, done, workers=workers, max_bad_share=max_bad_share, progress=progress)
+    share = config.max_bad_share
+    done |= _write(left, done, workers=config.workers, max_bad_share=share, progress=progress)
     return [_summarise(out, split, jobs, done) for split in dict.fromkeys(splits)]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from textok.config.datasets import PictogramsConfig
 from textok.datasets.pictograms.files import licences_text, write_metadata
 from textok.datasets.pictograms.gallery import draw_all
 from textok.datasets.pictograms.packages import PACKAGES, STYLES, collect_tarballs
@@ -19,7 +20,6 @@ from textok.datasets.pictograms.sources import read_drawings, read_names
 from textok.datasets.pictograms.splits import SPLITS
 from textok.runtime.files import write_text
 
-SIZES = (64, 128, 256)
 RECIPE = 1
 """Raised when pixels or measurements change, so that a build of before is not continued."""
 
@@ -44,14 +44,7 @@ class Summary:
     """Why a picture could not be drawn, by key."""
 
 
-def build_pictograms(
-    out: Path,
-    *,
-    size: int = 128,
-    tarballs: Path | None = None,
-    workers: int = 2,
-    progress: bool = True,
-) -> Summary:
+def build_pictograms(config: PictogramsConfig, *, progress: bool = True) -> Summary:
     """Build the captioned pictograms in ``out``, or continue a build that was interrupted.
 
     Writes {train,val,test,test_seen}/ with metadata.jsonl and lossless WebP files of ``size``
@@ -59,25 +52,17 @@ def build_pictograms(
     ``out``/.sources keeps the packages and ``out``/.build the work done; both may be deleted
     after the build. Pictures that failed are tried again by the next run.
 
-    Args:
-        tarballs: a folder with the packages' tarballs; by default the npm client fetches them.
-        workers: processes that draw.
-        progress: show a progress bar.
-
     Raises:
-        ValueError: the size is not offered, ``out`` holds something else, a package cannot be had
+        ValueError: ``out`` holds something else, a package cannot be had
             or read, resvg-py is missing, or drawing fails altogether.
     """
-    if size not in SIZES:
-        raise ValueError(f"size {size}: choose one of {', '.join(map(str, SIZES))}")
-    if workers < 1:
-        raise ValueError(f"workers {workers}: choose 1 or more")
+    out, size, workers = config.out, config.size, config.workers
     if importlib.util.find_spec("resvg_py") is None:
         raise ValueError("resvg-py is missing, it draws the SVGs: pip install 'textok[data]'")
     work = out / ".build"
     recipe = work / "recipe.txt"
     _check_place(out, recipe, size)
-    sources = collect_tarballs(out / ".sources", tarballs=tarballs)
+    sources = collect_tarballs(out / ".sources", tarballs=config.tarballs)
     work.mkdir(parents=True, exist_ok=True)
     write_text(recipe, _recipe_text(size))
     drawings, names = read_drawings(sources), read_names(sources)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from textok.config.check import require, require_range
-from textok.config.data import DataConfig
+from textok.config.check import require
+from textok.config.datasets import PrepareConfig
 from textok.data.records import Report
 from textok.datasets.prepare.plan import Item, Plan, Shares, plan
 from textok.datasets.prepare.write import picture_path, write_pictures
@@ -36,39 +36,22 @@ class Prepared:
     """What the reader says of each split of the source; ``all`` where it has none."""
 
 
-def prepare_data(
-    data: DataConfig,
-    out: Path,
-    *,
-    size: int,
-    val: float = 0.02,
-    test: float = 0.06,
-    workers: int = 2,
-    progress: bool = True,
-) -> Prepared:
+def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
     """Write ``out``/{train,val,test}: PNG files of ``size`` pixels and metadata.jsonl.
 
     Of pictures with equal bytes the first by key is kept, or the one of test, then of val, where
     the source has splits. Those are kept; without, a hash of the key decides. Nothing depends on
-    the order of files or on ``workers`` (0: in this process). The same call continues a run that
-    was interrupted.
-
-    Args:
-        data: its split is not looked at; ``fit`` says how pictures become square.
-        val: share of a source without splits that becomes val; ``test`` likewise.
+    the order of files or on ``data.workers`` (0: in this process). The same call continues a run
+    that was interrupted.
 
     Raises:
         ValueError: the source cannot be read, or ``out`` holds something else.
         BadFilesError: more than ``data.max_bad_share`` of the pictures cannot be read.
     """
-    require(size >= 8, f"size {size}: choose 8 or more pixels")
-    require_range("workers", workers, 0)
-    require_range("val", val, 0, 1)
-    require_range("test", test, 0, 1)
-    require(val + test < 1, f"val {val:g} and test {test:g}: nothing is left for train")
+    data, out, size, workers = config.data, config.out, config.size, config.data.workers
     _check_apart(Path(data.path).expanduser(), out)
     _check_own(out)
-    found = plan(data, Shares(val=val, test=test), workers=workers, progress=progress)
+    found = plan(data, Shares(val=config.val, test=config.test), workers=workers, progress=progress)
     recipe = {"version": VERSION, "size": size, "fit": data.fit, "source": found.digest()}
     _check_recipe(out, recipe)
     for split in {item.split for item in found.items}:
