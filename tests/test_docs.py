@@ -36,6 +36,7 @@ from textok.tokenizer import Tokenizer
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PRESETS = sorted((ROOT / "textok" / "presets").glob("*.yaml"))
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 COMMAND = re.compile(r"^(?:# +)?(?:[\w-]+ .* -m textok\.cli|textok) (.+)$", re.MULTILINE)
 
 
@@ -60,6 +61,8 @@ def test_a_shown_command_is_taken(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("prompts.txt").write_text("a red apple")
+    for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", CONFIGURATION, re.DOTALL):
+        Path(name).write_text(text)
     report = SimpleNamespace(to_markdown=str, pictures={}, parameters=list)
     prepared = textok.datasets.prepare.Prepared(
         images={}, classes=0, without_caption=0, duplicates=0, bad={}, source={}
