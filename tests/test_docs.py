@@ -151,6 +151,14 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, workplace: Pat
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_of_the_repository_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:textok|tests|studies|benchmarks)/[\w/.]+)`", page.read_text())
+    if page.name == "extend.md":  # it says how to add files
+        named = [path for path in named if path.startswith("textok/train/")]
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_the_documents_lead_somewhere(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", prose)

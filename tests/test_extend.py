@@ -133,6 +133,13 @@ def test_what_the_examples_leave_behind(place: Path, failures: dict[str, str]) -
     assert (place / "generated" / "sheet.png").exists()
     config = json.loads((place / "runs" / "sphere" / "model" / "config.json").read_text())
     assert config["tokenizer"]["bottleneck"] == "sphere"
+    log = (place / "runs" / "edges" / "log.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["edges"] > 0 for line in log)
+    config = json.loads(
+        (place / "runs" / "mixer" / "model" / "generator" / "config.json").read_text()
+    )
+    assert config["mixer"]["backbone"] == "mixer"
+    assert (place / "mixer-images" / "sheet.png").exists()
 
 
 def test_every_file_of_a_table_is_there_or_made() -> None:

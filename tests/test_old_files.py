@@ -59,6 +59,7 @@ def test_models_give_the_same_tokens_and_images() -> None:
 def test_a_training_goes_on_as_it_would_have(name: str) -> None:
     folder = Path("runs", name)
     before = (folder / "log.jsonl").read_text()
+    features = contents("text-cache")
     run(f"train {read.TRAININGS[name]} recipes/{name}.yaml --optim.weight_decay 0.9", code=2)
     assert (folder / "log.jsonl").read_text() == before
     run(f"train {read.TRAININGS[name]} recipes/{name}.yaml")
@@ -69,6 +70,7 @@ def test_a_training_goes_on_as_it_would_have(name: str) -> None:
     assert [step["step"] for step in found] == [3, 4]
     for one, other in zip(found, expected, strict=True):
         assert one == pytest.approx(other, rel=2e-4, abs=1e-6)
+    assert contents("text-cache") == features  # read, and none computed anew
 
 
 def test_pictures_are_generated_again_from_their_notes() -> None:
