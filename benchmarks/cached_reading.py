@@ -28,7 +28,7 @@ from textok.data import CaptionedImages, open_captioned_images, train_batches
 from textok.data.cache import PictureCache, fill_cache
 from textok.evaluate.reconstruction import evenly
 from textok.runtime.device import best_device
-from textok.train.examples import ahead
+from textok.train.prefetch import prefetch
 
 Kind = Literal["none", "ram", "device"]
 
@@ -82,7 +82,7 @@ def clock(
         workers=workers,
         cache=cache,
     )
-    steps = steps if cache is None else ahead(steps)
+    steps = steps if cache is None else prefetch(steps)
     next(steps)
     count = settings.batches * (1 if cache is None else 10)
     start = time.perf_counter()

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -30,6 +31,7 @@ from benchmarks.training import Settings as TrainingSettings
 from benchmarks.training import as_run, read_config
 from benchmarks.training_steps import training_step
 from textok.config.check import require_range
+from textok.losses.adversarial import frozen_logits
 from textok.runtime.blocks import repeated_parts
 from textok.runtime.device import autocast, best_device
 from textok.types import Condition
@@ -194,15 +196,15 @@ def measure_generator(settings: Settings, bench: Bench) -> None:
         bench.time("generator, training step", way, images, step)
         if way == "eager":
             task = step.task
-            parameters = list(task.generator.parameters())
+            parameters = list(task.network.parameters())
 
             def rest(task: Any = task, parameters: list[nn.Parameter] = parameters) -> None:
                 for parameter in parameters:
                     parameter.grad = torch.zeros_like(parameter)
-                task.optimizer.clip()
-                task.optimizer.step(0)
-                task.ema.update(task.generator)
-                task.optimizer.zero_grad()
+                task.step.optimizer.clip()
+                task.step.optimizer.step(0)
+                task.ema.update(task.network)
+                task.step.optimizer.zero_grad()
 
             bench.time("generator, optimiser and average", way, images, rest)
 
@@ -218,7 +220,10 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
     bench.time("tokenizer, training step", "eager", images, step)
     size = task.network.config.image_size
     real = torch.rand(images, 3, size, size, device=bench.device) * 2 - 1
-    text = None if task.text is None else task.text([""] * images).to(bench.device)
+    objective = task.step.objective
+    text = None
+    if objective.text is not None:
+        text = objective.text([""] * images).to(bench.device)
 
     def network() -> None:
         with autocast(bench.device, "bf16"):
@@ -228,10 +233,11 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
 
     bench.time("tokenizer, forward and backward", "eager", images, network)
     fake = real.clone().requires_grad_()
-    if task.perceptual is not None:
+    perceptual = objective.loss.perceptual
+    if perceptual is not None:
 
         def perceive() -> None:
-            task.perceptual(fake, real).backward()
+            perceptual(fake, real).backward()
 
         bench.time("tokenizer, perceptual loss", "eager", images, perceive)
     if task.adversary is not None:
@@ -245,7 +251,7 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
 
             return call
 
-        judge = task.adversary.judge_as_constant
+        judge = partial(frozen_logits, task.adversary.module)
         bench.time("tokenizer, adversarial loss", "eager", images, judged(judge, fake))
         judge = task.adversary.module
         bench.time("tokenizer, discriminator's step", "eager", images, judged(judge, both))

@@ -19,18 +19,20 @@ from textok.config import (
     ViTConfig,
 )
 from textok.config.generator import GeneratorConfig
+from textok.generator import DiT
 from textok.latents import LatentScale
+from textok.losses.discriminator import build_discriminator
 from textok.losses.perceptual import PerceptualLoss
+from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import PipelineParts
 from textok.tokenizer import Tokenizer
-from textok.train.denoising import Denoising
-from textok.train.examples import Examples
-from textok.train.generator_task import GeneratorTask
-from textok.train.held_out import HeldOut
-from textok.train.images import build_discriminator, build_perceptual
-from textok.train.session import open_accelerator
-from textok.train.tokenizer_task import TokenizerTask
-from textok.types import Batch, Condition, Latents, TextFeatures
+from textok.train.distributed import join_distributed
+from textok.train.generation_validator import GenerationValidator
+from textok.train.generator import Denoising
+from textok.train.on_latents import generator_task, random_source
+from textok.train.reconstruction_validator import ReconstructionValidator
+from textok.train.tokenizer import tokenizer_task
+from textok.types import Batch, LatentBatch, Latents, TextFeatures
 
 Task = Literal["tokenizer", "generator"]
 Config = TrainTokenizerConfig | TrainGeneratorConfig
@@ -61,57 +63,67 @@ def _tokenizer_step(config: TrainTokenizerConfig) -> TrainingStep:
     shape, rows = config.tokenizer, config.run.batch_size
     images = torch.rand(rows, 3, shape.image_size, shape.image_size) * 2 - 1
     batch = Batch(images=images, captions=[""] * rows, keys=[str(row) for row in range(rows)])
-    accelerator = open_accelerator(config.run)
+    run = config.run
+    distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     text = None
     if shape.text != "none":
-        text = _random_text(rows, shape.text_tokens, shape.text_width).to(accelerator.device)
+        text = _random_text(rows, shape.text_tokens, shape.text_width).to(distributed.device)
 
     def read(captions: Sequence[str]) -> TextFeatures:
         assert text is not None
         return text
 
-    task = TokenizerTask(
+    tokenizer = Tokenizer(shape)
+    tokenizer.set_grad_checkpointing(run.grad_checkpointing)
+    task = tokenizer_task(
         config,
-        tokenizer=Tokenizer(shape),
-        perceptual=_perceptual(config.loss),
+        tokenizer,
+        loss=ReconstructionLoss(config.loss, perceptual=_perceptual(config.loss)),
         discriminator=build_discriminator(config.loss.gan, image_size=shape.image_size),
         text=None if text is None else read,
-        preview=batch,
-        accelerator=accelerator,
+        vqgan_teacher=None,
+        # It is called where sheets are made, which no step does.
+        validator=ReconstructionValidator.__new__(ReconstructionValidator),
+        distributed=distributed,
     )
     number = max(config.loss.gan.start, config.loss.perceptual_start)
-    given = [batch.to(accelerator.device)]
+    given = [batch.to(distributed.device)]
     return TrainingStep(task=task, given=given, number=number)
 
 
 def _generator_step(config: TrainGeneratorConfig) -> TrainingStep:
     shape, rows = config.generator, config.run.batch_size
     size = (rows, shape.num_tokens, shape.channels)
-    latents = Latents(mean=torch.randn(size), logvar=torch.full(size, -5.0))
-    if shape.condition == "class":
-        condition = Condition(labels=torch.arange(rows) % shape.classes)
-    else:
-        condition = Condition(text=_random_text(rows, shape.text_tokens, shape.text_width))
-    accelerator = open_accelerator(config.run)
+    text = None
+    if shape.condition == "text":
+        text = _random_text(rows, shape.text_tokens, shape.text_width)
+    batch = LatentBatch(
+        latents=Latents(mean=torch.randn(size), logvar=torch.full(size, -5.0)),
+        captions=[""] * rows,
+        keys=[str(row) for row in range(rows)],
+        labels=None if text is not None else torch.arange(rows) % shape.classes,
+        text=text,
+    )
+    run = config.run
+    distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     scale = LatentScale(torch.zeros(shape.channels), torch.ones(shape.channels))
-    lesson = Denoising(config, scale)
-    task = GeneratorTask(
+    generator = DiT(shape)
+    generator.set_grad_checkpointing(run.grad_checkpointing)
+    task = generator_task(
         config,
-        lesson=lesson,
-        parts=PipelineParts(
+        PipelineParts(
             tokenizer=_idle_tokenizer(shape),
-            generator=lesson.new_generator(),
+            generator=generator,
             scale=scale,
             text=config.text if shape.condition == "text" else None,
             classes=[str(number) for number in range(shape.classes)],
         ),
-        # It is asked where sheets are drawn, and no step draws one.
-        held_out=HeldOut.__new__(HeldOut),
-        accelerator=accelerator,
+        objective=Denoising(shape, scale, source=random_source(config)),
+        # It is called where sheets are made, which no step does.
+        validator=GenerationValidator.__new__(GenerationValidator),
+        distributed=distributed,
     )
-    device = accelerator.device
-    given = [Examples(latents=latents.to(device), condition=condition.to(device))]
-    return TrainingStep(task=task, given=given, number=0)
+    return TrainingStep(task=task, given=[batch.to(distributed.device)], number=0)
 
 
 def _idle_tokenizer(generator: GeneratorConfig) -> Tokenizer:
@@ -139,10 +151,8 @@ def _random_text(rows: int, tokens: int, width: int) -> TextFeatures:
 
 
 def _perceptual(loss: LossConfig) -> nn.Module | None:
-    """The perceptual network; LPIPS with random weights, which are not downloaded for this."""
-    if loss.perceptual and loss.perceptual_net == "lpips_vgg":
-        return RandomLPIPS()
-    return build_perceptual(loss)
+    """LPIPS with random weights, which are not downloaded for this; None: what the loss names."""
+    return RandomLPIPS() if loss.perceptual and loss.perceptual_net == "lpips_vgg" else None
 
 
 class RandomLPIPS(PerceptualLoss):

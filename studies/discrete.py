@@ -102,7 +102,7 @@ def tokenizer_steps(name: str, budget: Budget, data: Path, runs: Path) -> Iterat
         yield Step(command=(*train, *flags, *place), done=run / "report.md")
     for split in budget.splits:
         measure = words("evaluate", "reconstruction", run / "model", data, "--split", split, *JUDGE)
-        out = words("--out", run / split, "--captions", "true")
+        out = words("--out", run / split, "--caption-modes", "true")
         caches = words("--text-cache", runs / "text-cache", "--pca", "--pca-cache", runs / "pca")
         yield Step(command=(*measure, *out, *caches), done=run / split / "report.json")
 

@@ -32,7 +32,9 @@ def steps_of(nested: bool, data: Path, runs: Path) -> Iterator[Step]:
     place = words("--data.path", data, "--text.cache", runs / "text-cache")
     yield Step(command=(*train, *kind, *place), done=run / "report.md")
     measure = words("evaluate", "reconstruction", run / "model", data, "--split", "test", *JUDGE)
-    rows = words("--out", run / "test", "--captions", "true", "--pca", "--pca-cache", runs / "pca")
+    rows = words(
+        "--out", run / "test", "--caption-modes", "true", "--pca", "--pca-cache", runs / "pca"
+    )
     budgets = words("--num-tokens", *BUDGETS) if nested else ()
     cache = words("--text-cache", runs / "text-cache")
     yield Step(command=(*measure, *rows, *cache, *budgets), done=run / "test" / "report.json")

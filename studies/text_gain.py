@@ -96,7 +96,7 @@ def steps_of(member: Member, budget: Budget, data: Path, runs: Path) -> Iterator
         caches = ("--text-cache", cache, "--pca", "--pca-cache", runs / "pca")
         # Other captions are a question of their own, asked once; they take most of the time.
         every = split == SPLITS[0] and member.seed == budget.seeds[0]
-        captions = () if every else ("--captions", "true")
+        captions = () if every else ("--caption-modes", "true")
         yield Step(command=words(*measure, *caches, *captions), done=out / "report.json")
 
 

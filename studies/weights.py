@@ -51,7 +51,7 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
                 *JUDGE,
                 *("--num-tokens", *BUDGETS, "--limit", LIMIT, "--out", out / split),
-                *("--captions", "true", "absent", "shuffled"),
+                *("--caption-modes", "true", "absent", "shuffled"),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
             ),
             done=out / split / "report.json",

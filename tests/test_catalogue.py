@@ -23,7 +23,7 @@ SMALL = {
     "--data.workers 0 --loss.perceptual 0",
     "train generator": f"{RUN} --generator.network.width 16 --generator.network.depth 1 "
     "--generator.network.heads 2 --sampling.steps 2",
-    "evaluate reconstruction": "--workers 0 --batch-size 4 --captions true",
+    "evaluate reconstruction": "--workers 0 --batch-size 4 --caption-modes true",
     "extract": "--workers 0 --batch-size 4",
     "data prepare": "--workers 0 --test 0.3 --val 0.2",
 }

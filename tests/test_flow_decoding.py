@@ -100,8 +100,8 @@ EVALUATE += " --feature-network efficientnet_lite0 --batch-size 8"
 
 def test_reconstruction_from_no_token_to_all_by_several_samples() -> None:
     run(
-        f"{EVALUATE} --out report --num-tokens 0 4 --captions true absent --pca --num-samples 3 "
-        "--decoding-steps 3 --decoding-sampler euler --caption-guidance 2 --seed 5"
+        f"{EVALUATE} --out report --num-tokens 0 4 --caption-modes true absent --pca "
+        "--num-samples 3 --decoding-steps 3 --decoding-sampler euler --caption-guidance 2 --seed 5"
     )
     found = report("report")
     rows = {(row["source"], row["tokens"]): row for row in found["rows"]}
@@ -125,7 +125,7 @@ def test_reconstruction_from_no_token_to_all_by_several_samples() -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
-    same = [f"{EVALUATE} --captions absent --out again --batch-size {size}" for size in (8, 5)]
+    same = [f"{EVALUATE} --caption-modes absent --out again --batch-size {size}" for size in (8, 5)]
     found = []
     for words in (*same, f"{same[0]} --seed 1"):
         run(words)
@@ -199,7 +199,7 @@ def test_drawn_pictures_are_judged() -> None:
         ),
         (
             "generate a --decoding-sampler heun --out no",
-            "decoding_sampler is heun, but this tokenizer decodes by regression",
+            "decoding.sampler is heun, but this tokenizer decodes by regression",
         ),
         (
             "generate --repeat generated/x.png --caption-guidance 2",

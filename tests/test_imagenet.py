@@ -90,7 +90,7 @@ def toy(command: str, endpoint: str, encoder: Path) -> list[str]:
         "data imagenet": "--size 32 --workers 1",
         "train tokenizer": f"{TOKENIZER} {text}",
         "train generator": f"{GENERATOR} {text}",
-        "evaluate reconstruction": "--workers 0 --batch-size 4 --captions true",
+        "evaluate reconstruction": "--workers 0 --batch-size 4 --caption-modes true",
         "evaluate generation": "--workers 0 --batch-size 4 --num-images 12 --steps 2",
         "extract": "--workers 0 --batch-size 4",
     }

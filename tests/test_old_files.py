@@ -22,22 +22,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.old_files import read
 from textok.cli.main import main
-from textok.cli.train import training_config
-from textok.config import (
-    TrainGeneratorConfig,
-    TrainMaskGITConfig,
-    TrainTokenizerConfig,
-    TrainVQGANConfig,
-)
 from textok.evaluate import read_generation_report
 
 ARCHIVES = sorted(Path(__file__).with_name("old_files").glob("*.tar.xz"))
-SETTINGS = {
-    "tokenizer": TrainTokenizerConfig,
-    "vqgan": TrainVQGANConfig,
-    "generator": TrainGeneratorConfig,
-    "maskgit": TrainMaskGITConfig,
-}
+KINDS = ("tokenizer", "vqgan", "generator", "maskgit")
 
 
 @pytest.fixture(scope="module", params=ARCHIVES, ids=lambda path: path.name)
@@ -153,24 +141,24 @@ def test_reports_of_old_are_compared() -> None:
         assert read_generation_report(file).to_markdown()
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_settings_of_old_are_the_same_settings(kind: str) -> None:
     files = sorted(Path("settings", kind).glob("*.yaml"))
     assert {"defaults", "others"} < {file.stem for file in files}
     for file in files:
-        new = training_config(SETTINGS[kind], [str(file)], [])
+        new = read.settings(kind, str(file))
         old = Counter(filter(None, leaves(yaml.safe_load(file.read_text()))))
         missing = old - Counter(leaves(json.loads(json.dumps(asdict(new)))))
         assert not missing, f"{file}: {missing}"
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_presets_are_what_they_were(kind: str) -> None:
     """A preset that is changed on purpose is named here, with what was changed."""
     for file in sorted(Path("settings", kind).glob("*.yaml")):
         if file.stem not in ("defaults", "others"):
-            old = training_config(SETTINGS[kind], [str(file)], [])
-            assert training_config(SETTINGS[kind], [file.stem], []) == old, file
+            old = read.settings(kind, str(file))
+            assert read.settings(kind, file.stem) == old, file
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)

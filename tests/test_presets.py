@@ -6,13 +6,14 @@ import math
 import re
 import shlex
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from textok.cli.train import split_arguments, training_config
+from textok.cli.train import training_config
 from textok.config import (
     TrainGeneratorConfig,
     TrainMaskGITConfig,
@@ -299,12 +300,10 @@ def test_a_preset_says_what_it_is_for_and_how_it_is_run(name: str) -> None:
     assert preset_summary(name).endswith(".")
     assert trainings(name)
     for _, kind, *words in trainings(name):
-        presets, flags = split_arguments(words)
+        presets = list(takewhile(lambda word: not word.startswith("-"), words))
         merged = {"tokenizer": "k32", "generator": "dit-xl"}.get(kind)
         assert name in presets or merged in presets
-        assert (
-            training_config(SETTINGS[kind], presets, flags).run.out == f"runs/{'-'.join(presets)}"
-        )
+        assert training_config(SETTINGS[kind], words).run.out == f"runs/{'-'.join(presets)}"
     comments = preset_path(name).read_text(encoding="utf-8")
     for promise in ("# Cost", "# Score to expect"):
         assert promise in comments

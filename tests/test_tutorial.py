@@ -24,7 +24,7 @@ SMALL = {
     "--tokenizer.num-tokens 4 --tokenizer.channels 2 --data.workers 0 --loss.perceptual 0",
     "train generator": f"{RUN} --generator.network.width 16 --generator.network.depth 1 "
     "--generator.network.heads 2 --sampling.steps 2",
-    "evaluate reconstruction": "--workers 0 --batch-size 4 --captions true",
+    "evaluate reconstruction": "--workers 0 --batch-size 4 --caption-modes true",
     "evaluate generation": "--workers 0 --batch-size 4",
     "extract": "--workers 0 --batch-size 4",
 }

@@ -175,6 +175,21 @@ class LatentBatch:
     """Unique name of each image in its data set."""
     labels: Tensor | None = None
     """(B,) int64 class of each image, -1 without one; None where the set has no classes."""
+    text: TextFeatures | None = None
+    """Features of the captions, for a generator that is conditioned on them."""
+
+    @property
+    def condition(self) -> Condition:
+        """The captions where their features are known, the classes elsewhere."""
+        return Condition(text=self.text) if self.text is not None else Condition(labels=self.labels)
+
+    def to(self, device: torch.device | str) -> LatentBatch:
+        return replace(
+            self,
+            latents=self.latents.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            text=None if self.text is None else self.text.to(device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

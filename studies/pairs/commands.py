@@ -25,7 +25,7 @@ def tokenizer_steps(member: Member, study: Study) -> list[Step]:
     cache = ("--text.cache", study.shared / "text-cache")
     measure = ("evaluate", "reconstruction", run / "model", study.data, "--split", SPLIT)
     caches = ("--text-cache", study.shared / "text-cache", "--pca-cache", study.shared / "pca")
-    told = ("--captions", *budget.captions) if budget.captions else ()
+    told = ("--caption-modes", *budget.captions) if budget.captions else ()
     ways = 2 if member.text == "none" else len(budget.captions) + 1 if told else WAYS
     return [
         Step(

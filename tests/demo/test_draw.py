@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from textok.cli.main import main
+from textok.config.generator import SamplingOptions
 from textok.demo.draw import draw
 from textok.demo.limits import PICTURES
 from textok.demo.studio import Studio
-from textok.pipeline.wanted import adjusted
 from textok.runtime.png import read_png_note
 
 Studios = Callable[[str], Studio]
@@ -29,7 +29,7 @@ def test_a_file_can_be_drawn_again(
     asked = "sky" if studio.draws_classes else "a Red dog"
     away = "food-fruit" if studio.draws_classes else "a cat"
     told: list[int] = []
-    sampling = adjusted(studio.pipe.sampling, steps=5, guidance=3)
+    sampling = SamplingOptions(steps=5, guidance=3).applied_to(studio.pipe.sampling)
     paths = draw(
         studio,
         asked,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from textok.config.generator import SamplingOptions
 from textok.demo import figures
 from textok.demo.explore import Grid, interpolate, sampling_grid, swap
 from textok.demo.studio import Studio
-from textok.pipeline.wanted import adjusted
 from textok.types import Latents
 
 Studios = Callable[[str], Studio]
@@ -110,10 +110,10 @@ def test_a_grid_of_steps_and_guidance(studios: Studios) -> None:
 def test_a_grid_of_classes_and_of_codes(studios: Studios) -> None:
     studio = studios("codes-class")
     assert studio.pipe is not None
-    sampling = adjusted(studio.pipe.sampling, temperature=2.0)
+    sampling = SamplingOptions(temperature=2.0).applied_to(studio.pipe.sampling)
     found = sampling_grid(studio, "sky", steps=[2], guidance=[3], seed=1, sampling=sampling)
     expected = studio.pipe.of_class(
-        "sky", seed=1, sampling=adjusted(sampling, steps=2, guidance=3)
+        "sky", seed=1, sampling=SamplingOptions(steps=2, guidance=3).applied_to(sampling)
     )[0]
     assert found.pictures[0][0].tobytes() == expected.tobytes()
     with pytest.raises(ValueError, match="is a tokenizer: it has no generator to draw with"):

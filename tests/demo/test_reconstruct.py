@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from textok.config import DataConfig
+from textok.config.evaluation import EvaluateReconstructionConfig, HeldOutDataConfig
 from textok.demo import figures
 from textok.demo.reconstruct import compare, difference
 from textok.demo.studio import Studio, open_studio
@@ -32,10 +32,13 @@ def test_the_numbers_are_those_of_the_evaluation(
     studio = studios("text")
     found = [compare(studio, *pair) for pair in zip(pictures, captions, strict=True)]
     evaluate_reconstruction(
-        studio.name,
-        DataConfig(path=str(tmp_path), split="", workers=0),
-        tmp_path / "out",
-        modes=("true", "absent"),
+        EvaluateReconstructionConfig(
+            model=studio.name,
+            data=HeldOutDataConfig(path=str(tmp_path), split="", workers=0),
+            out=tmp_path / "out",
+            caption_modes=("true", "absent"),
+            device="cpu",
+        )
     )
     rows = {
         row["source"]: row for row in json.loads((tmp_path / "out/report.json").read_text())["rows"]

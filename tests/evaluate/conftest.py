@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from textok.config import CodebookConfig, TextConfig, TokenizerConfig, ViTConfig
+from textok.config import CodebookConfig, DataConfig, TextConfig, TokenizerConfig, ViTConfig
+from textok.config.evaluation import EvaluateGenerationConfig, EvaluateReconstructionConfig
+from textok.evaluate import (
+    GenerationReport,
+    Painter,
+    Report,
+    evaluate_generation,
+    evaluate_reconstruction,
+)
 from textok.tokenizer import Tokenizer
 
 SIZE, TRAIN, TEST = 16, 40, 9
@@ -70,3 +79,24 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return saved
+
+
+def reconstruct(
+    model: str | Path,
+    data: DataConfig,
+    out: Path,
+    *,
+    pca_data: DataConfig | None = None,
+    **dials: Any,
+) -> Report:
+    """An evaluation of reconstructions on the CPU."""
+    config = EvaluateReconstructionConfig(
+        model=str(model), data=data, out=out, device="cpu", **dials
+    )
+    return evaluate_reconstruction(config, pca_data=pca_data)
+
+
+def generate(painter: Painter, data: DataConfig, out: Path, **dials: Any) -> GenerationReport:
+    """An evaluation of what ``painter`` draws, on the CPU."""
+    config = EvaluateGenerationConfig(model="none", data=data, out=out, device="cpu", **dials)
+    return evaluate_generation(config, painter=painter)

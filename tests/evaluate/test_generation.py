@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from tests.evaluate.conftest import generate
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate import (
     GenerationReport,
     Painter,
-    evaluate_generation,
     generation,
     read_generation_report,
 )
@@ -103,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
             "load_clip_score",
             lambda model, device: ClipScore(name=model, score=lambda x, texts: 50 + x[:, 0, 0, 0]),
         )
-        evaluate_generation(
+        generate(
             painter(Copier(pictures)),
             data(pictures),
             out,
@@ -185,7 +185,7 @@ def test_npz_holds_the_pictures(folder: Path, pictures: Path) -> None:
 
 def test_classes_are_drawn_in_turn(pictures: Path, tmp_path: Path) -> None:
     draw = Copier(pictures)
-    report = evaluate_generation(
+    report = generate(
         painter(draw, classes=4), data(pictures), tmp_path, num_images=10, npz=True, batch_size=5
     )
 
@@ -205,13 +205,9 @@ def test_classes_are_drawn_in_turn(pictures: Path, tmp_path: Path) -> None:
 def test_an_interrupted_evaluation_draws_nothing_twice(pictures: Path, tmp_path: Path) -> None:
     first, second = Copier(pictures, stop_at=8), Copier(pictures)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_generation(
-            painter(first), data(pictures), tmp_path, num_images=COUNT, batch_size=4
-        )
+        generate(painter(first), data(pictures), tmp_path, num_images=COUNT, batch_size=4)
     assert (tmp_path / ".drawn").is_dir()
-    report = evaluate_generation(
-        painter(second), data(pictures), tmp_path, num_images=COUNT, batch_size=4
-    )
+    report = generate(painter(second), data(pictures), tmp_path, num_images=COUNT, batch_size=4)
 
     assert [seed for _, seed in first.asked + second.asked] == list(range(COUNT))
     assert len(first.asked) == 8
@@ -221,7 +217,7 @@ def test_an_interrupted_evaluation_draws_nothing_twice(pictures: Path, tmp_path:
 
 def test_pictures_of_other_settings_are_not_taken(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        evaluate_generation(
+        generate(
             painter(Copier(pictures, stop_at=8)),
             data(pictures),
             tmp_path,
@@ -229,17 +225,13 @@ def test_pictures_of_other_settings_are_not_taken(pictures: Path, tmp_path: Path
             num_images=10,
         )
     draw = Copier(pictures)
-    evaluate_generation(
-        painter(draw, steps=5), data(pictures), tmp_path, batch_size=4, num_images=10
-    )
+    generate(painter(draw, steps=5), data(pictures), tmp_path, batch_size=4, num_images=10)
 
     assert len(draw.asked) == 10
 
 
 def test_data_without_a_train_split(pictures: Path, tmp_path: Path) -> None:
-    report = evaluate_generation(
-        painter(Copier(pictures)), data(pictures / "test"), tmp_path, num_images=10
-    )
+    report = generate(painter(Copier(pictures)), data(pictures / "test"), tmp_path, num_images=10)
 
     assert report.scores.memorisation is None
     assert report.scores.alignment is None
@@ -262,7 +254,7 @@ def test_what_cannot_be_measured_is_refused_at_once(
 ) -> None:
     draw = Copier(pictures)
     with pytest.raises(ValueError, match=message):
-        evaluate_generation(painter(draw), data(pictures), tmp_path / "out", **settings)
+        generate(painter(draw), data(pictures), tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
     assert draw.asked == []
 
@@ -283,7 +275,7 @@ def test_two_processes_find_what_one_finds(
 
 
 def _evaluation(pictures: Path, out: Path, draw: Copier | None = None) -> GenerationReport:
-    return evaluate_generation(
+    return generate(
         painter(draw or Copier(pictures)), data(pictures), out, num_images=COUNT, batch_size=3
     )
 

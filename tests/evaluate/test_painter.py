@@ -7,11 +7,18 @@ import torch
 from torch import nn
 
 from textok.config import CodebookConfig, MaskGITConfig, TokenizerConfig, ViTConfig
-from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.evaluate.painter import DecoderCaptions, load_painter
+from textok.config.evaluation import DecoderCaptions
+from textok.config.generator import (
+    DiTShape,
+    GeneratorConfig,
+    GuidanceConfig,
+    SamplingConfig,
+    SamplingOptions,
+)
+from textok.evaluate.painter import load_painter
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
-from textok.pipeline import PipelineParts, TextToImage, Wanted, save_pipeline
+from textok.pipeline import ImageRequest, PipelineParts, TextToImage, save_pipeline
 from textok.tokenizer import Tokenizer
 
 CLASSES = ("cat", "dog")
@@ -76,7 +83,7 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
     painter = load_painter(folder)
     drawn = painter.draw(["dog", "cat", "dog"], [5, 5, 6])
     pipeline = TextToImage.from_pretrained(folder)
-    expected = pipeline.draw_tensor([Wanted(asked="dog", seed=5)])
+    expected = pipeline.draw_tensor([ImageRequest(condition="dog", seed=5)])
 
     assert (painter.name, painter.image_size, painter.classes) == (str(folder), 16, ["cat", "dog"])
     torch.testing.assert_close(drawn[:1], expected, rtol=0, atol=1e-5)
@@ -85,7 +92,10 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
 
 
 def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
-    own, other = load_painter(folder), load_painter(folder, steps=5, guidance=1.5, sampler="heun")
+    own, other = (
+        load_painter(folder),
+        load_painter(folder, sampling=SamplingOptions(steps=5, guidance=1.5, sampler="heun")),
+    )
 
     assert own.settings["sampling"]["steps"] == 3
     assert own.settings["sampling"]["guidance"]["scale"] == 2.0
@@ -97,8 +107,13 @@ def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
 
 def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     codes = save_codes(tmp_path / "codes")
-    own, other = load_painter(codes), load_painter(codes, steps=2, temperature=9.0)
-    expected = TextToImage.from_pretrained(codes).draw_tensor([Wanted(asked="dog", seed=5)])
+    own, other = (
+        load_painter(codes),
+        load_painter(codes, sampling=SamplingOptions(steps=2, temperature=9.0)),
+    )
+    expected = TextToImage.from_pretrained(codes).draw_tensor(
+        [ImageRequest(condition="dog", seed=5)]
+    )
 
     torch.testing.assert_close(own.draw(["dog", "cat"], [5, 5])[:1], expected, rtol=0, atol=1e-5)
     assert own.settings["generator"]["codebook_size"] == 9
@@ -107,7 +122,7 @@ def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     assert other.settings["sampling"]["steps"] == 2
     assert own.identity == other.identity != ""
     with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
-        load_painter(folder, temperature=9.0)
+        load_painter(folder, sampling=SamplingOptions(temperature=9.0))
 
 
 @pytest.mark.parametrize(
@@ -124,13 +139,13 @@ def test_what_the_decoder_reads_of_a_class(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[Wanted] = []
+    asked: list[ImageRequest] = []
     monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
     painter = load_painter(folder, decoder_captions=choice)
     painter.draw(["cat", "dog"], [7, 8])
 
     assert asked == [
-        Wanted(asked=name, seed=seed, caption=caption)
+        ImageRequest(condition=name, seed=seed, caption=caption)
         for name, seed, caption in zip(("cat", "dog"), (7, 8), captions, strict=True)
     ]
     assert painter.settings["decoder captions"] == choice
@@ -150,7 +165,7 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"sampling\.sampler 'ddpm' does not fit"):
-        load_painter(folder, sampler="ddpm")
+        load_painter(folder, sampling=SamplingOptions(sampler="ddpm"))
 
 
 def test_other_weights_are_another_painter(folder: Path, tmp_path: Path) -> None:

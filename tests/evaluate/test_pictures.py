@@ -1,22 +1,31 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
+from textok.config.generation import ReconstructConfig
 from textok.evaluate.pictures import reconstruct_files, reconstruction_sheet, wrong_captions
 from textok.latents import load_latents
 from textok.pipeline import Reconstructor
 
 
+def reconstruct(model: str | Path, images: Sequence[Path], out: Path, **dials: Any) -> list[Path]:
+    config = ReconstructConfig(
+        model=str(model), images=tuple(images), out=out, device="cpu", **dials
+    )
+    return reconstruct_files(config)
+
+
 def test_sheet_and_tokens(pictures: Path, model: Callable[[str], Path], tmp_path: Path) -> None:
     paths = sorted((pictures / "test").glob("*.png"))[:2]
-    written = reconstruct_files(
-        model("both"), paths, tmp_path, captions=["a cat", "a dog"], num_tokens=3, tokens=True
+    written = reconstruct(
+        model("both"), paths, tmp_path, caption=("a cat", "a dog"), num_tokens=(3,), tokens=True
     )
     latents, captions = load_latents(tmp_path / "tokens.safetensors")
     reconstructor = Reconstructor.from_pretrained(model("both"))
@@ -71,14 +80,14 @@ def test_one_caption_serves_all(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
     paths = sorted((pictures / "test").glob("*.png"))[:2]
-    reconstruct_files(model("both"), paths, tmp_path, captions=["a cat"], tokens=True)
+    reconstruct(model("both"), paths, tmp_path, caption=("a cat",), tokens=True)
 
     assert load_latents(tmp_path / "tokens.safetensors")[1] == ["a cat", "a cat"]
 
 
 def test_captions_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 captions for 3 images"):
-        reconstruct_files("x", [Path("a"), Path("b"), Path("c")], tmp_path, captions=["a", "b"])
+        reconstruct("x", [Path("a"), Path("b"), Path("c")], tmp_path, caption=("a", "b"))
 
 
 def test_a_file_that_is_no_picture(model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -86,7 +95,7 @@ def test_a_file_that_is_no_picture(model: Callable[[str], Path], tmp_path: Path)
     path.write_text("no picture")
 
     with pytest.raises(ValueError, match=r"note\.png: no known image format"):
-        reconstruct_files(model("none"), [path], tmp_path / "out")
+        reconstruct(model("none"), [path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

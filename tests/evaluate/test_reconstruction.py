@@ -14,10 +14,11 @@ import torch.multiprocessing as mp
 from PIL import Image
 from torch.nn import functional
 
+from tests.evaluate.conftest import reconstruct
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
-from textok.evaluate import Report, evaluate_reconstruction, read_report, reconstruction
+from textok.evaluate import Report, read_report, reconstruction
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.image import from_8bit, psnr, to_8bit
 from textok.metrics.pca import fit_pca
@@ -38,7 +39,7 @@ def folder(
     out = tmp_path_factory.mktemp("evaluation")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconstruction, "load_feature_network", few_features)
-        evaluate_reconstruction(
+        reconstruct(
             model("both"),
             data(pictures),
             out,
@@ -46,7 +47,7 @@ def folder(
             pca=True,
             pca_cache=out / "pca",
             batch_size=4,
-            pictures=3,
+            sheet_rows=3,
         )
     return out
 
@@ -145,7 +146,7 @@ def test_fitted_components_are_kept_and_used(
     monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
     (path,) = (folder / "pca").iterdir()
     before = path.stat().st_mtime_ns
-    again = evaluate_reconstruction(
+    again = reconstruct(
         model("none"), data(pictures), tmp_path, pca=True, pca_cache=folder / "pca", batch_size=4
     )
 
@@ -156,16 +157,14 @@ def test_fitted_components_are_kept_and_used(
     shutil.copytree(folder / "pca", tmp_path / "pca")
     (tmp_path / "pca" / path.name).write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"pca-.*\.safetensors: damaged .*; delete it"):
-        evaluate_reconstruction(
-            model("none"), data(pictures), tmp_path, pca=True, pca_cache=tmp_path / "pca"
-        )
+        reconstruct(model("none"), data(pictures), tmp_path, pca=True, pca_cache=tmp_path / "pca")
 
 
 def test_a_discrete_tokenizer(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
-    report = evaluate_reconstruction(
+    report = reconstruct(
         model("vq"), data(pictures), tmp_path, num_tokens=[2, 4], pca=True, batch_size=4
     )
     tokenizer = Reconstructor.from_pretrained(model("vq"))
@@ -196,7 +195,7 @@ def test_a_discrete_tokenizer(
 def test_limit_takes_images_from_everywhere(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    report = evaluate_reconstruction(model("none"), data(pictures), tmp_path, limit=3, pictures=1)
+    report = reconstruct(model("none"), data(pictures), tmp_path, limit=3, sheet_rows=1)
 
     assert report.metric == "FD-EffLite0"
     assert report.protocol["images"] == 3
@@ -207,13 +206,13 @@ def test_budgets_beyond_the_tokenizer(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"num_tokens \[5\]: this tokenizer has 1 to 4"):
-        evaluate_reconstruction(model("none"), data(pictures), tmp_path, num_tokens=[5])
+        reconstruct(model("none"), data(pictures), tmp_path, num_tokens=[5])
 
 
 @pytest.mark.parametrize(
     ("split", "settings", "message"),
     [
-        ("bare", {"modes": ["true"]}, r"bare has none of the captions asked for: true"),
+        ("bare", {"caption_modes": ["true"]}, r"bare has none of the captions asked for: true"),
         ("bare", {"limit": 1}, r"a Frechet distance needs at least 2 images, not 1"),
         ("bare", {"batch_size": 0}, r"batch_size is 0: it must be >= 1"),
         ("alone", {}, r"a Frechet distance needs at least 2 images, not 1"),
@@ -233,7 +232,7 @@ def test_what_cannot_be_measured_is_refused_at_once(
             shutil.copy(pictures / "test" / f"{index:02d}.png", tmp_path / folder)
     config = DataConfig(path=str(tmp_path / split), workers=0)
     with pytest.raises(ValueError, match=message):
-        evaluate_reconstruction(model("both"), config, tmp_path / "out", **settings)
+        reconstruct(model("both"), config, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
 
 
@@ -243,7 +242,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
     monkeypatch.setattr(reconstruction, "measure", lambda *a, **k: pytest.fail("measured"))
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
-        evaluate_reconstruction(model("none"), data(pictures), tmp_path / "file")
+        reconstruct(model("none"), data(pictures), tmp_path / "file")
 
 
 def test_pca_is_never_fitted_on_what_it_is_measured_on(
@@ -252,14 +251,14 @@ def test_pca_is_never_fitted_on_what_it_is_measured_on(
     unsplit = DataConfig(path=str(pictures / "test"), workers=0)
 
     with pytest.raises(ValueError, match="fitted on images that it is measured on"):
-        evaluate_reconstruction(model("none"), unsplit, tmp_path, pca=True)
+        reconstruct(model("none"), unsplit, tmp_path, pca=True)
 
 
 def test_two_processes_find_what_one_finds(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
-    one = evaluate_reconstruction(model("vq"), data(pictures), tmp_path / "one", batch_size=2)
+    one = reconstruct(model("vq"), data(pictures), tmp_path / "one", batch_size=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     arguments = (tmp_path / "store", model("vq"), data(pictures), tmp_path / "two")
     mp.spawn(_evaluate, args=arguments, nprocs=2)
@@ -280,5 +279,5 @@ def _evaluate(rank: int, store: Path, model: Path, config: DataConfig, out: Path
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconstruction, "load_feature_network", few_features)
-        evaluate_reconstruction(model, config, out, batch_size=2)
+        reconstruct(model, config, out, batch_size=2)
     torch.distributed.destroy_process_group()

@@ -15,13 +15,12 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from tests.evaluate.conftest import generate, reconstruct
 from tests.evaluate.test_generation import Copier, data, painter
 from tests.evaluate.test_reconstruction import originals
 from textok.config import DataConfig
 from textok.evaluate import (
     Painter,
-    evaluate_generation,
-    evaluate_reconstruction,
     generation,
     read_generation_report,
     read_report,
@@ -71,9 +70,7 @@ def test_reconstructions_are_judged_by_the_other_network(
 ) -> None:
     folder = noted(model("none"), ["efficientnet_lite0"], tmp_path / "model")
     out = tmp_path / "out"
-    evaluate_reconstruction(
-        folder, data(pictures), out, feature_network=list(CELLS), pca=True, batch_size=4
-    )
+    reconstruct(folder, data(pictures), out, feature_network=list(CELLS), pca=True, batch_size=4)
     report, text = read_report(out / "report.json"), (out / "report.md").read_text()
     images = originals(pictures, "test")
     tokenizer = Reconstructor.from_pretrained(folder)
@@ -114,9 +111,7 @@ def test_a_folder_without_the_note_is_said_to_be_one(
     pictures: Path, model: Callable[[str], Path], tmp_path: Path
 ) -> None:
     folder = noted(model("none"), None, tmp_path / "old")
-    report = evaluate_reconstruction(
-        folder, data(pictures), tmp_path / "out", feature_network="vgg16"
-    )
+    report = reconstruct(folder, data(pictures), tmp_path / "out", feature_network="vgg16")
 
     assert (report.metric, report.trained_with, report.not_comparable) == (
         "FD-VGG16",
@@ -131,10 +126,8 @@ def test_a_folder_without_the_note_is_said_to_be_one(
 def test_generation_is_judged_by_the_other_network(pictures: Path, tmp_path: Path) -> None:
     drawer = replace(painter(Copier(pictures), classes=4), trained_with=("efficientnet_lite0",))
     settings: dict[str, Any] = {"num_images": 20, "batch_size": 6}
-    report = evaluate_generation(
-        drawer, data(pictures), tmp_path, feature_network=list(CELLS), **settings
-    )
-    single = evaluate_generation(
+    report = generate(drawer, data(pictures), tmp_path, feature_network=list(CELLS), **settings)
+    single = generate(
         drawer, data(pictures), tmp_path, feature_network="efficientnet_lite0", **settings
     )
 
@@ -157,8 +150,13 @@ def test_lpips_and_its_network_where_the_weights_are_at_hand(
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(lpips_file))
     folder = noted(model("both"), ["lpips_vgg"], tmp_path / "model")
-    report = evaluate_reconstruction(
-        folder, data(pictures), tmp_path / "out", modes=["true", "shuffled"], limit=3, pictures=1
+    report = reconstruct(
+        folder,
+        data(pictures),
+        tmp_path / "out",
+        caption_modes=["true", "shuffled"],
+        limit=3,
+        sheet_rows=1,
     )
     images = originals(pictures, "test")[::3]
     tokenizer = Reconstructor.from_pretrained(folder)
@@ -183,7 +181,7 @@ def test_lpips_and_its_network_where_the_weights_are_at_hand(
 def test_without_the_weights_the_protocol_says_how_to_get_them(
     pictures: Path, model: Callable[[str], Path], no_lpips: Path, tmp_path: Path
 ) -> None:
-    report = evaluate_reconstruction(model("none"), data(pictures), tmp_path, limit=2, pictures=1)
+    report = reconstruct(model("none"), data(pictures), tmp_path, limit=2, sheet_rows=1)
 
     assert "lpips" not in report.rows[0].metrics
     assert report.rows[0].other_frechet == {}
@@ -208,7 +206,7 @@ def test_classes_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             [torch.tensor(colours[name])[:, None, None].expand(3, 16, 16) for name in shown]
         )
 
-    report = evaluate_generation(
+    report = generate(
         Painter(name="p", image_size=16, classes=list(colours), settings={}, draw=draw),
         DataConfig(path=str(tmp_path / "data"), split="test", workers=0),
         tmp_path / "out",

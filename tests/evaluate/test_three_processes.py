@@ -16,11 +16,12 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor
 
+from tests.evaluate.conftest import generate, reconstruct
 from tests.evaluate.test_generation import COUNT, Copier, embed, painter
 from tests.evaluate.test_reconstruction import TEST, data, few_features
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
-from textok.evaluate import evaluate_generation, evaluate_reconstruction, generation, reconstruction
+from textok.evaluate import generation, reconstruction
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.image import to_8bit
 
@@ -56,11 +57,9 @@ def evaluate(pictures: Path, model: Path, root: Path) -> dict[str, list[str]]:
             seen[module.__name__] = noting.seen
             patch.setattr(module, "load_feature_network", noting.load)
         patch.setattr(generation, "caption_embedder", lambda cache, device: embed)
-        evaluate_reconstruction(model, data(pictures), root / "reconstruction", batch_size=2)
+        reconstruct(model, data(pictures), root / "reconstruction", batch_size=2)
         draw = Copier(pictures)
-        evaluate_generation(
-            painter(draw), data(pictures), root / "generation", num_images=COUNT, batch_size=3
-        )
+        generate(painter(draw), data(pictures), root / "generation", num_images=COUNT, batch_size=3)
     return {
         "reconstruction": seen[reconstruction.__name__],
         "generation": seen[generation.__name__],

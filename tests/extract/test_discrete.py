@@ -11,11 +11,12 @@ import torch
 import torch.multiprocessing as mp
 from PIL import Image
 
+from tests.extract.make import make_latents
 from textok.config import DataConfig, TokenizerConfig, ViTConfig
 from textok.config.tokenizer import CodebookConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
-from textok.extract import extract, split
+from textok.extract import split
 from textok.latents import open_latents
 from textok.tokenizer import Tokenizer
 
@@ -64,7 +65,7 @@ def options(pictures: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def whole(model: Path, options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    extract(model, out=out, **options)
+    make_latents(model, out=out, **options)
     return out
 
 
@@ -106,9 +107,9 @@ def test_a_run_that_is_killed_continues(
 
     monkeypatch.setattr(split, "write_shard", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract(model, out=tmp_path, **options)
+        make_latents(model, out=tmp_path, **options)
     monkeypatch.setattr(split, "write_shard", write)
-    extract(model, out=tmp_path, **options)
+    make_latents(model, out=tmp_path, **options)
 
     assert contents(tmp_path) == contents(whole)
 
@@ -131,5 +132,5 @@ def _extract(rank: int, store: Path, model: Path, out: Path, options: dict[str, 
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=2
     )
-    extract(model, out=out, **options)
+    make_latents(model, out=out, **options)
     torch.distributed.destroy_process_group()

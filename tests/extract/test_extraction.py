@@ -14,11 +14,13 @@ import torch
 import torch.multiprocessing as mp
 from PIL import Image
 
+from tests.extract.make import make_latents
 from textok.cli.main import main
 from textok.config import DataConfig, TextConfig, TokenizerConfig, ViTConfig
+from textok.config.data import TextStoreConfig
 from textok.data import BadFilesError, open_captioned_images
 from textok.data.pixels import to_tensor
-from textok.extract import extract, extraction, split
+from textok.extract import extraction, split
 from textok.extract.rows import RowPlan
 from textok.latents import open_latents
 from textok.pipeline import Reconstructor
@@ -91,7 +93,7 @@ def options(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "data": DataConfig(path=str(pictures), workers=0),
         "shard_rows": 5,
         "batch_size": 2,
-        "text_cache": tmp_path_factory.mktemp("text-cache"),
+        "text": TextStoreConfig(cache=str(tmp_path_factory.mktemp("text-cache"))),
     }
 
 
@@ -103,7 +105,7 @@ def whole(
 ) -> Path:
     """An extraction that nothing disturbed, with mirrored rows."""
     out = tmp_path_factory.mktemp("whole")
-    extract(model("both"), out=out, flip=True, **options)
+    make_latents(model("both"), out=out, flip=True, **options)
     return out
 
 
@@ -134,7 +136,9 @@ def test_a_row_is_what_the_tokenizer_gives(
     latents = open_latents(whole, name)
     batch = latents.batch(range(len(latents)))
     rows = list(expected_rows(pictures, name))
-    tokenizer = Reconstructor.from_pretrained(whole / "tokenizer", text_cache=options["text_cache"])
+    tokenizer = Reconstructor.from_pretrained(
+        whole / "tokenizer", text_cache=Path(options["text"].cache)
+    )
     given = []
     for start in (0, 2, 4, 5, 7, 9, 10, 12, 14, 15, 17, 19, 20, 22):  # 2, 2 and 1 a shard
         part = rows[start : start + (1 if start % 5 == 4 else 2)]
@@ -189,12 +193,12 @@ def test_statistics_are_those_of_the_rows(whole: Path) -> None:
 def test_captions_are_encoded_once_and_kept(
     model: Callable[[str], Path], options: dict[str, Any], tmp_path: Path
 ) -> None:
-    both = {**options, "text_cache": None}
-    extract(model("both"), out=tmp_path / "both", splits=["val"], **both)
+    both = {**options, "text": TextStoreConfig()}
+    make_latents(model("both"), out=tmp_path / "both", splits=["val"], **both)
     (cache,) = (tmp_path / "both" / "text-cache").glob("*/*.safetensors")
     before = cache.stat().st_mtime_ns
     shutil.rmtree(tmp_path / "both" / "val")
-    extract(model("both"), out=tmp_path / "both", splits=["val"], **both)
+    make_latents(model("both"), out=tmp_path / "both", splits=["val"], **both)
 
     assert list((tmp_path / "both" / "text-cache").glob("*/*")) == [cache]
     assert cache.stat().st_mtime_ns == before
@@ -214,8 +218,8 @@ def test_without_text_an_image_is_encoded_once(
         return encode(self, images, *rest, **named)
 
     monkeypatch.setattr(Tokenizer, "encode", counted)
-    plain = {**options, "text_cache": None, "batch_size": 100, "shard_rows": 100}
-    extract(model("none"), out=tmp_path, splits=["train"], **plain)
+    plain = {**options, "text": TextStoreConfig(), "batch_size": 100, "shard_rows": 100}
+    make_latents(model("none"), out=tmp_path, splits=["train"], **plain)
     train = open_latents(tmp_path)
     first, second = train.batch([0, 1]).latents.mean
 
@@ -236,7 +240,7 @@ def test_what_is_gone_or_cut_short_is_made_again(
     numbers = train / "shard-00003.safetensors"
     numbers.write_bytes(numbers.read_bytes()[:-1])
     kept = (train / "shard-00004.safetensors").stat().st_mtime_ns
-    extract(model("both"), out=copy, flip=True, **options)
+    make_latents(model("both"), out=copy, flip=True, **options)
 
     assert contents(train) == contents(whole / "train")
     assert (train / "shard-00004.safetensors").stat().st_mtime_ns == kept
@@ -261,13 +265,13 @@ def test_a_run_that_is_killed_continues(
 
     monkeypatch.setattr(split, "write_shard", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract(model("both"), out=tmp_path, flip=True, **options)
+        make_latents(model("both"), out=tmp_path, flip=True, **options)
     assert written == [tmp_path / "train" / f"shard-0000{number}.safetensors" for number in (0, 1)]
     with pytest.raises(ValueError, match="train is incomplete: run the same"):
         open_latents(tmp_path)
 
     monkeypatch.setattr(split, "write_shard", write)
-    extract(model("both"), out=tmp_path, flip=True, **options)
+    make_latents(model("both"), out=tmp_path, flip=True, **options)
     for name in ("train", "val"):
         assert contents(tmp_path / name) == contents(whole / name)
 
@@ -281,7 +285,7 @@ def test_an_index_is_not_there_while_a_shard_is_made(
     (copy / "train" / "shard-00000.safetensors").unlink()
     monkeypatch.setattr(split, "encode", lambda *given: pytest.fail("stop"))
     with pytest.raises(pytest.fail.Exception):
-        extract(model("both"), out=copy, flip=True, **options)
+        make_latents(model("both"), out=copy, flip=True, **options)
     assert not (copy / "train" / "index.json").exists()
 
 
@@ -305,7 +309,7 @@ def _extract(rank: int, store: Path, model: Path, out: Path, options: dict[str, 
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=2
     )
-    extract(model, out=out, flip=True, **options)
+    make_latents(model, out=out, flip=True, **options)
     torch.distributed.destroy_process_group()
 
 
@@ -358,7 +362,7 @@ def test_other_settings_are_refused(
     rest = {name: value for name, value in changed.items() if name in ("flip", "shard_rows")}
     given = {**options, "data": data, "flip": True, **rest}
     with pytest.raises(ValueError, match=message) as error:
-        extract(model(changed.get("tokenizer", "both")), out=whole, splits=["train"], **given)
+        make_latents(model(changed.get("tokenizer", "both")), out=whole, splits=["train"], **given)
     if "caption" in changed:
         sidecar.write_text(text)
     assert "\n" not in str(error.value)
@@ -370,7 +374,7 @@ def test_no_split_is_begun_where_another_does_not_fit(
 ) -> None:
     shutil.rmtree(copy / "train")
     with pytest.raises(ValueError, match="val holds latents of another flip"):
-        extract(model("both"), out=copy, flip=False, **options)
+        make_latents(model("both"), out=copy, flip=False, **options)
     assert not (copy / "train").exists()
 
 
@@ -396,7 +400,7 @@ def test_splits_that_cannot_be(
     path = bare if "bare" in message else pictures
     given = {**options, "data": DataConfig(path=str(path), workers=0)}
     with pytest.raises(ValueError, match=message):
-        extract(model("none"), out=tmp_path / "out", splits=splits, **given)
+        make_latents(model("none"), out=tmp_path / "out", splits=splits, **given)
     assert not (tmp_path / "out").exists()
 
 
@@ -412,7 +416,7 @@ def test_bad_images_are_left_out_and_counted(
     (tmp_path / "bad" / "a" / "00.png").write_bytes(b"no picture")
     out, given = tmp_path / "out", {**options, "batch_size": batch_size, "splits": ["train"]}
     lenient = DataConfig(path=str(tmp_path / "bad"), workers=0, max_bad_share=0.2)
-    index = extract(model("both"), out=out, **{**given, "data": lenient})["train"]
+    index = make_latents(model("both"), out=out, **{**given, "data": lenient})["train"]
 
     assert (index.images, index.unreadable, index.rows) == (TRAIN - 1, 1, ROWS - 2)
     assert index.shards == [3, 5, 2]
@@ -421,7 +425,7 @@ def test_bad_images_are_left_out_and_counted(
     strict = DataConfig(path=str(tmp_path / "bad"), workers=0, max_bad_share=0.1)
     for shards in (3, 0):  # kept ones count, and new ones stop before they are written
         with pytest.raises(BadFilesError, match=r"1 of 9 images cannot be read"):
-            extract(model("both"), out=out, **{**given, "data": strict})
+            make_latents(model("both"), out=out, **{**given, "data": strict})
         assert len(list(out.glob("train/*.safetensors"))) == shards
         shutil.rmtree(out)
 
@@ -432,7 +436,9 @@ def test_nothing_that_can_be_read(
     (tmp_path / "a.png").write_bytes(b"no picture")
     data = DataConfig(path=str(tmp_path), workers=0, max_bad_share=1)
     with pytest.raises(ValueError, match="no image that can be read"):
-        extract(model("none"), out=tmp_path / "out", splits=["train"], **{**options, "data": data})
+        make_latents(
+            model("none"), out=tmp_path / "out", splits=["train"], **{**options, "data": data}
+        )
 
 
 def test_rows_of_several_captions_and_sides(pictures: Path) -> None:

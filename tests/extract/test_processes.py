@@ -13,10 +13,12 @@ import torch
 import torch.multiprocessing as mp
 from PIL import Image
 
+from tests.extract.make import make_latents
 from tests.text.conftest import save_t5
 from textok.cli.main import main
 from textok.config import DataConfig, TextConfig, TokenizerConfig, ViTConfig
-from textok.extract import extract, text
+from textok.config.data import TextStoreConfig
+from textok.extract import text
 from textok.latents import open_latents
 from textok.text import cache, encoder
 from textok.tokenizer import Tokenizer
@@ -25,10 +27,10 @@ SIZE, IMAGES = 16, 11
 CAPTIONS = ("a red dog\na cat", "", "two large blue trees", "green circle on white", "a")
 WAYS: dict[str, dict[str, Any]] = {
     "exact": {},
-    "exact-shared": {"text_shard": True},
-    "nothing": {"text_store": "nothing"},
-    "nothing-shared": {"text_store": "nothing", "text_shard": True},
-    "float8": {"text_store": "float8"},
+    "exact-shared": {"text": TextStoreConfig(shard=True)},
+    "nothing": {"text": TextStoreConfig(store="nothing")},
+    "nothing-shared": {"text": TextStoreConfig(store="nothing", shard=True)},
+    "float8": {"text": TextStoreConfig(store="float8")},
 }
 GONE = "shard-00001"
 
@@ -70,7 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 
 def make(model: Path, data: DataConfig, out: Path, **ways: Any) -> None:
     """Fourteen rows in five shards: two or three processes have different numbers of them."""
-    extract(model, data, out, splits=["all"], shard_rows=3, batch_size=2, **ways)
+    make_latents(model, data=data, out=out, splits=["all"], shard_rows=3, batch_size=2, **ways)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,7 @@ def test_float8_is_near_and_known_by_name(root: Path, model: Path, data: DataCon
     assert 1e-4 < off < 0.05
     for there, asked in (("exact", "float8"), ("float8", "exact"), ("float8", "nothing")):
         with pytest.raises(ValueError, match="holds latents of another text-store"):
-            make(model, data, root / f"{there}-1", text_store=asked)
+            make(model, data, root / f"{there}-1", text=TextStoreConfig(store=asked))
 
 
 def test_captions_matter_here(root: Path, model: Path, data: DataConfig, tmp_path: Path) -> None:
@@ -173,4 +175,4 @@ def test_a_folder_for_nothing_is_refused(
 ) -> None:
     words = f"extract {model} {data.path} {tmp_path} --text-store nothing --text-cache here"
     assert main(words.split()) == 2
-    assert "--text-store is nothing but --text-cache names here" in capsys.readouterr().err
+    assert "text.store is 'nothing' but text.cache names here: leave" in capsys.readouterr().err

@@ -17,12 +17,13 @@ from textok.config.generator import (
 from textok.generator import DiT, sample
 from textok.types import Condition, TextFeatures
 
-Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm"]
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm"]
 PAIRS: list[tuple[Literal["flow", "ddpm"], Sampler]] = [
     ("flow", "euler"),
     ("flow", "heun"),
     ("flow", "ddim"),
     ("flow", "dpmpp"),
+    ("flow", "sde"),
     ("ddpm", "ddim"),
     ("ddpm", "dpmpp"),
     ("ddpm", "ddpm"),
@@ -68,6 +69,28 @@ def test_steps_are_counted(name: Literal["flow", "ddpm"], sampler: Sampler) -> N
     assert done == [1, 2, 3, 4, 5]
     assert fake.asked.prepared == [2] and set(fake.asked.rows) == {2}
     assert len(fake.asked.rows) == (9 if sampler == "heun" else 5)
+
+
+def test_the_sampler_may_shift_its_times_where_training_did_not() -> None:
+    """s = 3 takes t = 1, 0.5, 0 to 1, 3 * 0.5 / (1 + 2 * 0.5) = 0.75, 0."""
+    fake = network("flow")
+    x = torch.randn((3, 4), generator=torch.Generator().manual_seed(3))[None]
+    for t, step in ((1.0, 0.25), (0.75, 0.75)):
+        x = x - step * torch.tanh(x @ fake.weight + t + 2)
+    guidance = GuidanceConfig(scale=1)
+    sampling = SamplingConfig(sampler="euler", steps=2, time_shift=3, guidance=guidance)
+    tokens = sample(fake, labels(2), sampling=sampling, seeds=[3])
+    torch.testing.assert_close(tokens, x.detach())
+
+
+def test_time_shift_is_for_flows() -> None:
+    sampling = SamplingConfig(sampler="ddim", time_shift=2)
+    with pytest.raises(
+        ValueError, match=r"time_shift is 2: it is for generators trained by 'flow'"
+    ):
+        sample(network("ddpm"), labels(0), sampling=sampling, seeds=[0])
+    with pytest.raises(ValueError, match=r"sampling\.time_shift"):
+        SamplingConfig(time_shift=0)
 
 
 def test_euler_steps_are_those_of_the_formula() -> None:

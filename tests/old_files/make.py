@@ -26,7 +26,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from tests.old_files import read
 from textok import __version__
 from textok.cli.main import main
-from textok.cli.train import training_config
 from textok.config import (
     TrainGeneratorConfig,
     TrainMaskGITConfig,
@@ -124,22 +123,20 @@ def shake(model: Path) -> None:
 def save_settings(folder: Path) -> None:
     """Settings with every dial written: defaults, presets, and values that no preset has."""
     kinds = {
-        "tokenizer": TrainTokenizerConfig,
-        "vqgan": TrainVQGANConfig,
-        "generator": TrainGeneratorConfig,
-        "maskgit": TrainMaskGITConfig,
+        "tokenizer": TrainTokenizerConfig(),
+        "vqgan": TrainVQGANConfig(),
+        "generator": TrainGeneratorConfig(),
+        "maskgit": TrainMaskGITConfig(),
     }
-    for kind, settings in kinds.items():
+    for kind, defaults in kinds.items():
         (folder / kind).mkdir(parents=True)
-        (folder / kind / "defaults.yaml").write_text(to_yaml(settings()))
-        others = training_config(settings, [f"recipes/dials/{kind}.yaml"], [])
+        (folder / kind / "defaults.yaml").write_text(to_yaml(defaults))
+        others = read.settings(kind, f"recipes/dials/{kind}.yaml")
         (folder / kind / "others.yaml").write_text(to_yaml(others))
         for preset in preset_names():
-            try:
-                text = to_yaml(training_config(settings, [preset], []))
-            except ValueError:
-                continue  # of another kind
-            (folder / kind / f"{preset}.yaml").write_text(text)
+            config = read.settings(kind, preset)
+            if config is not None:  # else it is a preset of another kind
+                (folder / kind / f"{preset}.yaml").write_text(to_yaml(config))
 
 
 def anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:

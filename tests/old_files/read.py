@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
+from unittest import mock
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+import textok.train
+from textok.cli.main import main
 from textok.pipeline import Reconstructor
 from textok.vqgan import VQGAN
 
@@ -44,6 +47,14 @@ def next_steps(lines: Iterable[str]) -> list[dict[str, Any]]:
         for step in steps
         if step["step"] > 2
     ]
+
+
+def settings(kind: str, words: str) -> Any:
+    """The settings that `textok train KIND WORDS` would train with; None where it refuses them."""
+    given: list[Any] = []
+    with mock.patch.object(textok.train, f"train_{kind}", given.append):
+        code = main(["train", kind, *words.split()])
+    return given[0] if code == 0 else None
 
 
 def numbers() -> dict[str, Tensor]:

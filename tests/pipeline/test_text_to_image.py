@@ -13,7 +13,7 @@ from textok.config import TextConfig
 from textok.config.generator import GuidanceConfig, SamplingConfig
 from textok.data.pixels import to_pil
 from textok.generator.sample import sample
-from textok.pipeline import ClassCaptions, TextToImage, Wanted
+from textok.pipeline import ClassCaptions, ImageRequest, TextToImage
 from textok.pipeline import reader as reader_module
 from textok.text.encoder import FrozenTextEncoder
 from textok.types import Condition
@@ -132,7 +132,9 @@ def test_classes(class_pipe: TextToImage) -> None:
     fruit, more, bird = class_pipe.of_class(["food-fruit", "animal-bird"], num_images=2)[:3]
     assert min(difference(fruit, more), difference(fruit, bird)) > 3
     # With another class the same caption and noise give another picture.
-    asked = [Wanted(asked=name, seed=0, caption="a pear") for name in ("food-fruit", "sky")]
+    asked = [
+        ImageRequest(condition=name, seed=0, caption="a pear") for name in ("food-fruit", "sky")
+    ]
     assert difference(*class_pipe.draw(asked)) > 3
     anything = class_pipe.of_class("", guidance=1.0)[0]
     assert difference(class_pipe.of_class("", guidance=5.0)[0], anything) <= 1
@@ -140,12 +142,12 @@ def test_classes(class_pipe: TextToImage) -> None:
 
 def test_the_decoder_reads_a_caption_of_the_class(class_pipe: TextToImage) -> None:
     def caption(name: str, seed: int) -> str:
-        return class_pipe._caption(Wanted(asked=name, seed=seed))
+        return class_pipe._caption(ImageRequest(condition=name, seed=seed))
 
     assert {caption("food-fruit", seed) for seed in range(20)} == {"a pear", "a plum"}
     assert {caption("animal-bird", seed) for seed in range(20)} == {"an owl", "a wren"}
     assert caption("sky", 3) == "a photo of a sky"
-    assert class_pipe._caption(Wanted(asked="sky", seed=0, caption="")) == ""
+    assert class_pipe._caption(ImageRequest(condition="sky", seed=0, caption="")) == ""
     drawn = class_pipe.of_class("food-fruit", num_images=2, seed=4)
     for j in range(2):
         named = class_pipe.of_class("food-fruit", seed=4 + j, caption=caption("food-fruit", 4 + j))

@@ -8,8 +8,6 @@ import pytest
 from textok.config import OptimConfig, RunConfig, TrainTokenizerConfig
 from textok.runtime.run_folder import RunFolder
 
-FREE = frozenset({"run.out", "run.steps"})
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
@@ -25,27 +23,25 @@ def test_the_first_setting_that_differs_is_named(folder: RunFolder) -> None:
     )
     expected = r"run was started with optim.betas = \(0.9, 0.99\), not \(0.9, 0.95\): set it back"
     with pytest.raises(ValueError, match=expected):
-        folder.check(other, free=FREE)
+        folder.check(other)
 
 
-def test_free_settings_may_change_and_are_stored(folder: RunFolder) -> None:
+def test_a_setting_that_may_change_does_and_is_stored(folder: RunFolder) -> None:
     longer = TrainTokenizerConfig(run=RunConfig(steps=7, out="elsewhere"))
-    folder.check(longer, free=FREE)
+    folder.check(longer)
     folder.open(longer)
     assert "steps: 7" in folder.config.read_text()
-    with pytest.raises(ValueError, match=r"run\.steps = 7, not 500000"):
-        folder.check(TrainTokenizerConfig(run=RunConfig(out="elsewhere")), free=frozenset())
 
 
 def test_a_setting_that_an_older_run_did_not_have_counts_as_its_default(folder: RunFolder) -> None:
     lines = [line for line in folder.config.read_text().splitlines() if "qk_norm" not in line]
     folder.config.write_text("\n".join(lines))
-    folder.check(TrainTokenizerConfig(), free=frozenset())
+    folder.check(TrainTokenizerConfig())
 
 
 def test_without_a_checkpoint_there_is_nothing_to_protect(folder: RunFolder) -> None:
     (folder.checkpoints / "step-00000001").rmdir()
-    folder.check(TrainTokenizerConfig(init="other"), free=frozenset())
+    folder.check(TrainTokenizerConfig(init="other"))
 
 
 def test_opening_clears_what_a_killed_process_left(folder: RunFolder) -> None:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tyro
 
 from studies.steps import Step
-from textok.cli.main import COMMANDS
-from textok.cli.train import split_arguments, training_config
-from textok.config import (
-    TrainGeneratorConfig,
-    TrainMaskGITConfig,
-    TrainTokenizerConfig,
-    TrainVQGANConfig,
-)
+from textok.cli.main import command_of, settings_of
 from textok.evaluate import GenerationReport
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.text_alignment import Alignment, Retrieval
@@ -26,32 +16,19 @@ from textok.metrics.interval import Interval
 from textok.metrics.precision_recall import PrecisionRecall
 
 Report = Callable[..., GenerationReport]
-SETTINGS: dict[str, type[Any]] = {
-    "train tokenizer": TrainTokenizerConfig,
-    "train vqgan": TrainVQGANConfig,
-    "train generator": TrainGeneratorConfig,
-    "train maskgit": TrainMaskGITConfig,
-}
 
 
 def read_words(command: tuple[str, ...]) -> tuple[str, Any]:
-    """The name of the command, and its settings or the values of its parameters."""
-    name = next(name for name in COMMANDS if " ".join(command).startswith(f"{name} "))
-    rest = command[len(name.split()) :]
-    if name.startswith("train "):
-        return name, training_config(SETTINGS[name], *split_arguments(rest))
-    function = COMMANDS[name]
-
-    @functools.wraps(function)
-    def bind(*places: Any, **options: Any) -> dict[str, Any]:
-        return inspect.signature(function).bind(*places, **options).arguments
-
-    return name, tyro.cli(bind, args=rest)
+    """The name of the command, and its settings."""
+    found = command_of(command)
+    assert found is not None
+    name, _, rest = found
+    return name, settings_of(name, rest)
 
 
 @pytest.fixture(scope="session")
 def read() -> Callable[[Step], tuple[str, Any]]:
-    """Name and settings of a step, or an exit where the command line does not take it."""
+    """Name and settings of a step; ValueError where the command line does not take it."""
     return lambda step: read_words(step.command)
 
 

@@ -48,7 +48,7 @@ def test_the_two_stages_follow_each_other(name: str, read) -> None:
     assert [name for name, _ in steps[:3]] == ["train vqgan", "train tokenizer", "train tokenizer"]
     (vqgan, first, last) = [settings for _, settings in steps[:3]]
     assert vqgan.vqgan == first.tokenizer.vqgan == last.tokenizer.vqgan
-    assert first.vqgan == f"{vqgan.run.out}/model" and last.init == f"{first.run.out}/model"
+    assert first.vqgan_path == f"{vqgan.run.out}/model" and last.init == f"{first.run.out}/model"
     assert (first.loss.codes, first.loss.pixels, first.freeze_encoder) == (1, False, False)
     assert (last.loss.codes, last.loss.pixels, last.freeze_encoder) == (0, True, True)
 
@@ -58,22 +58,22 @@ def test_a_generator_is_trained_on_its_tokenizer_s_latents(name: str, read) -> N
     steps = [read(step) for step in generator_steps(name, BUDGETS["cpu"], DATA, RUNS)]
     (_, extract), (command, train), *judged = steps
     tokenizer = GENERATORS[name][3]
-    assert extract["tokenizer"] == f"runs/{tokenizer}/model"
-    assert train.latents.path == str(extract["out"])
+    assert extract.tokenizer == f"runs/{tokenizer}/model"
+    assert train.latents.path == str(extract.out)
     assert command == f"train {GENERATORS[name][1]}"
     assert train.run.batch_size == ROWS_A_STEP
     gigaflops = 0.697 if command == "train generator" else 0.641
     assert train.run.steps * gigaflops == pytest.approx(385, rel=0.01)
-    assert {settings["model"] for _, settings in judged} == {f"{train.run.out}/model"}
+    assert {settings.model for _, settings in judged} == {f"{train.run.out}/model"}
 
 
 def test_each_number_of_steps_is_drawn_and_judged(read) -> None:
     steps = [read(step) for step in count_steps(BUDGETS["cpu"], DATA, RUNS)]
     drawn = [settings for name, settings in steps if name == "generate"]
     judged = [settings for name, settings in steps if name == "evaluate generation"]
-    assert tuple(one["steps"] for one in drawn) == SHEET_STEPS
-    assert tuple(one["steps"] for one in judged) == SHEET_STEPS
-    assert {one["model"] for one in (*drawn, *judged)} == {f"runs/generators/{STEPPED}/model"}
+    assert tuple(one.sampling.steps for one in drawn) == SHEET_STEPS
+    assert tuple(one.sampling.steps for one in judged) == SHEET_STEPS
+    assert {one.model for one in (*drawn, *judged)} == {f"runs/generators/{STEPPED}/model"}
 
 
 def test_seconds_are_the_rows_over_the_median_speed(tmp_path: Path) -> None:

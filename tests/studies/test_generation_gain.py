@@ -28,14 +28,14 @@ def test_the_steps_of_a_member(read) -> None:
     names, asked = zip(*map(read, steps[1:]), strict=True)
     assert names == ("extract", "train generator", "evaluate generation")
     extract, train, judge = asked
-    assert extract["tokenizer"] == "runs/k2-both-s0/model"
-    assert (extract["data"], extract["out"]) == (DATA, place / "latents")
-    assert extract["splits"] == ("train", "val")
-    assert not extract["where"]
+    assert extract.tokenizer == "runs/k2-both-s0/model"
+    assert (extract.data.path, extract.out) == (str(DATA), place / "latents")
+    assert extract.splits == ("train", "val")
+    assert not extract.data.where
     assert train.latents.path == str(place / "latents")
     assert train.run.out == str(place / "generator")
-    assert (judge["model"], judge["split"]) == (str(place / "generator" / "model"), "test")
-    assert judge["out"] == place / "test"
+    assert (judge.model, judge.data.split) == (str(place / "generator" / "model"), "test")
+    assert judge.out == place / "test"
     done = ["latents/val/index.json", "generator/report.md", "test/report.json"]
     assert [step.done for step in steps[1:]] == [place / name for name in done]
 

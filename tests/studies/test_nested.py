@@ -17,7 +17,7 @@ def test_the_two_differ_by_nested_alone_and_one_is_measured_at_every_budget(read
     assert (one.tokenizer.nested, other.tokenizer.nested) == (False, True)
     assert one.tokenizer.num_tokens == other.tokenizer.num_tokens == 16
     assert (one.run.steps, one.run.seed) == (other.run.steps, other.run.seed)
-    assert not plain[1][1]["num_tokens"] and nested[1][1]["num_tokens"] == (2, 4, 8, 16)
+    assert not plain[1][1].num_tokens and nested[1][1].num_tokens == (2, 4, 8, 16)
 
 
 def test_the_cost_is_that_at_all_tokens() -> None:

@@ -33,7 +33,7 @@ SMALL = replace(
     budgets.TOY,
     tokens=(2,),
     places_at=0,
-    evaluation_flags=("--workers", "0", "--captions", "true", "shuffled"),
+    evaluation_flags=("--workers", "0", "--caption-modes", "true", "shuffled"),
 )
 
 

@@ -67,14 +67,12 @@ def test_every_command_is_one_that_there_is(name: str, read) -> None:
     for step in every_step(STUDIES[name]):
         command, asked = read(step)
         named.setdefault(command, []).append(asked)
-    measured = {
-        (asked["limit"], asked["feature_network"]) for asked in named["evaluate reconstruction"]
-    }
+    measured = {(asked.limit, asked.feature_network) for asked in named["evaluate reconstruction"]}
     budget = STUDIES[name].budget
     assert measured == {(budget.limit, budget.networks)}
     assert {asked.run.steps for asked in named["train generator"]} == {budget.generator_steps}
     for asked in named["evaluate generation"]:
-        assert asked["num_images"] == asked["limit"] == budget.limit
+        assert asked.num_images == asked.limit == budget.limit
 
 
 def test_generators_of_a_pair_differ_in_their_latents_alone(read) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from studies import sampling
 from studies.sampling import BUDGETS, Setting, folder_of, settings, step_of, write_tables
+from textok.config.generator import SamplingOptions
 
 
 def test_settings_are_the_sweeps_without_repetition() -> None:
@@ -34,15 +36,14 @@ def test_only_the_sampling_differs(name: str, read) -> None:
         step = step_of(setting, "model", budget, Path("data"), Path("runs"))
         command, asked = read(step)
         assert command == "evaluate generation"
-        drawn = (asked.pop("sampler"), asked.pop("steps"), asked.pop("guidance"))
+        drawn = (asked.sampling.sampler, asked.sampling.steps, asked.sampling.guidance)
         assert drawn == (setting.sampler, setting.steps, setting.guidance)
-        out = asked.pop("out")
-        assert out == folder_of(setting, budget, Path("runs"))
-        assert step.done == out / "report.json"
-        pictures.add(str(asked))
+        assert asked.out == folder_of(setting, budget, Path("runs"))
+        assert step.done == asked.out / "report.json"
+        pictures.add(replace(asked, sampling=SamplingOptions(), out=Path()))
     assert len(pictures) == 1
-    assert (asked["split"], asked["where"]) == ("val", "style!=openmoji")
-    assert asked["num_images"] == budget.pictures
+    assert (asked.data.split, asked.data.where) == ("val", "style!=openmoji")
+    assert asked.num_images == budget.pictures
 
 
 def test_the_table_holds_all_and_the_best_is_of_lowest_distance(report, tmp_path: Path) -> None:

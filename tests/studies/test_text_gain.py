@@ -28,9 +28,7 @@ def test_members_differ_in_what_is_compared_alone(name: str) -> None:
     for member in members(budget):
         train = next(steps_of(member, budget, Path("data"), Path("runs")))
         assert train.command[:3] == ("train", "tokenizer", "study-64")
-        configs[member] = training_config(
-            TrainTokenizerConfig, train.command[2:3], train.command[3:]
-        )
+        configs[member] = training_config(TrainTokenizerConfig, train.command[2:])
     first, *rest = configs.values()
     for member, config in configs.items():
         shape = config.tokenizer

@@ -134,16 +134,16 @@ def test_steps_are_commands(read) -> None:
     data, runs = Path("data"), Path("runs")
     command, asked = read(latents_step(data, runs))
     assert command == "extract"
-    assert (asked["tokenizer"], asked["splits"]) == ("products", ("train", "val"))
-    assert (asked["flip"], asked["out"]) == (False, runs / "latents")
+    assert (asked.tokenizer, asked.splits) == ("products", ("train", "val"))
+    assert (asked.flip, asked.out) == (False, runs / "latents")
     (command, asked) = read(judged(Path("m"), data, runs, runs / "x")[0])
     assert command == "evaluate reconstruction"
-    assert (asked["split"], asked["num_tokens"], asked["pca"]) == ("test", (1, 2, 8), True)
+    assert (asked.data.split, asked.num_tokens, asked.pca) == ("test", (1, 2, 8), True)
     for step, split in zip(drawn(Path("m"), runs, runs / "x"), weights.SPLITS, strict=True):
         command, asked = read(step)
         assert command == "evaluate generation"
-        assert asked["split"] == split == "test"
-        assert (asked["model"], step.done) == ("m", asked["out"] / "report.json")
+        assert asked.data.split == split == "test"
+        assert (asked.model, step.done) == ("m", asked.out / "report.json")
 
 
 def test_where_no_generator_ships_the_first_one_is_installed_and_published(

@@ -252,19 +252,21 @@ def test_bfloat16_weights_sample_nearly_the_same() -> None:
 
 
 def test_options_are_for_decoders_that_sample() -> None:
-    asked = DecodingOptions(decoding_steps=3, token_guidance=2.0)
+    asked = DecodingOptions(steps=3, token_guidance=2.0)
     own = DecodingConfig(sampler="heun", caption_guidance=1.5)
     flow = dataclasses.replace(CONFIG, sampling=own)
     assert flow.sampled_by(DecodingOptions(), seed=4) == own
     assert flow.sampled_by(asked) == dataclasses.replace(own, steps=3, token_guidance=2.0)
     regression = dataclasses.replace(CONFIG, decoding="regression")
     assert regression.sampled_by(DecodingOptions()) is None
-    with pytest.raises(ValueError, match="decoding_steps is 3, but this tokenizer decodes by reg"):
+    with pytest.raises(
+        ValueError, match=r"decoding\.steps is 3, but this tokenizer decodes by reg"
+    ):
         regression.sampled_by(asked)
     with pytest.raises(ValueError, match=r"num_samples is 2, but .* leave it out"):
         regression.sampled_by(DecodingOptions(), num_samples=2)
     with pytest.raises(ValueError, match=r"decoding\.steps is 0"):
-        flow.sampled_by(DecodingOptions(decoding_steps=0))
+        DecodingOptions(steps=0)
 
 
 def test_settings_that_cannot_be() -> None:

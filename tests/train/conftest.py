@@ -30,6 +30,7 @@ from textok.config import (
     TrainTokenizerConfig,
     ViTConfig,
 )
+from textok.config.extraction import ExtractConfig
 from textok.extract import extract
 from textok.tokenizer import Tokenizer
 
@@ -231,5 +232,6 @@ def extract_pictures(
     torch.manual_seed(0)
     Tokenizer(shape, text=text).save_pretrained(root / "tokenizer")
     data = DataConfig(path=str(root / "data"), workers=0)
-    extract(root / "tokenizer", data, root / "latents")
+    tokenizer = str(root / "tokenizer")
+    extract(ExtractConfig(tokenizer=tokenizer, data=data, out=root / "latents", device="cpu"))
     return root / "latents"

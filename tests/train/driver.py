@@ -27,12 +27,12 @@ import torch._dynamo
 import torch.utils.tensorboard
 
 import textok.runtime.checkpoint as checkpoint
-import textok.train.examples as examples
 import textok.train.loop as loop
+import textok.train.prefetch as prefetch
+import textok.train.reconstruction_validator as validation
 import textok.train.report as report
 import textok.train.session as session
 import textok.train.tokenizer as tokenizer
-import textok.train.validation as validation
 from textok.config import (
     TrainGeneratorConfig,
     TrainMaskGITConfig,
@@ -46,7 +46,8 @@ from textok.metrics.image import psnr
 from textok.runtime.run_log import RunLog
 from textok.runtime.sharding import local
 from textok.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
-from textok.train.generator_task import GeneratorTask
+from textok.train.step import TrainingStep
+from textok.train.task import TrainingTask
 from textok.types import TextFeatures
 
 TRAININGS: dict[type[Any], Callable[[Any], Path]] = {
@@ -128,8 +129,8 @@ def arm(point: str) -> None:
         number = signal.SIGKILL if kind == "log" else signal.SIGTERM
         RunLog.write = die_after(RunLog.write, lambda log, at, _: at == int(step), number)
     elif kind == "last" and last_process() and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        GeneratorTask.step = die_after(
-            GeneratorTask.step, lambda task, given, at: at == int(step), signal.SIGKILL
+        TrainingStep.__call__ = die_after(
+            TrainingStep.__call__, lambda task, given, at: at == int(step), signal.SIGKILL
         )
     elif kind == "agent":
         parent = os.getppid()
@@ -144,7 +145,7 @@ def arm(point: str) -> None:
     elif kind == "full":
         checkpoint.save_file = full_disk
     elif kind == "hang" and last_process():
-        examples.SECONDS_TO_END = 0.1
+        prefetch.SECONDS_TO_END = 0.1
         read, left = LatentSet.batch, iter(range(int(step)))
 
         def hang(latents: LatentSet, rows: Sequence[int]) -> Any:
@@ -162,15 +163,28 @@ def arm(point: str) -> None:
         )
 
 
-def count_weights(task: GeneratorTask) -> None:
+def count_weights(task: TrainingTask) -> None:
     """Say how many numbers this process has of the generator and of its average."""
-    for module in (task.generator, task.ema.module):
+    for module in (task.network, task.ema.module):
         numbers = sum(local(value).numel() for value in module.parameters())
         print(f"numbers here: {numbers}")
 
 
 def last_process() -> bool:
     return os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1")) - 1)
+
+
+def exact(job: dict[str, Any]) -> Callable[..., dict[str, float]]:
+    """The mean scalars of a step; their loss, before it is rounded for the log, goes to a file."""
+    mean, target = loop.mean_over_processes, Path(job["output"]).with_suffix(".losses")
+
+    def wrapped(*args: Any) -> dict[str, float]:
+        values = mean(*args)
+        with target.open("a") as file:
+            file.write(f"{values['loss'].hex()}\n")
+        return values
+
+    return wrapped
 
 
 def kept(work: Callable[..., None], *given: Any, **named: Any) -> None:
@@ -195,11 +209,12 @@ def train(job: dict[str, Any]) -> int:
     validation.lite0_features = few_features
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
+    loop.mean_over_processes = exact(job)
     arm(job["die"])
     # torch may hang in taking down what the processes shared, and a process ends soon enough.
     session.train = functools.partial(kept, session.train)
-    measure = GeneratorTask.measure
-    GeneratorTask.measure = lambda task: (count_weights(task), measure(task))[1]
+    measure = TrainingTask.measure
+    TrainingTask.measure = lambda task: (count_weights(task), measure(task))[1]
     try:
         kind = next(kind for kind in TRAININGS if kind.__name__ == job["settings"])
         TRAININGS[kind](load_config(kind, [Path(job["config"])]))

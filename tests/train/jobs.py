@@ -41,6 +41,10 @@ class Runs:
         kept = [json.loads(line) for line in lines]
         return [{k: v for k, v in line.items() if k != "images_per_second"} for line in kept]
 
+    def losses(self, job: str) -> list[str]:
+        """The exact losses of the logged steps of a job, as hexadecimal floats."""
+        return (self.root / f"{job}.losses").read_text().split()
+
 
 class Jobs:
     """Trainings to be run one after another, each in processes of its own."""

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import textok.train.report
+from tests.train.tasks import make_parts, make_validator
 from textok.config import (
     DiTShape,
     GuidanceConfig,
@@ -23,16 +24,14 @@ from textok.config import (
     TrainGeneratorConfig,
 )
 from textok.config.read import load_config
+from textok.generator import DiT
 from textok.pipeline import TextToImage, save_pipeline
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
 from textok.text.encoder import FrozenTextEncoder
 from textok.train import train_generator
-from textok.train.denoising import Denoising
 from textok.train.generator import fitted
-from textok.train.held_out import HeldOut
 from textok.train.on_latents import build_generator, build_parts, open_both
-from textok.train.session import FREE
 
 PROMPTS = ("square number 3", "a green circle", "")
 CAPTIONS = {f"square number {number}" for number in range(5)}
@@ -195,18 +194,9 @@ def test_a_sampler_of_the_other_objective_is_refused(
 def test_a_frechet_distance_to_one_row_is_refused(generator_config: TrainGeneratorConfig) -> None:
     both = open_both(generator_config)
     config = fitted(generator_config, both.train)
-    lesson = Denoising(config, both.train.scale)
     one = replace(both.train, rows=both.train.rows[:1])
     with pytest.raises(ValueError, match="fd_images: there is one held-out row"):
-        HeldOut(
-            replace(config, fd_images=8),
-            lesson=lesson,
-            latents=one,
-            parts=build_parts(config, both, lesson, build_generator(config, lesson)),
-            prompt_text=None,
-            decoder_text=None,
-            device=torch.device("cpu"),
-        )
+        make_validator(replace(config, fd_images=8), make_parts(config), latents=one)
 
 
 def test_training_starts_from_the_weights_of_a_pipeline(
@@ -214,12 +204,12 @@ def test_training_starts_from_the_weights_of_a_pipeline(
 ) -> None:
     both = open_both(generator_config)
     config = fitted(generator_config, both.train)
-    lesson = Denoising(config, both.train.scale)
     torch.manual_seed(5)
-    source = build_generator(config, lesson)
-    save_pipeline(tmp_path / "model", build_parts(config, both, lesson, source))
+    source = build_generator(config, lambda: DiT(config.generator))
+    save_pipeline(tmp_path / "model", build_parts(config, both, source, both.train.scale))
     torch.manual_seed(6)
-    started = build_generator(replace(config, init=str(tmp_path / "model")), lesson)
+    init = replace(config, init=str(tmp_path / "model"))
+    started = build_generator(init, lambda: DiT(config.generator))
     for name, value in source.state_dict().items():
         assert torch.equal(started.state_dict()[name], value), name
 
@@ -285,7 +275,7 @@ def test_how_pictures_are_drawn_may_change_when_a_run_goes_on(generator_runs) ->
     folder = RunFolder(generator_runs.root / "whole")
     stored = load_config(TrainGeneratorConfig, [folder.config])
     drawn = SamplingConfig(sampler="heun", steps=3, guidance=GuidanceConfig(scale=9, low=0.1))
-    folder.check(replace(stored, sampling=drawn, fd_images=4), free=FREE)
+    folder.check(replace(stored, sampling=drawn, fd_images=4))
     other = replace(stored.generator, dropout=0.5)
     with pytest.raises(ValueError, match=r"started with generator\.dropout = 0\.0, not 0\.5"):
-        folder.check(replace(stored, generator=other), free=FREE)
+        folder.check(replace(stored, generator=other))

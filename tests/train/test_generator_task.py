@@ -1,4 +1,4 @@
-"""One step of a generator: it learns, drops conditions, survives bad numbers, shows its average."""
+"""One training step of a DiT: losses, dropped conditions, bad numbers, averaged weights."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 
+from tests.train.tasks import make_generator_task, make_objective
 from textok.config import DiTShape, TextConfig, TrainGeneratorConfig
-from textok.train.chance import draw_diffusion
-from textok.train.denoising import Denoising
-from textok.train.examples import Examples
+from textok.generator import TokenGenerator
 from textok.train.generator import fitted
-from textok.train.generator_task import GeneratorTask
-from textok.train.held_out import HeldOut
-from textok.train.on_latents import build_generator, build_parts, open_both
-from textok.types import Condition, Latents, TextFeatures
+from textok.train.on_latents import open_both
+from textok.train.randomness import StepRandomness
+from textok.train.task import TrainingTask
+from textok.types import LatentBatch, Latents, TextFeatures
 
 ROWS = 8
 WIDTH = 384
@@ -52,37 +50,35 @@ def captioned(generator_config: TrainGeneratorConfig) -> TrainGeneratorConfig:
     return fitted(config, open_both(config).train)
 
 
-def make(config: TrainGeneratorConfig) -> GeneratorTask:
-    torch.manual_seed(0)
-    accelerator, latents = Accelerator(cpu=True), open_both(config)
-    lesson = Denoising(config, latents.train.scale)
-    parts = build_parts(config, latents, lesson, build_generator(config, lesson))
-    held_out = HeldOut(
-        config,
-        lesson=lesson,
-        latents=latents.train,
-        parts=parts,
-        prompt_text=features,
-        decoder_text=None,
-        device=torch.device("cpu"),
-    )
-    return GeneratorTask(
-        config, lesson=lesson, parts=parts, held_out=held_out, accelerator=accelerator
-    )
+def make(config: TrainGeneratorConfig) -> TrainingTask[TokenGenerator]:
+    return make_generator_task(config, text=features)
 
 
-def examples(size: int = 64, *, captions: str = "abcdefgh", fill: float = 0.0) -> Examples:
+def examples(size: int = 64, *, captions: str = "abcdefgh", fill: float = 0.0) -> LatentBatch:
     """Eight latents over and over, each with a caption of its own."""
     tokens = torch.randn(ROWS, 4, 4, generator=torch.Generator().manual_seed(0))
     tokens[0, 0, 0] += fill
     rows = torch.arange(size) % ROWS
-    return Examples(
+    texts = [captions[row] for row in rows]
+    return LatentBatch(
         latents=Latents(mean=tokens[rows]),
-        condition=Condition(text=features([captions[row] for row in rows])),
+        captions=texts,
+        keys=[str(row) for row in range(size)],
+        text=features(texts),
     )
 
 
-def flat(task: GeneratorTask, name: str = "generator") -> torch.Tensor:
+def loss(
+    task: TrainingTask[TokenGenerator], batch: LatentBatch, randomness: StepRandomness
+) -> float:
+    return task.step._network_losses(batch, randomness, None, 0).terms["loss"].item()
+
+
+def sample(config: TrainGeneratorConfig, step: int) -> StepRandomness:
+    return make_objective(config).sample(step)
+
+
+def flat(task: TrainingTask[TokenGenerator], name: str = "generator") -> torch.Tensor:
     state = task.state_dict()[name]
     return torch.cat([value.flatten() for value in state.get("module", state).values()]).clone()
 
@@ -97,15 +93,15 @@ def test_eight_captioned_latents_are_learnt_by_heart(captioned: TrainGeneratorCo
 
 def test_conditions_are_dropped_at_their_rate(captioned: TrainGeneratorConfig) -> None:
     config = replace(captioned, text=replace(captioned.text, drop=0.1))
-    first, again = draw_diffusion(config, 5), draw_diffusion(config, 5)
+    first, again = sample(config, 5), sample(config, 5)
     assert torch.equal(first.drop, again.drop) and torch.equal(first.noise, again.noise)
-    assert first.noise.shape == first.spread.shape == (64, 4, 4) and first.time.shape == (64,)
+    assert first.noise.shape == first.posterior.shape == (64, 4, 4) and first.time.shape == (64,)
     assert torch.equal(first.rows(slice(16, 32)).time, first.time[16:32])
-    assert not torch.equal(first.spread, first.noise)
-    drops = torch.cat([draw_diffusion(config, step).drop for step in range(100)])
+    assert not torch.equal(first.posterior, first.noise)
+    drops = torch.cat([sample(config, step).drop for step in range(100)])
     assert drops.float().mean().item() == pytest.approx(0.1, abs=0.015)
     classes = replace(config, generator=replace(config.generator, condition="class", classes=2))
-    assert torch.equal(draw_diffusion(classes, 5).drop, first.drop)
+    assert torch.equal(sample(classes, 5).drop, first.drop)
 
 
 @pytest.mark.parametrize("drop", [0.0, 1.0])
@@ -123,12 +119,12 @@ def test_the_spread_of_the_latents_is_drawn(captioned: TrainGeneratorConfig) -> 
     mean, wide = sharp.latents.mean, replace(sharp.latents, logvar=torch.zeros(64, 4, 4))
     task = make(captioned)
     losses = [
-        task._terms(replace(sharp, latents=latents), draw_diffusion(captioned, 0))["loss"].item()
+        loss(task, replace(sharp, latents=latents), sample(captioned, 0))
         for latents in (sharp.latents, Latents(mean=mean, logvar=torch.full_like(mean, -99)), wide)
     ]
     assert losses[0] == losses[1]
     # The network gives zeros; the scale of the latents set makes the added variance 1 / std^2.
-    added = task.parts.scale.std.pow(-2).mean().item()
+    added = task.validator.parts.scale.std.pow(-2).mean().item()
     assert losses[2] - losses[0] == pytest.approx(added, rel=0.2)
 
 
@@ -159,10 +155,10 @@ def test_sheets_and_losses_are_of_the_averaged_weights(captioned: TrainGenerator
     before = task.sheet().tobytes(), task.measure()
     for step in range(4):
         task.step([examples()], step)
-    held_out, shown = task.held_out, task.sheet().tobytes()
+    held_out, shown = task.validator, task.sheet().tobytes()
     assert shown == held_out.sheet(task.averaged).tobytes() == task.sheet().tobytes()
-    assert len({shown, before[0], held_out.sheet(task.generator).tobytes()}) == 3
-    assert task.measure() == held_out.measure(task.averaged) != held_out.measure(task.generator)
+    assert len({shown, before[0], held_out.sheet(task.network).tobytes()}) == 3
+    assert task.measure() == held_out.measure(task.averaged) != held_out.measure(task.network)
     other = make(replace(captioned, prompts=("one", "three")))
     other.load_state_dict(task.state_dict())
     assert other.measure() == task.measure() and other.sheet().tobytes() != shown
@@ -177,7 +173,7 @@ def test_held_out_losses_are_means_over_the_rows(
     measured = whole.measure()
     assert set(measured) == {"val", "val_t0.1", "val_t0.3", "val_t0.5", "val_t0.7", "val_t0.9"}
     # Eight rows in batches of three, three and two see the same noise.
-    monkeypatch.setattr("textok.train.held_out.BATCH", 3)
+    monkeypatch.setattr("textok.train.generation_validator.BATCH", 3)
     parts = make(captioned)
     parts.load_state_dict(whole.state_dict())
     assert parts.measure() == pytest.approx(measured, rel=1e-5)

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
+from tests.train.tasks import one_process
 from textok.config import RunConfig
 from textok.runtime.checkpoint import load_newest
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
+from textok.train.distributed import Distributed
 from textok.train.loop import resume, train
 from textok.types import Batch
 
@@ -69,7 +70,7 @@ def go(task: Sum, folder: RunFolder, **settings: Any) -> None:
         batches,
         config=RunConfig(batch_size=1, sheet_every=3, **settings),
         folder=folder,
-        accelerator=Accelerator(cpu=True),
+        distributed=one_process(),
     )
 
 
@@ -125,9 +126,9 @@ def test_a_run_that_is_longer_than_asked_for_is_left_alone(folder: RunFolder) ->
 def test_processes_that_see_different_checkpoints_are_refused(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textok.train.loop.gather_object", lambda steps: [*steps, 7])
+    monkeypatch.setattr(Distributed, "gather_objects", lambda self, step: [step, 7])
     with pytest.raises(ValueError, match=r"checkpoints of steps \[0, 7\].*folder that all of them"):
-        resume(Sum(), folder, Accelerator(cpu=True))
+        resume(Sum(), folder, one_process())
 
 
 def test_the_checkpoint_holds_the_settings_and_the_generator(folder: RunFolder) -> None:
@@ -137,5 +138,5 @@ def test_the_checkpoint_holds_the_settings_and_the_generator(folder: RunFolder) 
     found = load_newest(folder.checkpoints, say=pytest.fail)
     assert found is not None and found[1]["config"] == folder.config.read_text()
     torch.manual_seed(4)
-    resume(Sum(), folder, Accelerator(cpu=True))
+    resume(Sum(), folder, one_process())
     assert torch.equal(torch.get_rng_state(), expected)

@@ -20,7 +20,6 @@ from textok.config import (
     VQGANConfig,
 )
 from textok.config.read import load_config
-from textok.train.session import FREE
 
 STEPS = 6
 TERMINATED, KILLED, FAILED = 128 + signal.SIGTERM, -signal.SIGKILL, 1
@@ -217,10 +216,6 @@ def test_a_loader_that_hangs_is_named(latent_runs) -> None:
     assert latent_runs.codes["a loader that hangs"][1] == FAILED
     assert "run.wait_minutes: the next batch did not come within 0.05 minutes" in text
     assert latent_runs.weights("hung", step=2)
-
-
-def test_what_belongs_to_the_machine_may_change_when_a_run_goes_on() -> None:
-    assert {"run.shard", "run.wait_minutes", "text.shard"} <= FREE
 
 
 def test_tokenizers_are_not_sharded(config: TrainTokenizerConfig) -> None:

@@ -28,8 +28,6 @@ from textok.runtime.run_log import read_log
 from textok.train import train_generator, train_maskgit
 from textok.train.maskgit import fitted
 from textok.train.on_latents import build_generator, open_both
-from textok.train.session import FREE
-from textok.train.unmasking import Unmasking
 
 
 def generator(**changes: Any) -> Callable[[TrainMaskGITConfig], TrainMaskGITConfig]:
@@ -170,13 +168,13 @@ def test_training_starts_from_the_weights_of_a_pipeline(
     source = maskgit_runs.root / "whole" / "model"
     config = replace(maskgit_config, init=str(source))
     config = fitted(config, open_both(config).train)
-    started = build_generator(config, Unmasking(config)).state_dict()
+    started = build_generator(config, lambda: MaskGIT(config.generator)).state_dict()
     for name, value in MaskGIT.from_pretrained(source).state_dict().items():
         assert torch.equal(started[name], value), name
 
     other = replace(config, init="products")
     with pytest.raises(ValueError, match=r"^init products does not fit its config: missing "):
-        build_generator(other, Unmasking(other))
+        build_generator(other, lambda: MaskGIT(other.generator))
 
 
 def test_how_pictures_are_drawn_may_change_when_a_run_goes_on(maskgit_runs) -> None:
@@ -186,7 +184,7 @@ def test_how_pictures_are_drawn_may_change_when_a_run_goes_on(maskgit_runs) -> N
     drawn = SamplingConfig(
         sampler="maskgit", steps=3, temperature=9, softmax_annealing=True, guidance=guidance
     )
-    folder.check(replace(stored, sampling=drawn), free=FREE)
+    folder.check(replace(stored, sampling=drawn))
     other = replace(stored.loss, label_smoothing=0.0)
     with pytest.raises(ValueError, match=r"started with loss\.label_smoothing = 0\.1, not 0\.0"):
-        folder.check(replace(stored, loss=other), free=FREE)
+        folder.check(replace(stored, loss=other))

@@ -1,4 +1,4 @@
-"""One step of a MaskGIT: what it learns, what it is judged by, and whose chance is whose."""
+"""One training step of a MaskGIT: losses, randomness, validation."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor
 
+from tests.train.tasks import make_generator_task, make_objective
 from textok.config import MaskedLossConfig, TextConfig, TrainMaskGITConfig, ViTConfig
-from textok.train.chance import draw_masking
-from textok.train.examples import Examples
-from textok.train.generator_task import GeneratorTask
-from textok.train.held_out import HeldOut
+from textok.generator import TokenGenerator
 from textok.train.maskgit import fitted
-from textok.train.on_latents import build_generator, build_parts, open_both
-from textok.train.unmasking import Unmasking
-from textok.types import Condition, Latents
+from textok.train.on_latents import open_both
+from textok.train.randomness import StepRandomness
+from textok.train.task import TrainingTask
+from textok.types import Condition, LatentBatch, Latents
 
 ROWS, SIZE = 8, 16
 
@@ -42,36 +40,29 @@ def by_class(maskgit_config: TrainMaskGITConfig) -> TrainMaskGITConfig:
     return fitted(config, open_both(config).train)
 
 
-def make(config: TrainMaskGITConfig) -> GeneratorTask:
-    torch.manual_seed(0)
-    accelerator, latents, lesson = Accelerator(cpu=True), open_both(config), Unmasking(config)
-    parts = build_parts(config, latents, lesson, build_generator(config, lesson))
-    held_out = HeldOut(
-        config,
-        lesson=lesson,
-        latents=latents.train,
-        parts=parts,
-        prompt_text=None,
-        decoder_text=None,
-        device=torch.device("cpu"),
-    )
-    return GeneratorTask(
-        config, lesson=lesson, parts=parts, held_out=held_out, accelerator=accelerator
-    )
+def make(config: TrainMaskGITConfig) -> TrainingTask[TokenGenerator]:
+    return make_generator_task(config)
 
 
-def examples(size: int = 64) -> Examples:
+def sample(config: TrainMaskGITConfig, step: int) -> StepRandomness:
+    return make_objective(config).sample(step)
+
+
+def examples(size: int = 64) -> LatentBatch:
     """Two images over and over, each of a class of its own; they have no code in common."""
     rows = torch.arange(size) % 2
     codes = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]])[rows]
-    return Examples(
+    return LatentBatch(
         latents=Latents(mean=torch.zeros(size, 4, 4), codes=codes),
-        condition=Condition(labels=rows),
+        captions=[""] * size,
+        keys=[str(row) for row in range(size)],
+        labels=rows,
     )
 
 
-def part(whole: Examples, rows: slice) -> Examples:
-    return Examples(latents=whole.latents[rows], condition=whole.condition[rows])
+def part(whole: LatentBatch, rows: slice) -> LatentBatch:
+    assert whole.labels is not None
+    return replace(whole, latents=whole.latents[rows], labels=whole.labels[rows])
 
 
 def sure_of(codes_BK: Tensor, logit: float) -> Tensor:
@@ -93,17 +84,17 @@ def test_codes_are_learnt_from_the_class_where_all_are_hidden(
     assert torch.equal(guessed, two.latents.codes)
 
 
-def test_the_chance_of_a_step_is_its_own(by_class: TrainMaskGITConfig) -> None:
+def test_the_randomness_of_a_step_is_its_own(by_class: TrainMaskGITConfig) -> None:
     config = replace(by_class, text=replace(by_class.text, drop=0.1))
-    first, again = draw_masking(config, 5), draw_masking(config, 5)
+    first, again = sample(config, 5), sample(config, 5)
     assert torch.equal(first.drop, again.drop) and torch.equal(first.mask, again.mask)
-    assert not torch.equal(first.mask, draw_masking(config, 6).mask)
+    assert not torch.equal(first.mask, sample(config, 6).mask)
     assert first.mask.shape == (64, 4) and first.mask.dtype == torch.bool
     part = first.rows(slice(16, 32))
     assert torch.equal(part.mask, first.mask[16:32])
     # The share is that of all, also in a part.
-    assert part.share.unique().tolist() == [first.mask.float().mean().item()]
-    drawn = [draw_masking(config, step) for step in range(100)]
+    assert part.hidden_share.unique().tolist() == [first.mask.float().mean().item()]
+    drawn = [sample(config, step) for step in range(100)]
     drops = torch.cat([one.drop for one in drawn]).float().mean().item()
     assert drops == pytest.approx(0.1, abs=0.015)
     # E arccos(u) / (pi / 2) = 2 / pi, and each place is hidden as often.
@@ -119,34 +110,34 @@ def test_the_network_sees_the_mask_and_not_what_was_dropped(by_class: TrainMaskG
         seen.extend([codes, mask, condition.labels])
         return sure_of(codes, 0)
 
-    lesson, chance, given = Unmasking(config), draw_masking(config, 3), examples()
-    lesson.loss(network, given.latents, given.condition, chance)
-    assert torch.equal(seen[0], given.latents.codes) and torch.equal(seen[1], chance.mask)
-    assert 0 < chance.drop.sum() < 64
-    assert torch.equal(seen[2], given.condition.labels.masked_fill(chance.drop, -1))
+    randomness, given = sample(config, 3), examples()
+    make_objective(config).evaluate(network, given, randomness, 3)
+    assert torch.equal(seen[0], given.latents.codes) and torch.equal(seen[1], randomness.mask)
+    assert 0 < randomness.drop.sum() < 64
+    assert torch.equal(seen[2], given.labels.masked_fill(randomness.drop, -1))
 
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_the_mean_over_parts_is_that_of_the_whole(by_class: TrainMaskGITConfig, parts: int) -> None:
-    lesson, chance, whole = Unmasking(by_class), draw_masking(by_class, 0), examples()
+    objective, whole = make_objective(by_class), examples()
+    randomness = objective.sample(0)
     logits = torch.randn(64, 4, SIZE, generator=torch.Generator().manual_seed(0))
 
     def terms(rows: slice) -> dict[str, Tensor]:
         given = part(whole, rows)
-        return lesson.loss(
-            lambda *_: logits[rows], given.latents, given.condition, chance.rows(rows)
-        )
+        network = lambda *_: logits[rows]  # noqa: E731
+        return objective.evaluate(network, given, randomness.rows(rows), 0).terms
 
     size = 64 // parts
     each = [terms(slice(start, start + size)) for start in range(0, 64, size)]
     # By hand: hidden codes count 1 and the others 0.1.
-    weight = torch.where(chance.mask, 1.0, 0.1)
+    weight = torch.where(randomness.mask, 1.0, 0.1)
     losses = F.cross_entropy(logits.transpose(1, 2), whole.latents.codes, reduction="none")
-    right = (logits.argmax(-1) == whole.latents.codes)[chance.mask].float()
+    right = (logits.argmax(-1) == whole.latents.codes)[randomness.mask].float()
     found = {name: torch.stack([one[name] for one in each]).mean().item() for name in each[0]}
     assert found["loss"] == pytest.approx(((losses * weight).sum() / weight.sum()).item())
     assert found["accuracy"] == pytest.approx(right.mean().item())
-    assert len({chance.mask[i * size : (i + 1) * size].sum().item() for i in range(parts)}) > 1
+    assert len({randomness.mask[i * size : (i + 1) * size].sum().item() for i in range(parts)}) > 1
 
 
 def test_held_out_losses_are_of_the_hidden_codes_alone(by_class: TrainMaskGITConfig) -> None:
@@ -158,8 +149,10 @@ def test_held_out_losses_are_of_the_hidden_codes_alone(by_class: TrainMaskGITCon
         first = torch.arange(4) == 0
         return sure_of(codes, 1) * (first | ~mask)[..., None]
 
-    given, chance = examples(6), torch.Generator().manual_seed(0)
-    found = Unmasking(by_class).judge(network, given.latents, given.condition, chance)
+    given, random = examples(6), torch.Generator().manual_seed(0)
+    found = make_objective(by_class).validation_losses(
+        network, given.latents, given.condition, random
+    )
     assert list(found) == ["m0.1", "m0.3", "m0.5", "m0.7", "m0.9"]
     # round(0.1 x 4), at least one, and so on; what is hidden stays so.
     assert [mask.sum(dim=1).unique().tolist() for mask in masks] == [[1], [1], [2], [3], [4]]
@@ -182,7 +175,7 @@ def test_held_out_losses_are_means_over_the_rows(
     levels = [value for name, value in measured.items() if name != "val"]
     assert measured["val"] == pytest.approx(sum(levels) / 5)
     # Eight rows in batches of three, three and two are hidden alike.
-    monkeypatch.setattr("textok.train.held_out.BATCH", 3)
+    monkeypatch.setattr("textok.train.generation_validator.BATCH", 3)
     parts = make(by_class)
     parts.load_state_dict(whole.state_dict())
     assert parts.measure() == pytest.approx(measured, rel=1e-5)

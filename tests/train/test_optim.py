@@ -9,7 +9,7 @@ from torch import nn
 from textok.config import OptimConfig, TokenizerConfig, ViTConfig
 from textok.nn.block import Block
 from textok.tokenizer import Tokenizer
-from textok.train.optim import Optimizer, adamw, block_matrices, lr_share
+from textok.train.optim import Optimizer, adamw, block_matrices, lr_factor
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ from textok.train.optim import Optimizer, adamw, block_matrices, lr_share
     ],
 )
 def test_warm_up_then_half_a_cosine(step: int, share: float) -> None:
-    assert lr_share(step, warmup=4, steps=16, final=0.1) == pytest.approx(share)
+    assert lr_factor(step, warmup=4, steps=16, final=0.1) == pytest.approx(share)
 
 
 def test_without_warm_up_the_first_step_has_the_peak() -> None:
-    assert lr_share(0, warmup=0, steps=5, final=0.0) == 1.0
+    assert lr_factor(0, warmup=0, steps=5, final=0.0) == 1.0
 
 
 def test_a_warm_up_longer_than_the_run_only_rises() -> None:
-    shares = [lr_share(step, warmup=10, steps=4, final=0.1) for step in range(4)]
+    shares = [lr_factor(step, warmup=10, steps=4, final=0.1) for step in range(4)]
     assert shares == [0.1, 0.2, 0.3, 0.4]
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.train.tasks import make_tokenizer_task
 from textok.config import GanConfig, LossConfig, TrainTokenizerConfig
+from textok.losses.reconstruction import ReconstructionLoss
 from textok.nn.lpips import LPIPS, WEIGHTS_VARIABLE
-from textok.train.images import build_logits, build_perceptual
-from textok.train.tokenizer import build_tokenizer
-from textok.train.tokenizer_task import TokenizerTask
+from textok.tokenizer import Tokenizer
+from textok.train.task import TrainingTask
 from textok.types import Batch
 
 SIZE = 32
@@ -24,7 +24,7 @@ SIZE = 32
 @pytest.fixture
 def task(
     config: TrainTokenizerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> TokenizerTask:
+) -> TrainingTask[Tokenizer]:
     """LPIPS (AlexNet) with random weights, and the logits of EfficientNet-Lite0, from step 1 on."""
     torch.manual_seed(0)
     weights = {f"alex.{name}": value for name, value in LPIPS("alex").state_dict().items()}
@@ -43,16 +43,7 @@ def task(
             gan=GanConfig(weight=0),
         ),
     )
-    return TokenizerTask(
-        settings,
-        tokenizer=build_tokenizer(settings),
-        perceptual=build_perceptual(settings.loss),
-        discriminator=None,
-        text=None,
-        preview=batch(),
-        accelerator=Accelerator(cpu=True),
-        logits=build_logits(settings.loss),
-    )
+    return make_tokenizer_task(settings)
 
 
 def batch() -> Batch:
@@ -60,7 +51,7 @@ def batch() -> Batch:
     return Batch(images=images, captions=[""] * 8, keys=[str(row) for row in range(8)])
 
 
-def test_both_are_heard_from_their_start_with_their_weights(task: TokenizerTask) -> None:
+def test_both_are_heard_from_their_start_with_their_weights(task: TrainingTask[Tokenizer]) -> None:
     logs = task.step([batch()], 0)
     assert "perceptual" not in logs and "logits" not in logs
     logs = {name: value.item() for name, value in task.step([batch()], 1).items()}
@@ -69,10 +60,10 @@ def test_both_are_heard_from_their_start_with_their_weights(task: TokenizerTask)
     assert logs["loss"] == pytest.approx(total)
 
 
-def test_each_reaches_the_pixels(task: TokenizerTask) -> None:
+def test_each_reaches_the_pixels(task: TrainingTask[Tokenizer]) -> None:
     real = batch().images
     slopes: list[Tensor] = []
-    for loss in (task.perceptual, task.logits):
+    for loss in (task.step.objective.loss.perceptual, task.step.objective.loss.logits):
         assert loss is not None and not any(p.requires_grad for p in loss.parameters())
         images = (0.5 * real).requires_grad_()
         loss(images, real).backward()
@@ -84,7 +75,7 @@ def test_each_reaches_the_pixels(task: TokenizerTask) -> None:
 
 def test_logits_alone_are_a_loss_of_pixels() -> None:
     assert LossConfig(l2=0, perceptual=0, logits=0.1).pixels
-    assert build_logits(LossConfig()) is None
+    assert ReconstructionLoss(LossConfig(perceptual=0)).logits is None
     with pytest.raises(ValueError, match=r"loss\.logits is -1"):
         LossConfig(logits=-1)
     with pytest.raises(ValueError, match="logits and codes are all 0: nothing to reconstruct"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from textok.cli.train import split_arguments, training_config
+from textok.cli.train import training_config
 from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 
 SLURM = Path(__file__).parents[2] / "examples" / "slurm"
@@ -79,9 +79,7 @@ def test_one_node_starts_a_training_that_can_be(cluster: Path) -> None:
         "--max-restarts=3",
     ]
     assert given[given.index("-m") :][:4] == ["-m", "textok.cli", "train", "tokenizer"]
-    settings = training_config(
-        TrainTokenizerConfig, *split_arguments(given[given.index("-m") + 4 :])
-    )
+    settings = training_config(TrainTokenizerConfig, given[given.index("-m") + 4 :])
     assert settings.run.out == "/scratch/runs/textok-256"
     assert asked(cluster) == ""
 
@@ -96,7 +94,7 @@ def test_many_nodes_start_a_training_that_can_be(cluster: Path) -> None:
     place, *given = words(cluster)
     assert place == "9 1 16 node1"
     assert given[:4] == ["-m", "textok.cli", "train", "generator"]
-    settings = training_config(TrainGeneratorConfig, *split_arguments(given[4:]))
+    settings = training_config(TrainGeneratorConfig, given[4:])
     assert settings.run.shard
     assert settings.text.shard
     assert settings.run.batch_size % 16 == 0

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +16,10 @@ from tests.text.conftest import save_t5
 from tests.train.conftest import extract_pictures
 from tests.train.jobs import STEPS, Jobs, Runs
 from textok.config import LatentsConfig, TextConfig, TrainGeneratorConfig, TrainTokenizerConfig
+from textok.data.order import Order
 from textok.latents import open_latents
 from textok.text import FrozenTextEncoder, load_text_encoder
-from textok.train.examples import examples_from
-from textok.train.session import FREE
+from textok.train.latent_batches import latent_batches
 from textok.types import TextFeatures
 
 CAPTIONS = ("a red dog", "", "two large blue trees on white", "", "a cat", "")
@@ -126,10 +125,9 @@ def test_nothing_is_written_and_the_model_does_not_speak_of_it(runs: Runs) -> No
             assert "nothing" not in file.read_text()
 
 
-def test_the_encoder_is_asked_in_the_thread_of_the_steps(
+def test_the_encoder_runs_in_the_thread_of_the_steps(
     runs: Runs,
     text: TextConfig,
-    generator_config: TrainGeneratorConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In another one its exchange with other processes could cross that of the gradients."""
@@ -141,15 +139,11 @@ def test_the_encoder_is_asked_in_the_thread_of_the_steps(
         return encode(self, captions)
 
     monkeypatch.setattr(FrozenTextEncoder, "__call__", noting)
-    alone = SimpleNamespace(process_index=0, num_processes=1)
+    order = Order(size=8, seed=0, global_batch=8, accumulate=1, rank=0, world_size=1)
     latents = open_latents(runs.root / "latents" / "latents")
-    steps = examples_from(generator_config.run, latents, load_text_encoder(text), alone, 0)
+    steps = latent_batches(latents, load_text_encoder(text), order=order, step=0)
     next(steps), next(steps)
     assert threads == [threading.main_thread()] * 2
-
-
-def test_it_may_change_when_a_run_goes_on() -> None:
-    assert "text.store" in FREE
 
 
 def test_a_folder_for_nothing_is_refused() -> None:

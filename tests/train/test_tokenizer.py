@@ -11,10 +11,15 @@ import torch
 
 from textok.config import TrainTokenizerConfig
 from textok.data import Report
-from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
+from textok.losses.discriminator import (
+    PatchGANDiscriminator,
+    StyleGANDiscriminator,
+    build_discriminator,
+)
+from textok.losses.reconstruction import ReconstructionLoss
 from textok.runtime.run_folder import RunFolder
 from textok.tokenizer import Tokenizer
-from textok.train.images import build_discriminator, build_perceptual, open_preview
+from textok.train.images import open_preview
 from textok.train.report import list_bad_files
 from textok.train.tokenizer import build_tokenizer, train_tokenizer
 
@@ -113,7 +118,7 @@ def test_the_discriminator_is_the_one_asked_for(config: TrainTokenizerConfig) ->
     assert isinstance(built(), StyleGANDiscriminator)
     assert isinstance(built(discriminator="patchgan"), PatchGANDiscriminator)
     assert built(weight=0.0) is None
-    assert build_perceptual(config.loss) is None
+    assert ReconstructionLoss(config.loss).perceptual is None
 
 
 def test_the_preview_is_spread_over_the_validation_images(

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
+from tests.train.tasks import flat, make_tokenizer_task
+from tests.train.tasks import images as batch
 from textok.config import TrainTokenizerConfig
+from textok.losses.adversarial import frozen_logits
 from textok.nn.block import Block
-from textok.train.chance import draw
-from textok.train.images import build_discriminator
+from textok.tokenizer import Tokenizer
+from textok.train.randomness import RandomSource, StepRandomness, sample_for_tokenizer
+from textok.train.task import TrainingTask
 from textok.train.tokenizer import build_tokenizer
-from textok.train.tokenizer_task import TokenizerTask
+from textok.train.tokenizer_objective import TokenizerObjective
 from textok.types import Batch, TextFeatures
 
 
@@ -24,29 +27,21 @@ def features(captions: Sequence[str]) -> TextFeatures:
     return TextFeatures(states=states, mask=torch.ones(len(captions), 1, dtype=torch.bool))
 
 
-def make(config: TrainTokenizerConfig) -> TokenizerTask:
-    torch.manual_seed(0)
-    return TokenizerTask(
-        config,
-        tokenizer=build_tokenizer(config),
-        perceptual=None,
-        discriminator=build_discriminator(config.loss.gan, image_size=16),
-        text=features,
-        preview=batch(2),
-        accelerator=Accelerator(cpu=True),
-    )
+def make(config: TrainTokenizerConfig) -> TrainingTask[Tokenizer]:
+    return make_tokenizer_task(config, text=features)
 
 
-def batch(size: int, fill: float | None = None) -> Batch:
-    images = torch.rand(size, 3, 16, 16, generator=torch.Generator().manual_seed(size)) * 2 - 1
-    if fill is not None:
-        images[0, 0, 0, 0] = fill
-    names = [f"{index}" for index in range(size)]
-    return Batch(images=images, captions=["a" * index for index in range(size)], keys=names)
+def reseeded(task: TrainingTask[Tokenizer], config: TrainTokenizerConfig) -> TokenizerObjective:
+    """The task's objective with the random numbers of ``config``."""
+    objective = copy(task.step.objective)
+    objective._source = RandomSource(seed=config.run.seed, batch_size=8, drop=config.text.drop)
+    return objective
 
 
-def flat(state: dict[str, Tensor]) -> Tensor:
-    return torch.cat([value.flatten().float() for value in state.values()]).clone()
+def sample(config: TrainTokenizerConfig, step: int) -> StepRandomness:
+    run = config.run
+    source = RandomSource(seed=run.seed, batch_size=run.batch_size, drop=config.text.drop)
+    return sample_for_tokenizer(source, build_tokenizer(config), step)
 
 
 def test_the_discriminator_waits_for_its_start_and_hears_no_generator_gradient(config) -> None:
@@ -60,7 +55,7 @@ def test_the_discriminator_waits_for_its_start_and_hears_no_generator_gradient(c
     assert torch.equal(flat(adversary.module.state_dict()), start)
 
     fake = torch.zeros(2, 3, 16, 16, requires_grad=True)
-    adversary.judge_as_constant(fake).sum().backward()
+    frozen_logits(adversary.module, fake).sum().backward()
     assert fake.grad is not None and fake.grad.abs().sum() > 0
     assert all(p.grad is None for p in adversary.module.parameters())
 
@@ -110,28 +105,28 @@ def test_a_restored_task_goes_on_the_same(config) -> None:
     first, second = make(config), make(replace(config, run=replace(config.run, seed=9)))
     first.step([batch(8)], 2)
     second.load_state_dict(first.state_dict())
-    second.config = config
+    second.step = replace(second.step, objective=reseeded(second, config))
     assert second.adversary is not None and first.adversary is not None
     assert second.adversary.lecam.ema_real == first.adversary.lecam.ema_real != 0
     logs = [task.step([batch(8)], 3) for task in (first, second)]
     assert logs[0] == logs[1]
 
 
-def test_chance_depends_on_seed_step_and_place_alone(config) -> None:
-    tokenizer = build_tokenizer(config)
-    first, again = draw(config, tokenizer, 5), draw(config, tokenizer, 5)
-    assert torch.equal(first.noise, again.noise) and torch.equal(first.keep, again.keep)
-    assert first.noise.shape == (8, 4, 4) and first.drop.shape == (8,)
+def test_randomness_depends_on_seed_step_and_row_alone(config) -> None:
+    first, again = sample(config, 5), sample(config, 5)
+    assert torch.equal(first.posterior, again.posterior) and torch.equal(first.keep, again.keep)
+    assert first.posterior.shape == (8, 4, 4) and first.drop.shape == (8,)
     assert set(first.keep.tolist()) <= {1, 2, 3, 4}
-    assert torch.equal(first.rows(slice(2, 4)).noise, first.noise[2:4])
-    assert not torch.equal(first.noise, draw(config, tokenizer, 6).noise)
+    assert torch.equal(first.rows(slice(2, 4)).posterior, first.posterior[2:4])
+    assert not torch.equal(first.posterior, sample(config, 6).posterior)
     other = replace(config, run=replace(config.run, seed=1))
-    assert not torch.equal(first.noise, draw(other, tokenizer, 5).noise)
+    assert not torch.equal(first.posterior, sample(other, 5).posterior)
 
 
 def test_captions_are_dropped_at_their_rate(config) -> None:
+    source = RandomSource(seed=0, batch_size=8, drop=0.3)
     tokenizer = build_tokenizer(config)
-    drops = torch.cat([draw(config, tokenizer, step).drop for step in range(500)])
+    drops = torch.cat([sample_for_tokenizer(source, tokenizer, step).drop for step in range(500)])
     assert drops.float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 
@@ -193,7 +188,7 @@ def test_a_flow_decoder_learns_the_velocity_and_is_restored_to_the_bit(config) -
     expected = settings.loss.l2 * logs["velocity"] + settings.loss.kl * logs["kl"]
     assert logs["loss"].item() == pytest.approx(expected.item())
     second.load_state_dict(deepcopy(first.state_dict()))
-    second.config = settings
+    second.step = replace(second.step, objective=reseeded(second, settings))
     again = [task.step([batch(8)], 3) for task in (first, second)]
     assert again[0] == again[1]
     left, right = (flat(task.state_dict()["tokenizer"]) for task in (first, second))
@@ -217,17 +212,18 @@ def test_splitting_a_batch_changes_nothing_for_a_flow_decoder(config) -> None:
     )
 
 
-def test_what_flow_draws_depends_on_seed_step_and_place_alone(config) -> None:
+def test_randomness_of_flow_decoding_depends_on_seed_step_and_row_alone(config) -> None:
     settings = flow_config(config)
     settings = replace(settings, tokenizer=replace(settings.tokenizer, nested=False))
+    source = RandomSource(seed=0, batch_size=8)
     tokenizer = build_tokenizer(settings)
-    draws = [draw(settings, tokenizer, step) for step in range(300)]
-    assert set(torch.cat([d.keep for d in draws]).tolist()) == {0, settings.tokenizer.num_tokens}
-    shown = torch.cat([d.keep for d in draws]) > 0
-    assert shown.float().mean().item() == pytest.approx(0.9, abs=0.03)
-    again = draw(settings, tokenizer, 5).rows(slice(2, 4))
-    assert again.flow is not None and draws[5].flow is not None
-    assert torch.equal(again.flow.noise, draws[5].flow.noise[2:4])
+    samples = [sample_for_tokenizer(source, tokenizer, step) for step in range(300)]
+    keep = torch.cat([one.keep for one in samples])
+    assert set(keep.tolist()) == {0, settings.tokenizer.num_tokens}
+    assert (keep > 0).float().mean().item() == pytest.approx(0.9, abs=0.03)
+    again = sample_for_tokenizer(source, tokenizer, 5).rows(slice(2, 4))
+    assert again.noise is not None and samples[5].noise is not None
+    assert torch.equal(again.noise, samples[5].noise[2:4])
 
 
 def test_a_flow_decoder_takes_no_discriminator(config) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
+from tests.train.tasks import images as batch
+from tests.train.tasks import make_tokenizer_task
 from textok.config import (
     CodebookConfig,
     GanConfig,
@@ -21,8 +22,8 @@ from textok.config import (
 )
 from textok.tokenizer import Tokenizer
 from textok.train import train_tokenizer, train_vqgan
+from textok.train.task import TrainingTask
 from textok.train.tokenizer import build_tokenizer
-from textok.train.tokenizer_task import TokenizerTask
 from textok.types import Batch
 from textok.vqgan import VQGAN
 
@@ -55,28 +56,11 @@ def stage1(config: TrainTokenizerConfig, vqgan: Path) -> TrainTokenizerConfig:
         vqgan=SHAPE,
     )
     loss = LossConfig(codes=1.0, l2=0, perceptual=0, gan=GanConfig(weight=0))
-    return replace(config, tokenizer=tokenizer, loss=loss, vqgan=str(vqgan))
+    return replace(config, tokenizer=tokenizer, loss=loss, vqgan_path=str(vqgan))
 
 
-def make(config: TrainTokenizerConfig) -> TokenizerTask:
-    torch.manual_seed(0)
-    proxy = VQGAN.from_pretrained(config.vqgan) if config.loss.codes else None
-    return TokenizerTask(
-        config,
-        tokenizer=build_tokenizer(config),
-        perceptual=None,
-        discriminator=None,
-        text=None,
-        preview=batch(2),
-        accelerator=Accelerator(cpu=True),
-        proxy=proxy,
-    )
-
-
-def batch(size: int) -> Batch:
-    images = torch.rand(size, 3, 16, 16, generator=torch.Generator().manual_seed(size)) * 2 - 1
-    names = [f"{index}" for index in range(size)]
-    return Batch(images=images, captions=[""] * size, keys=names)
+def make(config: TrainTokenizerConfig) -> TrainingTask[Tokenizer]:
+    return make_tokenizer_task(replace(config, loss=replace(config.loss, gan=GanConfig(weight=0))))
 
 
 def copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -120,7 +104,7 @@ def test_what_it_was_trained_with_is_that_of_all_stages(
     source = VQGAN.from_pretrained(vqgan)
     source.trained_with = ("lpips_vgg",)
     source.save_pretrained(tmp_path / "vqgan")
-    known = replace(stage1, vqgan=str(tmp_path / "vqgan"))
+    known = replace(stage1, vqgan_path=str(tmp_path / "vqgan"))
     begun = build_tokenizer(known)
     assert begun.trained_with == ("lpips_vgg",)
     begun.save_pretrained(tmp_path / "stage1")
@@ -135,7 +119,7 @@ def test_stage_2_moves_pixels_and_leaves_the_encoder(
     build_tokenizer(stage1).save_pretrained(tmp_path / "stage1")
     loss = LossConfig(l2=1.0, perceptual=0, gan=GanConfig(weight=0))
     stage2 = replace(
-        stage1, loss=loss, vqgan="", init=str(tmp_path / "stage1"), freeze_encoder=True
+        stage1, loss=loss, vqgan_path="", init=str(tmp_path / "stage1"), freeze_encoder=True
     )
     task = make(stage2)
     before = copies(task.network.state_dict())
@@ -165,13 +149,13 @@ def test_both_stages_and_the_vqgan_end_to_end(
     assert VQGAN.from_pretrained(tmp_path / "vqgan" / "model").config == SHAPE
     one = replace(
         stage1,
-        vqgan=str(tmp_path / "vqgan" / "model"),
+        vqgan_path=str(tmp_path / "vqgan" / "model"),
         run=replace(short, out=str(tmp_path / "stage1")),
     )
     train_tokenizer(one)
     two = replace(
         one,
-        vqgan="",
+        vqgan_path="",
         loss=first.loss,
         init=str(tmp_path / "stage1" / "model"),
         freeze_encoder=True,
@@ -234,7 +218,11 @@ def refused(base: TrainTokenizerConfig, message: str, **changes: object) -> None
 def test_settings_that_contradict_each_other_are_refused(
     stage1: TrainTokenizerConfig, config: TrainTokenizerConfig
 ) -> None:
-    refused(stage1, "^vqgan is empty: name the VQGAN whose codes the decoder learns$", vqgan="")
+    refused(
+        stage1,
+        "^vqgan_path is empty: name the VQGAN whose codes the decoder learns$",
+        vqgan_path="",
+    )
     refused(config, "^freeze_encoder: name a trained tokenizer in init$", freeze_encoder=True)
     refused(config, "^loss.codes is above 0 but", loss=replace(config.loss, codes=1.0))
     with pytest.raises(ValueError, match=r"^loss\.gan\.weight is above 0 but .*: no picture is"):
@@ -250,7 +238,9 @@ def test_another_vqgan_than_the_settings_say_is_refused(
 ) -> None:
     VQGAN(replace(SHAPE, codebook_size=9)).save_pretrained(tmp_path)
     build_tokenizer(stage1).save_pretrained(tmp_path / "begun")
-    other = replace(stage1, vqgan=str(tmp_path), run=replace(stage1.run, out=str(tmp_path / "run")))
+    other = replace(
+        stage1, vqgan_path=str(tmp_path), run=replace(stage1.run, out=str(tmp_path / "run"))
+    )
     for settings in (other, replace(other, init=str(tmp_path / "begun"))):
         with pytest.raises(ValueError, match=r"give tokenizer\.vqgan the settings of that VQGAN"):
             train_tokenizer(settings)

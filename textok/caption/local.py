@@ -11,6 +11,7 @@ from PIL import Image
 from textok.caption.answer import Answer, Failure
 from textok.config.caption import CaptionConfig, LocalConfig
 from textok.config.check import require
+from textok.runtime.device import pick_device
 
 
 class LocalModel:
@@ -21,7 +22,7 @@ class LocalModel:
     def __init__(self, asked: CaptionConfig, config: LocalConfig) -> None:
         self.at_once = config.batch_size
         self._asked = asked
-        self._processor, self._model = _load(asked.model, config.device)
+        self._processor, self._model = _load(asked.model, pick_device(config.device))
         template = getattr(self._processor, "chat_template", None)
         require(bool(template), f"--model {asked.model} has no chat template: it takes no prompt")
         # Answers start where the longest prompt ends.

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Any, Literal, get_type_hints
+from typing import Any, ClassVar, Literal
 
-from tyro.conf import Positional
-
-from textok import config
-from textok.cli.options import Options, choices_of, options_of, options_of_settings
+from textok.cli.dials import Names
 from textok.config.presets import preset_names, preset_path
 from textok.config.read import load_config
 
-SETTINGS: dict[str, type[Any]] = {
-    "train tokenizer": config.TrainTokenizerConfig,
-    "train vqgan": config.TrainVQGANConfig,
-    "train generator": config.TrainGeneratorConfig,
-    "train maskgit": config.TrainMaskGITConfig,
-}
+Options = dict[str, tuple[str, ...] | None]
+"""What each option can be followed by: one of some words, any word (), or none (None)."""
 
 
-def completion(shell: Positional[Literal["bash", "zsh", "fish"]]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CompletionConfig:
+    """All of ``textok completion``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("shell",)
+
+    shell: Literal["bash", "zsh", "fish"]
+    """Whose script."""
+
+
+def completion(config: CompletionConfig) -> None:
     """Print the script by which a shell completes textok's words.
 
     Example: textok completion bash
@@ -33,13 +35,11 @@ def completion(shell: Positional[Literal["bash", "zsh", "fish"]]) -> None:
     - bash: add `source <(textok completion bash)` to ~/.bashrc
     - zsh: add `source <(textok completion zsh)` to ~/.zshrc
     - fish: write it to ~/.config/fish/completions/textok.fish
-
-    Args:
-        shell: Whose script.
     """
     from textok.cli.main import COMMANDS
 
-    known = [_known(name, command) for name, command in COMMANDS.items()]
+    known = [_known(name, one.settings, one.summary) for name, one in COMMANDS.items()]
+    shell = config.shell
     print(_fish(known) if shell == "fish" else _bash(known, zsh=shell == "zsh"))
 
 
@@ -54,26 +54,34 @@ class _Known:
     """Instead of an option: presets, or the choices of a positional argument."""
 
 
-def _known(name: str, command: Callable[..., None]) -> _Known:
-    summary = (inspect.getdoc(command) or "").partition("\n")[0]
-    if name in SETTINGS:
-        options = options_of_settings(SETTINGS[name])
-        words = tuple(preset for preset in preset_names() if _is_for(preset, name))
-    else:
-        options, hints = options_of(command), get_type_hints(command)
-        given = inspect.signature(command).parameters.values()
-        places = [hints[one.name] for one in given if one.kind is not one.KEYWORD_ONLY]
-        words = tuple(word for place in places for word in choices_of(place))
-    return _Known(name=name, summary=summary, options=options, words=words)
+def _known(name: str, settings: type[Any], summary: str) -> _Known:
+    names = Names(settings)
+    words = [word for path in names.positional for word in names.dials[path].choices]
+    if name.startswith("train "):
+        words = [preset for preset in preset_names() if _is_for(preset, name, settings)]
+    return _Known(name=name, summary=summary, options=_options(names), words=tuple(words))
 
 
-def _is_for(preset: str, command: str) -> bool:
+def _options(names: Names) -> Options:
+    """Every flag by its path, as settings files have it, and by its short name."""
+    found: Options = {"--help": None, "--config": ()}
+    for path, dial in names.dials.items():
+        short = names.short(path) or ("" if "." in path else path.replace("_", "-"))
+        if dial.is_switch and short:
+            found[f"--no-{short}"] = None
+        for name in dict.fromkeys([path if "." in path else short, short]):
+            if name:
+                found[f"--{name}"] = None if dial.is_switch else dial.choices
+    return found
+
+
+def _is_for(preset: str, command: str, settings: type[Any]) -> bool:
     """Whether a preset is one of ``command``: a partial one can fit several, and shows its own."""
     path = preset_path(preset)
     if f"textok {command} " not in path.read_text(encoding="utf-8"):
         return False
     try:
-        load_config(SETTINGS[command], [path])
+        load_config(settings, [path])
     except ValueError:
         return False
     return True

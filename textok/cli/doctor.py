@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from textok import __version__
+from textok.cli.commands import NoSettings
 from textok.config.check import require
 
 USES = {
@@ -29,7 +30,7 @@ USES = {
 """What each extra is for."""
 
 
-def doctor() -> None:
+def doctor(config: NoSettings) -> None:
     """Say what this machine has, and what textok lacks on it.
 
     Example: textok doctor

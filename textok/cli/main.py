@@ -6,47 +6,68 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
 from itertools import takewhile
+from typing import Any
 
-from textok import __version__
-from textok.cli import commands
-from textok.cli.caption import caption, captions_by_class, captions_report
-from textok.cli.completion import completion
-from textok.cli.convert import convert_1d_tokenizer, convert_lpips
-from textok.cli.data import data_imagenet, data_prepare, data_tiny_imagenet
-from textok.cli.demo import demo
-from textok.cli.doctor import doctor
-from textok.cli.evaluate_generation import evaluate_generation
-from textok.cli.generate import generate
-from textok.cli.options import read_words
-from textok.cli.reconstruct import reconstruct
-from textok.cli.train import train_generator, train_maskgit, train_tokenizer, train_vqgan
+from textok import __version__, config
+from textok.cli import caption, commands, data, doctor, train
+from textok.cli.commands import NoSettings
+from textok.cli.completion import CompletionConfig, completion
+from textok.cli.dials import Names
+from textok.cli.help import help_text
+from textok.cli.words import from_files, read_words, split_words
+from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
+from textok.config.presets import preset_path
+from textok.config.read import build
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "generate": generate,
-    "reconstruct": reconstruct,
-    "demo": demo,
-    "train tokenizer": train_tokenizer,
-    "train vqgan": train_vqgan,
-    "train generator": train_generator,
-    "train maskgit": train_maskgit,
-    "extract": commands.extract,
-    "evaluate reconstruction": commands.evaluate_reconstruction,
-    "evaluate generation": evaluate_generation,
-    "evaluate compare": commands.evaluate_compare,
-    "caption": caption,
-    "captions by-class": captions_by_class,
-    "captions report": captions_report,
-    "convert 1d-tokenizer": convert_1d_tokenizer,
-    "convert lpips": convert_lpips,
-    "data pictograms": commands.data_pictograms,
-    "data prepare": data_prepare,
-    "data imagenet": data_imagenet,
-    "data tiny-imagenet": data_tiny_imagenet,
-    "presets": commands.presets,
-    "doctor": doctor,
-    "completion": completion,
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What can be typed after `textok`, and what it does."""
+
+    settings: type[Any]
+    run: Callable[[Any], None]
+    """Its docstring is the command's help, with an example."""
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.run) or "").partition("\n")[0]
+
+
+def _command(settings: type[Any], run: Callable[[Any], None]) -> Command:
+    return Command(settings=settings, run=run)
+
+
+COMMANDS: dict[str, Command] = {
+    "generate": _command(generation.GenerateConfig, commands.generate),
+    "reconstruct": _command(generation.ReconstructConfig, commands.reconstruct),
+    "demo": _command(demo.DemoConfig, commands.demo),
+    "train tokenizer": _command(config.TrainTokenizerConfig, train.train_tokenizer),
+    "train vqgan": _command(config.TrainVQGANConfig, train.train_vqgan),
+    "train generator": _command(config.TrainGeneratorConfig, train.train_generator),
+    "train maskgit": _command(config.TrainMaskGITConfig, train.train_maskgit),
+    "extract": _command(extraction.ExtractConfig, commands.extract),
+    "evaluate reconstruction": _command(
+        evaluation.EvaluateReconstructionConfig, commands.evaluate_reconstruction
+    ),
+    "evaluate generation": _command(
+        evaluation.EvaluateGenerationConfig, commands.evaluate_generation
+    ),
+    "evaluate compare": _command(evaluation.CompareConfig, commands.evaluate_compare),
+    "caption": _command(captioning.CaptionImagesConfig, caption.caption),
+    "captions by-class": _command(captioning.CaptionsByClassConfig, caption.captions_by_class),
+    "captions report": _command(captioning.CaptionsReportConfig, caption.captions_report),
+    "convert 1d-tokenizer": _command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
+    "convert lpips": _command(convert.ConvertLPIPSConfig, commands.convert_lpips),
+    "data pictograms": _command(datasets.PictogramsConfig, data.data_pictograms),
+    "data prepare": _command(datasets.PrepareConfig, data.data_prepare),
+    "data imagenet": _command(datasets.ImageNetConfig, data.data_imagenet),
+    "data tiny-imagenet": _command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),
+    "presets": _command(NoSettings, commands.presets),
+    "doctor": _command(NoSettings, doctor.doctor),
+    "completion": _command(CompletionConfig, completion),
 }
 
 
@@ -73,20 +94,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(arguments: list[str]) -> int:
+def command_of(words: Sequence[str]) -> tuple[str, Command, list[str]] | None:
+    """The command that the words begin with, its name, and the words after it."""
     for name, command in COMMANDS.items():
-        words = name.split()
-        if arguments[: len(words)] == words:
-            rest = arguments[len(words) :]
-            if name.startswith("train "):
-                command(rest)
-            else:
-                read_words(command, rest, prog=f"textok {name}")()
-            return 0
+        size = len(name.split())
+        if list(words[:size]) == name.split():
+            return name, command, list(words[size:])
+    return None
+
+
+def settings_of(name: str, words: Sequence[str]) -> Any:
+    """The settings of the command ``name`` that its words ask for."""
+    settings, prog = COMMANDS[name].settings, f"textok {name}"
+    if name.startswith("train "):
+        return train.training_config(settings, words, prog=prog)
+    return read_words(settings, words, prog=prog)
+
+
+def _run(arguments: list[str]) -> int:
+    found = command_of(arguments)
+    if found is not None:
+        name, command, words = found
+        if {"-h", "--help"} & set(takewhile(lambda word: word != "--", words)):
+            print(_help(name, words))
+        else:
+            command.run(settings_of(name, words))
+        return 0
     if arguments == ["--version"]:
         print(f"textok {__version__}")
         return 0
     return _overview(arguments)
+
+
+def _help(name: str, words: Sequence[str]) -> str:
+    """The page of a command; of a training with the values of the presets that are named."""
+    command, prog = COMMANDS[name], f"textok {name}"
+    about = inspect.getdoc(command.run) or ""
+    if not name.startswith("train "):
+        return help_text(command.settings, about, prog=prog)
+    rest = [word for word in words if word not in ("-h", "--help")]
+    split = split_words(Names(command.settings), rest, prog=prog)
+    files = [*map(preset_path, split.loose), *split.files]
+    base = build(command.settings, from_files(command.settings, files)) if files else MISSING
+    about = f"{about}\n\n{train.ABOUT}"
+    return help_text(command.settings, about, prog=prog, words="PRESET...", base=base)
 
 
 def _overview(arguments: Sequence[str]) -> int:
@@ -96,7 +147,7 @@ def _overview(arguments: Sequence[str]) -> int:
     if not names:
         raise ValueError(_no_command(group.split()))
     width = max(map(len, names))
-    lines = [f"  textok {name:<{width}}  {_summary(COMMANDS[name])}" for name in names]
+    lines = [f"  textok {name:<{width}}  {COMMANDS[name].summary}" for name in names]
     head = "textok: images to a handful of tokens and back, with the help of a caption."
     tail = "`textok COMMAND --help` shows a command's options and an example; `textok --version`."
     print("\n".join([head, "", *lines, "", tail]))
@@ -111,10 +162,6 @@ def _no_command(words: Sequence[str]) -> str:
     near = near or get_close_matches(words[0], [*COMMANDS, *groups], n=1)
     hint = f"did you mean `textok {near[0]}`?" if near else "`textok --help` lists them"
     return f"no command is called '{called}': {hint}"
-
-
-def _summary(command: Callable[..., None]) -> str:
-    return (inspect.getdoc(command) or "").partition("\n")[0]
 
 
 def _one_line(error: BaseException) -> str:

@@ -37,9 +37,9 @@ class CaptionConfig:
     model: str
     """Name of the endpoint's model; without an endpoint a folder or hub name."""
     detail: Detail = "medium"
-    """How much a caption tells."""
+    """How much a caption tells: a sentence, some 30 words, some 70 words."""
     prompt: str = ""
-    """Own words instead of those of ``detail``."""
+    """What to ask instead of the prompt of ``detail``."""
     captions_per_image: int = 1
     """Each is asked for on its own."""
     image_size: int = 512
@@ -69,8 +69,8 @@ class CaptionConfig:
 class EndpointConfig:
     """An OpenAI-compatible server and how hard it is leant on."""
 
-    url: str
-    """Up to and including the version, as in ``https://api.openai.com/v1``."""
+    url: str = ""
+    """Address of the server, up to /v1; empty: the model runs in this process."""
     key_variable: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; no key is sent where it is not set."""
     concurrency: int = 8
@@ -83,7 +83,7 @@ class EndpointConfig:
     """Further attempts of a request that failed by the server's fault."""
 
     def __post_init__(self) -> None:
-        good = self.url.startswith(("http://", "https://"))
+        good = not self.url or self.url.startswith(("http://", "https://"))
         require(good, f"--endpoint {self.url}: it must start with http:// or https://")
         require_range("--concurrency", self.concurrency, 1, 1024)
         require_range("--per-minute", self.per_minute, 0)
@@ -95,7 +95,8 @@ class EndpointConfig:
 class LocalConfig:
     """A transformers model in this process."""
 
-    device: str = "cpu"
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
     batch_size: int = 8
     """Captions written at once."""
 

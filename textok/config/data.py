@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from textok.config.check import require, require_range
+from textok.config.resume import may_change
 
 Store = Literal["exact", "float8", "nothing"]
 
@@ -64,12 +65,12 @@ class DataConfig(SourceConfig):
     """Do not mirror an image for which a caption is drawn that says left or right."""
     crop: Literal["center", "random"] = "center"
     """Square crop after resizing the shorter side."""
-    workers: int = 2
+    workers: int = may_change(2)
     """Loader processes on each rank; 0 reads in the training process."""
-    cache: Literal["none", "ram", "device"] = "none"
+    cache: Literal["none", "ram", "device"] = may_change("none")
     """Where a training keeps all its pictures decoded, from before the first step: main memory
     (``ram``), the memory of the GPU (``device``), or nowhere."""
-    max_bad_share: float = 0.01
+    max_bad_share: float = may_change(0.01)
     """Stop when more than this share of the files cannot be read."""
 
     def __post_init__(self) -> None:
@@ -101,7 +102,27 @@ class LatentsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig:
+class TextStoreConfig:
+    """Where a machine keeps the features of captions, and how it computes them."""
+
+    cache: str = may_change("")
+    """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
+    store: Store = may_change("exact")
+    """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
+    token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
+    shard: bool = may_change(False)
+    """Share the encoder's weights out over the processes (FSDP2) while features are computed,
+    instead of copying them to each."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.store != "nothing" or not self.cache,
+            f"text.store is 'nothing' but text.cache names {self.cache}: leave one of them out",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(TextStoreConfig):
     """A frozen text encoder and the shape of its features."""
 
     encoder: str = "minilm"
@@ -114,18 +135,11 @@ class TextConfig:
     """Also give the states of the padding, unmasked, as TA-TiTok reads CLIP: all ``max_tokens``."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the encoder and numbers of its cache."""
-    cache: str = ""
-    """Folder of cached features; empty: ``text-cache`` in the run folder or beside the latents."""
-    store: Store = "exact"
-    """What the cache holds: features as they were computed, or rounded to ``float8`` with a scale a
-    token; or ``nothing``, and each batch's captions are encoded when it is their turn."""
-    shard: bool = False
-    """Share the encoder's weights out over the processes (FSDP2) while features are computed,
-    instead of copying them to each."""
     drop: float = 0.1
     """Share of training captions left out, so that the model also learns to do without."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range("text.max_tokens", self.max_tokens, 1)
         require_range("text.pool", self.pool, 0, self.max_tokens)
         require_range("text.drop", self.drop, 0, 1)
@@ -135,10 +149,6 @@ class TextConfig:
             "text.pool to 0",
         )
         require(self.encoder != "", "text.encoder is empty: use 'minilm', a folder or a hub name")
-        require(
-            self.store != "nothing" or not self.cache,
-            f"text.store is 'nothing' but text.cache names {self.cache}: leave one of them out",
-        )
 
     @property
     def portable(self) -> TextConfig:

@@ -69,30 +69,30 @@ class DecodingConfig:
 class DecodingOptions:
     """What is asked of a flow decoder instead of the tokenizer's own ``sampling``."""
 
-    decoding_steps: int | None = None
+    steps: int | None = None
     """Of a decoder that samples, 1 or more, instead of the tokenizer's own; a pass each."""
-    decoding_sampler: DecodingSampler | None = None
+    sampler: DecodingSampler | None = None
     """How a decoder that samples goes from noise to the image."""
     caption_guidance: float | None = None
     """How closely a decoder that samples follows the caption; 1 is no guidance."""
     token_guidance: float | None = None
     """How closely a decoder that samples follows the tokens; 1 is no guidance."""
 
+    def __post_init__(self) -> None:
+        self.applied_to(DecodingConfig())
+
     @property
     def given(self) -> dict[str, Any]:
-        return asdict(self)
+        """What was given, by the names of the dials."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def applied_to(self, own: DecodingConfig) -> DecodingConfig:
         """``own`` with what was given in its place. Raises ValueError for what is out of range."""
-        named = {
-            "steps": self.decoding_steps,
-            "sampler": self.decoding_sampler,
-            "caption_guidance": self.caption_guidance,
-            "token_guidance": self.token_guidance,
-        }
-        changes: dict[str, Any] = {name: one for name, one in named.items() if one is not None}
-        return replace(own, **changes)
+        return replace(own, **self.given)
 
 
 AS_TRAINED = DecodingOptions()
 """The tokenizer's own ``sampling``."""
+
+MOST_SEED = 2**30
+"""The highest seed of a decoder that samples."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from textok.config.check import require, require_range
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
-Sampler = Literal["euler", "heun", "ddim", "dpmpp", "ddpm", "maskgit"]
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm", "maskgit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +125,17 @@ class GeneratorConfig(TokenGeneratorConfig):
 
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit the objective."""
-        fits = {"flow": ("euler", "heun", "ddim", "dpmpp"), "ddpm": ("ddpm", "ddim", "dpmpp")}
+        fits = {
+            "flow": ("euler", "heun", "ddim", "dpmpp", "sde"),
+            "ddpm": ("ddpm", "ddim", "dpmpp"),
+        }
         sampling.require_one_of(
             fits[self.objective.name], f"a generator trained by '{self.objective.name}'"
+        )
+        require(
+            sampling.time_shift is None or self.objective.name == "flow",
+            f"sampling.time_shift is {sampling.time_shift}: it is for generators trained by "
+            "'flow', leave it out",
         )
 
     def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
@@ -184,10 +192,13 @@ class SamplingConfig:
     """How latents are drawn from a generator."""
 
     sampler: Sampler = "euler"
-    """``euler``, ``heun``: flow; ``ddpm``: ddpm; ``ddim``, ``dpmpp`` (DPM-Solver++ 2M): both;
-    ``maskgit``: masked tokens."""
+    """``euler``, ``heun``, ``sde`` (fresh noise at each step): flow; ``ddpm``: ddpm; ``ddim``,
+    ``dpmpp`` (DPM-Solver++ 2M): both; ``maskgit``: masked tokens."""
     steps: int = 32
     """Passes of the generator for each picture, twice as many with guidance."""
+    time_shift: float | None = None
+    """Flow: s in t' = s t / (1 + (s - 1) t) of the sampler's times; None: as in training. Above 1
+    takes more of the steps near the noise."""
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     temperature: float = 4.5
     """``maskgit``: of the Gumbel noise on codes and on their order, falling to 0."""
@@ -196,6 +207,8 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         require_range("sampling.steps", self.steps, 1, 1000)
+        if self.time_shift is not None:
+            require_range("sampling.time_shift", self.time_shift, 0, open_low=True)
         require_range("sampling.temperature", self.temperature, 0)
 
     def require_one_of(self, samplers: tuple[str, ...], what: str) -> None:
@@ -205,3 +218,48 @@ class SamplingConfig:
             f"sampling.sampler '{self.sampler}' does not fit {what}: use "
             + (f"one of {', '.join(samplers)}" if len(samplers) > 1 else samplers[0]),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """What is asked of a generator instead of the model's own ``sampling``."""
+
+    sampler: Sampler | None = None
+    """How noise becomes a picture, instead of the model's own way."""
+    steps: int | None = None
+    """Of the sampler, 1 or more, instead of the model's own; each costs one pass of the generator.
+    """
+    guidance: float | None = None
+    """Scale of classifier-free guidance, instead of the model's own; 1 is no guidance (0 where the
+    model adds to 1)."""
+    temperature: float | None = None
+    """Of the sampler maskgit, 0 or more: more gives more variety, 0 none."""
+
+    def __post_init__(self) -> None:
+        self._put_into(SamplingConfig())
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, by the names of the dials."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def applied_to(self, own: SamplingConfig) -> SamplingConfig:
+        """``own`` with what was given in its place.
+
+        Raises ValueError for a temperature where the sampler has none.
+        """
+        sampling = self._put_into(own)
+        require(
+            self.temperature is None or sampling.sampler == "maskgit",
+            f"temperature is for the sampler maskgit, not '{sampling.sampler}': leave it out",
+        )
+        return sampling
+
+    def _put_into(self, own: SamplingConfig) -> SamplingConfig:
+        given = self.given
+        scale = given.pop("guidance", own.guidance.scale)
+        return replace(own, guidance=replace(own.guidance, scale=scale), **given)
+
+
+AS_SAMPLED = SamplingOptions()
+"""The model's own ``sampling``."""

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from textok.config.check import require
+from textok.config.renamed import with_new_names
 
 Config = TypeVar("Config")
 
@@ -31,7 +32,7 @@ def load_config(
     """
     merged: Mapping[str, object] = {}
     for path in paths:
-        merged = merge(merged, read_yaml(path))
+        merged = merge(merged, with_new_names(cls, read_yaml(path)))
     return build(cls, merge(merged, overrides or {}))
 
 
@@ -55,7 +56,8 @@ def merge(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, ob
 
 def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> Config:
     """Build the dataclass ``cls`` from text or plain values; ``where`` is its path in messages."""
-    hints = get_type_hints(cls)
+    hints = dial_types(cls)
+    mapping = with_new_names(cls, mapping)
     prefix = f"{where}." if where else ""
     for key in mapping:
         require(key in hints, f"{prefix}{key}: no such field; {_suggestion(key, list(hints))}")
@@ -64,6 +66,12 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
         optional = field.default is not MISSING or field.default_factory is not MISSING
         require(optional or field.name in mapping, f"{prefix}{field.name}: a value is needed")
     return cls(**{key: _read(hints[key], value, prefix + key) for key, value in mapping.items()})
+
+
+def dial_types(cls: type[Any]) -> dict[str, Any]:
+    """The fields of a dataclass and their types."""
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
 
 
 def read_yaml(path: Path) -> dict[str, object]:
@@ -148,7 +156,7 @@ def _mapping(value: object, where: str) -> list[tuple[str, object]]:
 def _read_scalar(kind: type[object], value: object, where: str) -> object:
     noun, parse = _SCALARS[kind]
     try:
-        require(isinstance(value, (str, int, float)), "a container or nothing at all")
+        require(isinstance(value, (str, int, float, Path)), "a container or nothing at all")
         return parse(str(value))
     except ValueError:
         raise ValueError(f"{where}: {value!r} is not {noun}") from None
@@ -171,6 +179,7 @@ _SCALARS: dict[type[object], tuple[str, Callable[[str], object]]] = {
     int: ("a whole number", int),
     float: ("a number", _finite),
     bool: ("true or false", _switch),
+    Path: ("a path", Path),
 }
 
 

@@ -11,44 +11,53 @@ from textok.config.generator import SamplingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """Pictures for prompts, or for classes."""
+class PicturesConfig:
+    """Of which classes, how many, from which seed."""
 
-    model: str = BUNDLED
-    """The bundled model, a pipeline folder or a hub name."""
-    prompts: tuple[str, ...] = ()
-    """What to draw; an empty prompt draws anything."""
     classes: tuple[str, ...] = ()
-    """Names of classes, for a generator that draws classes."""
+    """Names of classes, for a model that draws classes."""
     num_images: int = 4
-    """Pictures of each."""
+    """Pictures of each prompt or class."""
     seed: int = 0
     """Of the first picture of each; the next has the next."""
     negative: str = ""
     """Prompt or class that guidance leads away from."""
+    batch_size: int = 16
+    """Pictures at once; other batches may differ in rounding."""
+
+    def __post_init__(self) -> None:
+        require_range("num_images", self.num_images, 1)
+        require_range("seed", self.seed, 0, 2**63 - self.num_images)
+        require_range("batch_size", self.batch_size, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(PicturesConfig):
+    """Pictures for prompts, or for classes."""
+
+    model: str = BUNDLED
+    """The bundled 'products', a pipeline folder or a hub name."""
+    prompts: tuple[str, ...] = ()
+    """What to draw; an empty prompt draws anything."""
     captions: tuple[str, ...] = ()
     """Read by the tokenizer's decoder instead of the prompt: one for all, one for each, or none."""
     sampling: SamplingConfig | None = None
     """None: the model's own."""
     decoding: DecodingConfig | None = None
     """Of a decoder that samples; None: the tokenizer's own."""
-    batch_size: int = 16
-    """Pictures at once; other batches may differ in rounding."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         count = len(self.prompts + self.classes)
         require(count > 0, "nothing to draw: give a prompt, --prompts FILE or --class NAME")
         require(not (self.prompts and self.classes), "prompts and --class: give one of them")
-        require_range("num_images", self.num_images, 1)
-        require_range("seed", self.seed, 0, 2**63 - self.num_images)
-        require_range("batch_size", self.batch_size, 1)
         require(
             len(self.captions) in (0, 1, count),
             f"{len(self.captions)} captions for {count} prompts or classes: give one, or one each",
         )
 
     @property
-    def asked(self) -> tuple[str, ...]:
+    def conditions(self) -> tuple[str, ...]:
         """The prompts, or the classes."""
         return self.prompts or self.classes
 
@@ -75,6 +84,6 @@ class Drawn:
 
     def __post_init__(self) -> None:
         if self.picture is not None:
-            count = len(self.request.asked) * self.request.num_images
+            count = len(self.request.conditions) * self.request.num_images
             require_range("start", self.start, 0, self.picture)
             require_range("picture", self.picture, 0, count - 1)

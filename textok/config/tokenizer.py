@@ -142,8 +142,8 @@ class TokenizerConfig:
         """
         if self.decoding == "flow":
             return asked.applied_to(self.sampling)
-        given = asked.given | {"seed": seed, "num_samples": num_samples}
-        for name, value in given.items():
+        given = {f"decoding.{name}": value for name, value in asked.given.items()}
+        for name, value in (given | {"seed": seed, "num_samples": num_samples}).items():
             require(
                 value is None,
                 f"{name} is {value}, but this tokenizer decodes by regression, which samples "

@@ -10,6 +10,7 @@ from textok.config.data import DataConfig, LatentsConfig, TextConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.config.losses import LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
+from textok.config.resume import MAY_CHANGE, may_change
 from textok.config.tokenizer import TokenizerConfig
 from textok.config.vqgan import VQGANConfig
 
@@ -54,13 +55,13 @@ class OptimConfig:
 class RunConfig:
     """The run: length, batch, precision, what is written and when."""
 
-    out: str = ""
+    out: str = may_change("")
     """Run folder; empty: ``runs/NAME`` after the preset. The same folder is continued."""
-    steps: int = 500_000
+    steps: int = may_change(500_000)
     """Optimiser steps."""
     batch_size: int = 256
     """Images an optimiser step, over all processes and accumulation."""
-    accumulate: int = 1
+    accumulate: int = may_change(1)
     """Micro-batches an optimiser step on each process."""
     seed: int = 0
     """Of the weights, the order of the data and all that is drawn at random."""
@@ -68,33 +69,33 @@ class RunConfig:
     """``bf16``: matrix products under autocast; weights stay in float32."""
     ema: float = 0.999
     """Decay of the weights' moving average; 0 keeps none."""
-    grad_checkpointing: bool = False
+    grad_checkpointing: bool = may_change(False)
     """Compute activations again in the backward pass: less memory, a third more time."""
-    compile: bool = False
+    compile: bool = may_change(False)
     """Compile the network's blocks before the first step."""
-    log_every: int = 50
+    log_every: int = may_change(50)
     """Steps between two lines of log.jsonl."""
-    save_every: int = 5_000
+    save_every: int = may_change(5_000)
     """Steps between two checkpoints."""
-    save_minutes: float = 5.0
+    save_minutes: float = may_change(5.0)
     """Also save when this many minutes have gone by; 0: by steps alone."""
-    keep: int = 2
+    keep: int = may_change(2)
     """Newest checkpoints kept."""
-    sheet_every: int = 5_000
+    sheet_every: int = may_change(5_000)
     """Steps between reconstruction sheets."""
-    validate_every: int = 0
+    validate_every: int = may_change(0)
     """Tokenizers: steps between two measurements of the averaged network on the validation split
     (PSNR, SSIM, LPIPS, a Frechet distance); 0 measures nothing."""
-    validate_images: int = 1_000
+    validate_images: int = may_change(1_000)
     """Validation pictures measured, spread evenly over the split."""
-    max_bad_steps: int = 20
+    max_bad_steps: int = may_change(20)
     """Stop after this many non-finite steps in a row; each is skipped and counted."""
-    shard: bool = False
+    shard: bool = may_change(False)
     """Generators: share weights, gradients and optimiser states out over the processes (FSDP2)
     instead of copying them to each."""
-    wait_minutes: float = 10.0
+    wait_minutes: float = may_change(10.0)
     """Stop when the next batch has not come for this long; 0 waits for ever."""
-    wandb: str = ""
+    wandb: str = may_change("")
     """Weights & Biases project; empty logs to TensorBoard alone."""
 
     def __post_init__(self) -> None:
@@ -127,7 +128,7 @@ class TrainTokenizerConfig:
     run: RunConfig = field(default_factory=RunConfig)
     init: str = ""
     """Tokenizer folder or hub name to start from (another image size interpolates positions)."""
-    vqgan: str = ""
+    vqgan_path: str = ""
     """VQGAN folder or hub name whose decoder a new ``output: codes`` starts with, and whose codes
     ``loss.codes`` asks for."""
     freeze_encoder: bool = False
@@ -145,8 +146,8 @@ class TrainTokenizerConfig:
             "freeze_encoder: name a trained tokenizer in init",
         )
         require(
-            not by_codes or self.vqgan != "" or (self.init != "" and self.loss.codes == 0),
-            "vqgan is empty: name the VQGAN whose codes the decoder learns",
+            not by_codes or self.vqgan_path != "" or (self.init != "" and self.loss.codes == 0),
+            "vqgan_path is empty: name the VQGAN whose codes the decoder learns",
         )
         if self.tokenizer.decoding == "flow":
             require(
@@ -201,9 +202,9 @@ class TrainOnLatentsConfig:
     """Encoder of the prompts; ``drop`` is the share of conditions, classes too, left out."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = may_change(())
     """Prompts of the sheets; empty: held-out captions, or some of the classes."""
-    fd_images: int = 0
+    fd_images: int = may_change(0)
     """Pictures drawn at each sheet, at most one a held-out row, for a Frechet distance to the
     reconstructions of these rows; 0 draws none."""
     init: str = ""
@@ -220,7 +221,7 @@ class TrainGeneratorConfig(TrainOnLatentsConfig):
     """All of ``textok train generator``."""
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata=MAY_CHANGE)
     """How sheets are drawn, and the default of the trained pipeline."""
 
     def __post_init__(self) -> None:
@@ -235,7 +236,7 @@ class TrainMaskGITConfig(TrainOnLatentsConfig):
     generator: MaskGITConfig = field(default_factory=MaskGITConfig)
     loss: MaskedLossConfig = field(default_factory=MaskedLossConfig)
     sampling: SamplingConfig = field(
-        default_factory=lambda: SamplingConfig(sampler="maskgit", steps=8)
+        default_factory=lambda: SamplingConfig(sampler="maskgit", steps=8), metadata=MAY_CHANGE
     )
     """How sheets are drawn, and the default of the trained pipeline."""
 

@@ -15,9 +15,9 @@ from textok.config.generator import SamplingConfig
 from textok.config.request import Drawn, Request
 from textok.demo.limits import PICTURES
 from textok.demo.studio import Studio
-from textok.pipeline import Wanted
+from textok.pipeline import ImageRequest
 from textok.pipeline.files import slug
-from textok.pipeline.wanted import wanted
+from textok.pipeline.image_request import image_requests
 from textok.runtime.sheet import save_picture
 
 OnStep = Callable[[int], None]
@@ -50,7 +50,7 @@ def draw(
         sampling=sampling,
         batch_size=PICTURES,
     )
-    rows = wanted(asked, num_images=num_images, seed=seed)
+    rows = image_requests(asked, num_images=num_images, seed=seed)
     pictures = draw_rows(studio, rows, sampling=sampling, negative=negative, on_step=on_step)
     once = f"{slug(asked) or 'anything'}-{secrets.token_hex(8)}"
     paths = [folder / f"{once}-{seed + j}.png" for j in range(num_images)]
@@ -61,7 +61,7 @@ def draw(
 
 def draw_rows(
     studio: Studio,
-    rows: list[Wanted],
+    rows: list[ImageRequest],
     *,
     sampling: SamplingConfig,
     negative: str = "",

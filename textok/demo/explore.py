@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from textok.config.check import require
-from textok.config.generator import SamplingConfig
+from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.demo.draw import OnStep, draw_rows
 from textok.demo.studio import Studio
-from textok.pipeline.wanted import adjusted, wanted
+from textok.pipeline.image_request import image_requests
 from textok.types import Latents
 
 Reading = Literal["the nearer one's", "the first one's", "the second one's", "none"]
@@ -109,7 +109,7 @@ def sampling_grid(
         if on_step is not None:
             on_step(done)
 
-    row = wanted(asked, num_images=1, seed=seed)
+    row = image_requests(asked, num_images=1, seed=seed)
     return Grid(
         rows=[f"{number} step{'s' if number > 1 else ''}" for number in steps],
         columns=[f"guidance {scale:g}" for scale in guidance],
@@ -118,7 +118,7 @@ def sampling_grid(
                 draw_rows(
                     studio,
                     row,
-                    sampling=adjusted(sampling, steps=number, guidance=scale),
+                    sampling=SamplingOptions(steps=number, guidance=scale).applied_to(sampling),
                     on_step=count,
                 )[0]
                 for scale in guidance

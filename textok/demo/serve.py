@@ -14,10 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from textok.config.check import require, require_range
+from textok.config.check import require
+from textok.config.demo import DemoConfig
 from textok.demo.guard import Guard
 from textok.demo.limits import UPLOAD_BYTES
 from textok.demo.studio import Studio, open_studio
+from textok.runtime.device import pick_device
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,32 +38,31 @@ PATIENCE = 1
 
 
 def serve(
-    model: str,
+    config: DemoConfig,
     *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    device: str = "cpu",
     announce: Callable[[str], None],
 ) -> None:
-    """Show the page of ``model`` at ``host``:``port``, 0 a free one, until it is interrupted.
+    """Show the page of a model at an address of this machine, until it is interrupted.
 
     ``announce`` is told the address once the page is about to be served there.
 
     Raises ValueError without gradio, for a port that is taken, and for a model that cannot be
     loaded.
     """
+    device = pick_device(config.device)
     found = importlib.util.find_spec("gradio") is not None
     require(found, "the page needs gradio: pip install 'textok[demo]'")
-    with closing(_listen(host, port)) as listener:
-        studio = open_studio(model, device=device)
+    with closing(_listen(config.host, config.port)) as listener:
+        studio = open_studio(config.model, device=device)
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again once it has stopped
         with page_app(studio) as app:
             import uvicorn
 
+            host = config.host
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listener.getsockname()[1]}")
-            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
-            server = uvicorn.Server(config)
+            settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
+            server = uvicorn.Server(settings)
             # What browsers still listen to is cut off then: no reason to complain.
             logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
             server.run(sockets=[listener])
@@ -105,7 +106,6 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A socket on the address. Raises ValueError for one that is taken or is none of ours."""
-    require_range("--port", port, 0, 65535)
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -9,13 +9,12 @@ from typing import get_args
 import torch
 
 from textok.config import TokenizerConfig
-from textok.config.generator import Sampler
+from textok.config.generator import Sampler, SamplingOptions
 from textok.evaluate.measure import count_bits, count_floats
 from textok.metrics.image import ImageMetric, perceptual_metric
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.folder import SETTINGS
-from textok.pipeline.wanted import adjusted
 from textok.runtime.pretrained import find_folder
 
 
@@ -57,7 +56,8 @@ class Studio:
         if self.pipe is None:
             return False
         try:
-            self.pipe.generator.config.check_sampling(adjusted(self.pipe.sampling, sampler=sampler))
+            sampling = SamplingOptions(sampler=sampler).applied_to(self.pipe.sampling)
+            self.pipe.generator.config.check_sampling(sampling)
         except ValueError:
             return False
         return True

@@ -46,8 +46,9 @@ class DDPM:
         n = (torch.special.ndtr(noise_B) * STEPS).floor().clamp(max=STEPS - 1)
         return (n + 1) / STEPS
 
-    def times(self, steps: int) -> Tensor:
+    def times(self, steps: int, *, shift: float | None = None) -> Tensor:
         """Evenly spaced steps from 999 to 0 (arXiv 2102.09672, section 4), then t = 0."""
+        assert shift is None, "times of ddpm are its steps"
         n = torch.linspace(STEPS - 1, 0, steps, dtype=torch.float64).round()
         return F.pad((n + 1) / STEPS, (0, 1))
 

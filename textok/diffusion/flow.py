@@ -27,15 +27,12 @@ class Flow:
         mean, std = self.config.time_mean, self.config.time_std
         # The normal distribution function of normal noise is uniform.
         t = torch.sigmoid(mean + std * noise_B) if std else torch.special.ndtr(noise_B)
-        return self._shift(t)
+        return _shifted(t, self.config.time_shift)
 
-    def times(self, steps: int) -> Tensor:
-        return self._shift(torch.linspace(1, 0, steps + 1, dtype=torch.float64))
-
-    def _shift(self, t: Tensor) -> Tensor:
-        """t' = s t / (1 + (s - 1) t) (arXiv 2403.03206, eq. 23): both ends stay."""
-        shift = self.config.time_shift
-        return shift * t / (1 + (shift - 1) * t)
+    def times(self, steps: int, *, shift: float | None = None) -> Tensor:
+        """Evenly spaced times, shifted as in training or by ``shift``."""
+        even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        return _shifted(even, self.config.time_shift if shift is None else shift)
 
     def add_noise(self, x0_BKC: Tensor, noise_BKC: Tensor, t: Tensor) -> Tensor:
         t = over_tokens(t)
@@ -51,6 +48,15 @@ class Flow:
     def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
         return x_BKC - over_tokens(t) * output_BKX
 
+    def spread(self, output_BKX: Tensor) -> Tensor:
+        """0: fresh noise of the posterior's variance, which nothing is learnt about."""
+        return output_BKX.new_zeros(())
+
     def loss(self, output_BKX: Tensor, x0_BKC: Tensor, noise_BKC: Tensor, t_B: Tensor) -> Tensor:
         velocity_BKC = noise_BKC.float() - x0_BKC.float()
         return reduce((output_BKX.float() - velocity_BKC).square(), "B K C -> B", "mean")
+
+
+def _shifted(t: Tensor, shift: float) -> Tensor:
+    """t' = s t / (1 + (s - 1) t) (arXiv 2403.03206, eq. 23): both ends stay."""
+    return shift * t / (1 + (shift - 1) * t)

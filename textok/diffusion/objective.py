@@ -27,8 +27,11 @@ class Objective(Protocol):
         """Training times (B,) in (0, 1] out of standard-normal ``noise``."""
         ...
 
-    def times(self, steps: int) -> Tensor:
-        """Times (steps + 1,) of a sampler, falling from 1 to 0; float64, on the CPU."""
+    def times(self, steps: int, *, shift: float | None = None) -> Tensor:
+        """Times (steps + 1,) of a sampler, falling from 1 to 0; float64, on the CPU.
+
+        ``shift`` stands in for the objective's own, where it has one.
+        """
         ...
 
     def add_noise(self, x0_BKC: Tensor, noise_BKC: Tensor, t: Tensor) -> Tensor:
@@ -37,6 +40,11 @@ class Objective(Protocol):
 
     def x0(self, output_BKX: Tensor, x_BKC: Tensor, t: Tensor) -> Tensor:
         """The data (B, K, C) that an output for ``x`` at ``t`` speaks of."""
+        ...
+
+    def spread(self, output_BKX: Tensor) -> Tensor:
+        """Place (B, K, C) or () of a stochastic step's log-variance between the posterior's, 0, and
+        that of the forward step, 1."""
         ...
 
     def loss(self, output_BKX: Tensor, x0_BKC: Tensor, noise_BKC: Tensor, t_B: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
-from textok.evaluate.captions import CaptionMode
 from textok.evaluate.judges import Judges
 from textok.evaluate.painter import Painter
 from textok.evaluate.samples import Samples

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
+from textok.config.evaluation import CaptionMode
 from textok.data import Record
 
-CaptionMode = Literal["true", "plain", "absent", "shuffled"]
 MODES: dict[CaptionMode, str] = {
     "true": "the first caption of each image",
     "plain": "the second caption of each image, the first where there is one alone",

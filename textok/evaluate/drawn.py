@@ -51,14 +51,14 @@ def draw(asked: GenerationAsked, folder: Path) -> Drawn:
         painter.image_size,
         painter.settings,
         painter.identity,
-        samples.wanted,
+        samples.conditions,
         samples.seeds,
         asked.batch_size,
     )
 
     def paint(span: range) -> Tensor:
         rows = slice(span.start, span.stop)
-        return to_8bit(painter.draw(samples.wanted[rows], samples.seeds[rows]))
+        return to_8bit(painter.draw(samples.conditions[rows], samples.seeds[rows]))
 
     drawn.store.fill(PICTURES, made, paint, what="drawing")
     for network in asked.judges.networks:
@@ -72,7 +72,7 @@ def draw(asked: GenerationAsked, folder: Path) -> Drawn:
         clip = asked.clip
 
         def compare(span: range) -> Tensor:
-            return clip.score(drawn.images(span), samples.wanted[span.start : span.stop])
+            return clip.score(drawn.images(span), samples.conditions[span.start : span.stop])
 
         drawn.store.fill(CLIP, _digest(made, clip.name), compare, what="CLIP score")
     return drawn

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from textok.config import DataConfig
 from textok.config.check import require, require_range
-from textok.config.decoding import AS_TRAINED, DecodingOptions
-from textok.config.generator import Sampler
+from textok.config.evaluation import CaptionMode, EvaluateGenerationConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.evaluate.asked import GenerationAsked
-from textok.evaluate.captions import CaptionMode
 from textok.evaluate.drawn import PICTURES, draw
 from textok.evaluate.export import write_npz
 from textok.evaluate.generation_protocol import describe_generation, generation_warnings
@@ -25,7 +21,7 @@ from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
 from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
-from textok.evaluate.painter import DecoderCaptions, Painter, load_painter
+from textok.evaluate.painter import Painter, load_painter
 from textok.evaluate.reconstruction import evenly
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
@@ -33,6 +29,7 @@ from textok.metrics.clip_score import load_clip_score
 from textok.metrics.features import FeatureNetwork, load_feature_network
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
+from textok.runtime.device import pick_device
 from textok.runtime.files import remove_folder
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.runtime.sheet import save_picture
@@ -43,111 +40,80 @@ FOLDER = ".drawn"
 
 
 def evaluate_generation(
-    model: str | Path | Painter,
-    data: DataConfig,
-    out: Path,
-    *,
-    num_images: int | None = None,
-    captions: CaptionMode = "true",
-    sampler: Sampler | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    temperature: float | None = None,
-    decoding: DecodingOptions = AS_TRAINED,
-    decoder_captions: DecoderCaptions = "held_out",
-    seed: int = 0,
-    feature_network: str | Sequence[str] = (),
-    feature_weights: Path | None = None,
-    clip: str | Path | None = None,
-    npz: bool = False,
-    limit: int | None = None,
-    probe_images: int = 8000,
-    text_cache: Path | None = None,
-    feature_cache: Path | None = None,
-    device: torch.device | str = "cpu",
-    batch_size: int = 32,
-    pictures: int = 64,
+    config: EvaluateGenerationConfig, *, painter: Painter | None = None
 ) -> GenerationReport:
-    """Draw pictures for the captions or classes of ``data`` and judge them; all goes into ``out``.
+    """Generate for the captions or classes of a split and judge; all goes into ``out``.
 
     Writes ``report.json``, ``report.md``, ``sheet.png``, ``memorisation.png`` and
     ``distances.png``, with ``npz`` also ``samples.npz``. What is drawn is kept in ``out/.drawn``
     until the report is written: the same call goes on after an interruption. Under ``torchrun`` or
     ``accelerate launch`` every process calls it and draws its share; the first one writes.
 
-    Args:
-        model: a pipeline's name or folder, or a painter, which samples as it was made to.
-        num_images: how many are drawn; without it as many as images, with ``npz`` 50,000.
-        captions: ``true`` or ``plain``, for a generator that draws by caption.
-        decoding: of a decoder that samples, instead of the tokenizer's own.
-        decoder_captions: what the decoder reads of a class, for a generator that draws classes.
-        seed: of the first picture; the next one has the next.
-        feature_network: one or several; the first that the tokenizer was not trained against
-            judges. By default those that work offline here.
-        feature_weights: file of a feature network's weights: inception's, else the first one's.
-        clip: folder or hub name of a CLIP model, for the CLIP score.
-        limit: measure against this many images, evenly spaced over the split.
-        probe_images: at most this many training images for the probe of text alignment or classes.
-        text_cache: folder of caption features, for the probe.
-        feature_cache: folder of real images' features, for several evaluations on the same data.
-        pictures: rows of the sheet.
+    ``painter`` stands in for the pipeline ``model``, and samples as it was made to.
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
-    require_range("batch_size", batch_size, 1)
-    require_range("probe_images", probe_images, 1)
+    device = pick_device(config.device)
     rank, _ = join_processes()
-    device = own_device(device)
-    painter = model
-    if not isinstance(painter, Painter):
-        painter = load_painter(
-            painter,
-            sampler=sampler,
-            steps=steps,
-            guidance=guidance,
-            temperature=temperature,
-            decoding=decoding,
-            decoder_captions=decoder_captions,
-            device=device,
-        )
+    asked = _open(config, own_device(device), painter)
+    if rank == 0:
+        config.out.mkdir(parents=True, exist_ok=True)  # drawing takes long: errors show now
+    return _judge(asked, config)
+
+
+def _open(
+    config: EvaluateGenerationConfig, device: torch.device, painter: Painter | None
+) -> GenerationAsked:
+    """Everything that is needed, opened before anything is drawn."""
+    painter = painter or load_painter(
+        config.model,
+        sampling=config.sampling,
+        decoding=config.decoding,
+        decoder_captions=config.decoder_captions,
+        device=device,
+    )
     judges = open_judges(
-        feature_network,
-        weights=feature_weights,
+        config.feature_network,
+        weights=config.feature_weights,
         trained_with=painter.trained_with,
         load=partial(load_feature_network, device=device),
     )
-    split = open_captioned_images(data, image_size=painter.image_size)
-    images = evenly(split, limit)
+    split = open_captioned_images(config.data, image_size=painter.image_size)
+    images = evenly(split, config.limit)
     training = training_images(images)
-    require(len(images) > NEIGHBOURS, f"{data.path}: {len(images)} images are too few to judge by")
-    count = (NPZ_PICTURES if npz else len(images)) if num_images is None else num_images
-    absent = _absent(painter, judges.main, training, clip)
-    asked = GenerationAsked(
+    few = f"{config.data.path}: {len(images)} images are too few to judge by"
+    require(len(images) > NEIGHBOURS, few)
+    count = config.num_images
+    if count is None:
+        count = NPZ_PICTURES if config.npz else len(images)
+    absent = _absent(painter, judges.main, training, config.clip)
+    clip = None
+    if config.clip is not None and not painter.classes:
+        clip = load_clip_score(config.clip, device=device)
+    cache = Path(config.text.cache) if config.text.cache else None
+    mode = config.caption_mode
+    return GenerationAsked(
         painter=painter,
-        samples=_samples(painter, images, count=count, mode=captions, seed=seed),
-        mode=captions,
+        samples=_samples(painter, images, count=count, mode=mode, seed=config.seed),
+        mode=mode,
         images=images,
         of=len(split),
         training=training,
         judges=judges,
-        clip=None if clip is None or painter.classes else load_clip_score(clip, device=device),
-        embed=_embedder(painter, text_cache, device, absent),
-        probe_images=probe_images,
+        clip=clip,
+        embed=_embedder(painter, cache, device, absent),
+        probe_images=config.probe_images,
         absent=absent,
         device=device,
-        batch_size=batch_size,
+        batch_size=config.batch_size,
     )
-    if rank == 0:
-        out.mkdir(parents=True, exist_ok=True)  # drawing takes long: what is wrong shows now
-    return _judge(asked, out, feature_cache=feature_cache, npz=npz, rows=pictures)
 
 
-def _judge(
-    asked: GenerationAsked, out: Path, *, feature_cache: Path | None, npz: bool, rows: int
-) -> GenerationReport:
+def _judge(asked: GenerationAsked, config: EvaluateGenerationConfig) -> GenerationReport:
     """Draw, measure and write; every process gets the report of the first."""
+    out = config.out
     drawn = draw(asked, out / FOLDER)
-    reference = measure_reference(asked, feature_cache)
+    reference = measure_reference(asked, config.feature_cache)
     report = None
     if join_processes()[0] == 0:
         scores, near = score_pictures(asked, drawn, reference)
@@ -161,13 +127,13 @@ def _judge(
             trained_with=list(asked.judges.trained_with),
             not_comparable=asked.judges.not_comparable(),
         )
-        sheet = sample_sheet(asked, drawn, pictures=rows)
+        sheet = sample_sheet(asked, drawn, pictures=config.sheet_rows)
         save_picture(sheet, out / "sheet.png")
         if near is not None:
             save_picture(memorisation_sheet(asked, drawn, near), out / "memorisation.png")
             first = (near.drawn.distances[:, 0], near.real.distances[:, 0])
             plot_distances(*first, out / "distances.png")
-        if npz:
+        if config.npz:
             write_npz(
                 out / "samples.npz",
                 drawn.store.pieces(PICTURES),
@@ -195,7 +161,7 @@ def _absent(
     painter: Painter,
     network: FeatureNetwork,
     training: CaptionedImages | None,
-    clip: str | Path | None,
+    clip: str | None,
 ) -> list[str]:
     """What cannot be measured by these, and why."""
     found = []

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
 from textok.evaluate.asked import GenerationAsked
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 from textok.evaluate.class_accuracy import (
     ClassAccuracy,
     Labelled,
@@ -123,7 +124,7 @@ def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -
         return None
     try:
         return text_alignment(
-            drawn=Captioned(features=features, captions=asked.samples.wanted),
+            drawn=Captioned(features=features, captions=asked.samples.conditions),
             real=_captioned(reference.real, asked.mode),
             training=_captioned(reference.training, asked.mode, limit=asked.probe_images),
             embed=asked.embed,

@@ -22,12 +22,12 @@ def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Imag
     """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
     samples = asked.samples
     # The first pass over the prompts: later ones repeat them.
-    first = min(len(samples), max(pictures, len(set(samples.wanted))))
+    first = min(len(samples), max(pictures, len(set(samples.conditions))))
     count = min(pictures, first)
     places = [i * first // count for i in range(count)]
     made = [to_pil(image) for image in drawn.images(places)]
     real = [_real(asked.images, samples.twins[place]) for place in places]
-    captions = [samples.wanted[place] for place in places]
+    captions = [samples.conditions[place] for place in places]
     blocks = []
     for start in range(0, count, ROWS):
         rows = slice(start, start + ROWS)
@@ -50,7 +50,8 @@ def memorisation_sheet(asked: GenerationAsked, drawn: Drawn, near: Nearness) -> 
         for k, several in enumerate(rows[places].T.tolist(), start=1):
             columns[f"nearest {k}"] = [_real(near.training, row) for row in several]
         texts = [
-            f"{samples.wanted[place]}\n\n{_listed(distances[place].tolist())}" for place in places
+            f"{samples.conditions[place]}\n\n{_listed(distances[place].tolist())}"
+            for place in places
         ]
         blocks.append(picture_sheet(columns, texts, cell=CELL, title=title))
     return _side_by_side(blocks)

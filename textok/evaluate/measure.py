@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from textok.config import DecodingConfig, TokenizerConfig
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages, eval_batches
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 from textok.evaluate.judges import Judges
 from textok.evaluate.report import Row
 from textok.evaluate.tally import Tally

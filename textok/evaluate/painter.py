@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from textok.config.check import require
 from textok.config.decoding import AS_TRAINED, DecodingOptions
-from textok.config.generator import Sampler
+from textok.config.evaluation import DecoderCaptions
+from textok.config.generator import AS_SAMPLED, SamplingOptions
 from textok.config.networks import UNKNOWN
 from textok.data.class_captions import class_sentence
-from textok.pipeline import TextToImage, Wanted
-from textok.pipeline.wanted import adjusted
+from textok.pipeline import ImageRequest, TextToImage
 from textok.runtime.pretrained import find_folder
-
-DecoderCaptions = Literal["held_out", "class_name", "none"]
-"""What the tokenizer's decoder reads of a class: a caption not seen in training, as TexTok samples
-(arXiv 2412.05796, section 4), a sentence with the class's name, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +44,7 @@ class Painter:
 def load_painter(
     model: str | Path,
     *,
-    sampler: Sampler | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    temperature: float | None = None,
+    sampling: SamplingOptions = AS_SAMPLED,
     decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
     device: torch.device | str = "cpu",
@@ -63,15 +56,9 @@ def load_painter(
     """
     pipeline = TextToImage.from_pretrained(model, device=device)
     config = pipeline.generator.config
-    sampling = adjusted(
-        pipeline.sampling,
-        sampler=sampler,
-        steps=steps,
-        guidance=guidance,
-        temperature=temperature,
-    )
-    config.check_sampling(sampling)
-    settings: dict[str, Any] = {"sampling": asdict(sampling), "generator": asdict(config)}
+    sampled = sampling.applied_to(pipeline.sampling)
+    config.check_sampling(sampled)
+    settings: dict[str, Any] = {"sampling": asdict(sampled), "generator": asdict(config)}
     decoded = pipeline.tokenizer.config.sampled_by(decoding)
     if decoded is not None:
         settings["decoding"] = asdict(decoded)
@@ -83,15 +70,15 @@ def load_painter(
         "reads the same: leave it out",
     )
 
-    def caption(asked: str) -> str | None:
-        return {"held_out": None, "class_name": class_sentence(asked), "none": ""}[decoder_captions]
+    def caption(name: str) -> str | None:
+        return {"held_out": None, "class_name": class_sentence(name), "none": ""}[decoder_captions]
 
-    def draw(wanted: Sequence[str], seeds: Sequence[int]) -> Tensor:
+    def draw(conditions: Sequence[str], seeds: Sequence[int]) -> Tensor:
         pictures = [
-            Wanted(asked=asked, seed=seed, caption=caption(asked))
-            for asked, seed in zip(wanted, seeds, strict=True)
+            ImageRequest(condition=condition, seed=seed, caption=caption(condition))
+            for condition, seed in zip(conditions, seeds, strict=True)
         ]
-        return pipeline.draw_tensor(pictures, sampling=sampling, decoding=decoded)
+        return pipeline.draw_tensor(pictures, sampling=sampled, decoding=decoded)
 
     return Painter(
         name=str(model),

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 
 from textok.config import DecodingConfig, TokenizerConfig
-from textok.config.check import require, require_range
-from textok.config.decoding import AS_TRAINED, DecodingOptions
+from textok.config.check import require
+from textok.config.generation import ReconstructConfig
 from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
 from textok.evaluate.budgets import budget_sheet
 from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.measure import Measurement, reconstructions
 from textok.latents import save_latents
 from textok.pipeline import Reconstructor, decoding_seeds
+from textok.runtime.device import pick_device
 from textok.runtime.sheet import picture_sheet, save_picture
 from textok.types import Batch, Latents
 
@@ -30,8 +31,6 @@ COLUMNS = {
 }
 OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
-
-MOST_SEED = 2**30
 
 
 def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
@@ -101,67 +100,56 @@ def reconstruction_sheet(
     return picture_sheet(columns, texts, cell=cell, title=title)
 
 
-def reconstruct_files(
-    model: str | Path,
-    paths: Sequence[Path],
-    out: Path,
-    *,
-    captions: Sequence[str] = (),
-    num_tokens: int | Sequence[int] | None = None,
-    decoding: DecodingOptions = AS_TRAINED,
-    seed: int | None = None,
-    tokens: bool = False,
-    cell: int = 128,
-    text_cache: Path | None = None,
-    device: torch.device | str = "cpu",
-) -> list[Path]:
-    """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors`` (float16, codes).
+def reconstruct_files(config: ReconstructConfig) -> list[Path]:
+    """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors``.
 
-    ``captions``: one an image, one for all, or none. ``num_tokens``: how many to keep; the sheet of
-    several shows each picture with its caption and without at all of them. ``decoding`` and
-    ``seed`` are for a decoder that samples, which samples every picture by its file's name and the
-    seed. Returns the files written. Raises ValueError for a picture that cannot be read, and for
+    The sheet of several ``num_tokens`` shows each picture with its caption and without at all of
+    them. Returns the files written. Raises ValueError for a picture that cannot be read, and for
     captions or settings that do not fit.
     """
-    if len(captions) not in (0, 1, len(paths)):
-        raise ValueError(f"{len(captions)} captions for {len(paths)} images: give one, or one each")
-    texts = list(captions) * len(paths) if len(captions) == 1 else list(captions)
-    texts = texts or [""] * len(paths)
-    reconstructor = Reconstructor.from_pretrained(model, text_cache=text_cache, device=device)
-    config = reconstructor.config
-    decoded = config.sampled_by(decoding, seed=seed)
-    require_range("seed", seed or 0, 0, MOST_SEED)
-    budgets = _budgets(num_tokens, reconstructor)
+    device, paths = pick_device(config.device), config.images
+    texts = _one_each(config.caption, len(paths))
+    reconstructor = Reconstructor.from_pretrained(config.model, device=device)
+    shape, seed = reconstructor.config, config.seed
+    decoded = shape.sampled_by(config.decoding, seed=seed)
+    budgets = _budgets(config.num_tokens, reconstructor)
     k = max(budgets)
-    pictures = [_open(path, config.image_size) for path in paths]
-    title = _heading(Path(model).name, config, config.num_tokens)
-    if min(budgets) < config.num_tokens and not config.nested:
-        title += f" (trained with all {config.num_tokens} alone)"
+    pictures = [_open(path, shape.image_size) for path in paths]
+    title = _heading(Path(config.model).name, shape, shape.num_tokens)
+    if min(budgets) < shape.num_tokens and not shape.nested:
+        title += f" (trained with all {shape.num_tokens} alone)"
     seeds = decoding_seeds([path.name for path in paths], draw=seed or 0)
-    look: dict[str, Any] = {"decoding": decoded, "seeds": seeds, "cell": cell, "title": title}
+    look: dict[str, Any] = {"decoding": decoded, "seeds": seeds, "title": title}
     if len(budgets) > 1:
         sheet = budget_sheet(reconstructor, pictures, texts, budgets, **look)
     else:
-        only = k if num_tokens not in (None, ()) else None
+        only = k if config.num_tokens else None
         sheet = reconstruction_sheet(reconstructor, pictures, texts, num_tokens=only, **look)
-    out.mkdir(parents=True, exist_ok=True)
-    written = [out / "sheet.png"]
+    config.out.mkdir(parents=True, exist_ok=True)
+    written = [config.out / "sheet.png"]
     save_picture(sheet, written[0])
-    if tokens:
+    if config.tokens:
         latents = reconstructor.encode(pictures, texts, num_tokens=k)
-        written.append(out / "tokens.safetensors")
+        written.append(config.out / "tokens.safetensors")
         rounded = Latents(mean=latents.mean.half(), codes=latents.codes)
         save_latents(written[1], rounded, texts)
     return written
 
 
-def _budgets(num_tokens: int | Sequence[int] | None, reconstructor: Reconstructor) -> list[int]:
+def _one_each(captions: Sequence[str], count: int) -> list[str]:
+    """A caption for each of ``count`` images, "" for none. Raises ValueError for other numbers."""
+    number = len(captions)
+    wrong = f"{number} captions for {count} images: give one, or one each"
+    require(number in (0, 1, count), wrong)
+    return list(captions) * count if number == 1 else list(captions) or [""] * count
+
+
+def _budgets(num_tokens: Sequence[int], reconstructor: Reconstructor) -> list[int]:
     """As asked for, in order, or all tokens. Raises ValueError for more than there are."""
     fewest, limit = reconstructor.tokenizer.fewest_tokens, reconstructor.config.num_tokens
-    several = [num_tokens] if isinstance(num_tokens, int) else num_tokens or []
-    for k in several:
+    for k in num_tokens:
         require(fewest <= k <= limit, f"num_tokens is {k}, this tokenizer has {fewest} to {limit}")
-    return list(dict.fromkeys(several)) or [limit]
+    return list(dict.fromkeys(num_tokens)) or [limit]
 
 
 def wrong_captions(captions: Sequence[str]) -> list[str]:

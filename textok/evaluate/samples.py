@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
-from textok.evaluate.captions import CaptionMode, captions_by_key
+from textok.evaluate.captions import captions_by_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """N pictures to draw, in order."""
 
-    wanted: list[str]
+    conditions: list[str]
     """The caption or class of each."""
     seeds: list[int]
     """Picture i has the first seed + i, whichever process draws it."""
@@ -24,7 +25,7 @@ class Samples:
     """The place of a real image of the same caption or class, where there is one."""
 
     def __len__(self) -> int:
-        return len(self.wanted)
+        return len(self.conditions)
 
 
 def samples_by_caption(
@@ -44,7 +45,7 @@ def samples_by_caption(
     size = len(places)
     twins = [places[i * size // count if count < size else i % size] for i in range(count)]
     return Samples(
-        wanted=[captions[twin] for twin in twins],
+        conditions=[captions[twin] for twin in twins],
         seeds=list(range(seed, seed + count)),
         labels=None,
         twins=list(twins),
@@ -64,7 +65,7 @@ def samples_by_class(
         own = members[classes[label]]
         twins.append(own[i // len(classes) % len(own)] if own else None)
     return Samples(
-        wanted=[classes[label] for label in labels],
+        conditions=[classes[label] for label in labels],
         seeds=list(range(seed, seed + count)),
         labels=labels,
         twins=twins,

@@ -8,17 +8,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from textok.config import DataConfig
-from textok.config.check import require, require_range
-from textok.config.data import Store
+from textok.config.check import require
+from textok.config.extraction import ExtractConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
 from textok.extract.text import open_text
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
+from textok.runtime.device import pick_device
 from textok.runtime.files import discard_leftovers, replace_folder
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.text.together import Together
@@ -27,60 +26,37 @@ from textok.tokenizer import Tokenizer
 TOKENIZER, TEXT_CACHE = "tokenizer", "text-cache"
 
 
-def extract(
-    tokenizer: str | Path,
-    data: DataConfig,
-    out: Path,
-    *,
-    splits: Sequence[str] = ("train", "val"),
-    captions_per_image: int = 0,
-    flip: bool = False,
-    shard_rows: int = 8192,
-    batch_size: int = 64,
-    text_cache: Path | None = None,
-    text_store: Store = "exact",
-    text_shard: bool = False,
-    device: torch.device | str = "cpu",
-) -> dict[str, LatentIndex]:
-    """Write the latents of ``splits`` of ``data`` below ``out``; returns the index of each.
+def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
+    """Write the latents of ``splits`` of the data below ``out``; returns the index of each.
 
     The same call continues what was interrupted and makes again what is gone or cut short. Under
-    ``torchrun`` or ``accelerate launch`` every process calls it and makes its share.
-
-    Args:
-        tokenizer: ``products``, a tokenizer folder or a hub name; copied to ``out/tokenizer``.
-        data: its split and flip are not looked at.
-        captions_per_image: rows an image at most, with its first captions; 0 takes all.
-        flip: add a mirrored copy of every row.
-        shard_rows: rows a file.
-        text_cache: folder of caption features; ``out/text-cache`` without it.
-        text_store: what ``text.store`` is to a training.
-        text_shard: what ``text.shard`` is to a training.
+    ``torchrun`` or ``accelerate launch`` every process calls it and makes its share. Caption
+    features lie in ``text.cache``, or in ``out/text-cache``.
 
     Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
     """
-    require_range("captions_per_image", captions_per_image, 0)
+    device, out, splits = pick_device(config.device), config.out, config.splits
     rank, world_size = join_processes()
-    network = Tokenizer.from_pretrained(tokenizer)
+    network = Tokenizer.from_pretrained(config.tokenizer)
     sha256 = weights_sha256(network)
-    images = _open_splits(data, splits, network.config.image_size)
-    if captions_per_image:
-        images = {name: _first_captions(images[name], captions_per_image) for name in splits}
+    images = _open_splits(config.data, splits, network.config.image_size)
+    if config.captions_per_image:
+        images = {name: _first_captions(images[name], config.captions_per_image) for name in splits}
     plan = partial(
         plan_split,
         sha256=sha256,
-        flip=flip,
-        float8=text_store == "float8",
-        shard_rows=shard_rows,
-        batch_size=batch_size,
+        flip=config.flip,
+        float8=config.text.store == "float8",
+        shard_rows=config.shard_rows,
+        batch_size=config.batch_size,
     )
     parts = [plan(images[name], out / name) for name in splits]
     if rank == 0:
         _keep_tokenizer(network, sha256, out)
-    device, cache = own_device(device), text_cache or out / TEXT_CACHE
+    place = own_device(device)
     captions = [caption for split in parts for caption in split.plan.captions()]
-    text = open_text(network, captions, cache, store=text_store, shard=text_shard, device=device)
-    reconstructor = Reconstructor(network, text=text, device=device)
+    text = open_text(network, captions, config.text, default=out / TEXT_CACHE, device=place)
+    reconstructor = Reconstructor(network, text=text, device=place)
     gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)
@@ -88,7 +64,7 @@ def extract(
             text.finish()
         gather(rank)
         if rank == 0:
-            split.complete(str(tokenizer), reconstructor)
+            split.complete(str(config.tokenizer), reconstructor)
     gather(rank)
     return {name: read_index(out / name) for name in splits}
 
@@ -109,7 +85,6 @@ def _open_splits(
 
     Raises ValueError for a name that cannot be a folder's, or splits that share images.
     """
-    require(bool(names), "splits: name at least one")
     splits: dict[str, CaptionedImages] = {}
     places: dict[object, str] = {}
     for name in names:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from textok.config.check import require_range
 from textok.data import CaptionedImages
 from textok.data.pixels import to_tensor
 from textok.extract.rows import Pictures, RowPlan, read_pictures
@@ -131,8 +130,6 @@ def plan_split(
     With ``float8`` the features of its captions are rounded. Raises ValueError where the folder
     holds latents of other settings, before anything is written.
     """
-    require_range("shard_rows", shard_rows, 1)
-    require_range("batch_size", batch_size, 1)
     plan = RowPlan(images, flip=flip)
     settings: Settings = {
         "tokenizer": sha256,

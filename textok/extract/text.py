@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from textok.config.data import Store
+from textok.config.data import TextStoreConfig
 from textok.runtime.processes import join_processes
 from textok.text import FeatureCache, load_text_encoder
 from textok.text.together import Together
@@ -18,24 +18,25 @@ from textok.tokenizer import Tokenizer
 def open_text(
     tokenizer: Tokenizer,
     captions: Sequence[str],
-    folder: Path,
+    text: TextStoreConfig,
     *,
-    store: Store,
-    shard: bool,
+    default: Path,
     device: torch.device,
 ) -> FeatureCache | Together | None:
-    """Features of ``captions`` stored in ``folder``, or an encoder that each process has a part of.
+    """Features of ``captions`` stored in ``text.cache`` or ``default``, or an encoder that each
+    process has a part of.
 
-    None where a whole encoder is asked batch by batch, or none at all: nobody needs ``folder``.
+    None where a whole encoder is asked batch by batch, or none at all: no folder is needed.
     """
     config = tokenizer.text_config
     if config is None or tokenizer.config.text == "none":
         return None
-    config = replace(config, store=store, shard=shard)
-    if store != "nothing":
+    config = replace(config, store=text.store, shard=text.shard)
+    if text.store != "nothing":
+        folder = Path(text.cache) if text.cache else default
         cache = FeatureCache(config, folder, device=device)
         cache.warm(captions)
         return cache
-    if shard and join_processes()[1] > 1:
+    if text.shard and join_processes()[1] > 1:
         return Together(load_text_encoder(config, device=device, shard=True))
     return None

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from textok.config.generator import GeneratorConfig, SamplingConfig
-from textok.diffusion.ddpm import DDPM
 from textok.diffusion.objective import Objective, objective
 from textok.diffusion.samplers import ancestral, ddim, dpmpp, euler, heun
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
@@ -60,7 +59,7 @@ def sample(
         return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
 
     learnt = objective(config.objective)
-    times = learnt.times(sampling.steps)
+    times = learnt.times(sampling.steps, shift=sampling.time_shift)
 
     def ask(condition: Condition) -> Output:
         prepared = network.prepare(condition, times[:-1].to(device, torch.float32))
@@ -96,11 +95,8 @@ def _path(
     if sampler in ("ddim", "dpmpp"):
         return {"ddim": ddim, "dpmpp": dpmpp}[sampler](x0, x_BKC, times, learnt.alpha_sigma)
 
-    assert isinstance(learnt, DDPM), sampler
-    ddpm = learnt
-
     def x0_spread(x_BKC: Tensor, index: int) -> tuple[Tensor, Tensor]:
         predicted = output(x_BKC, index)
-        return ddpm.x0(predicted, x_BKC, times[index]), ddpm.spread(predicted)
+        return learnt.x0(predicted, x_BKC, times[index]), learnt.spread(predicted)
 
-    return ancestral(x0_spread, x_BKC, times, ddpm.alpha_sigma, noise)
+    return ancestral(x0_spread, x_BKC, times, learnt.alpha_sigma, noise)

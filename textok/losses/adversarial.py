@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 GanLoss = Literal["hinge", "non_saturating"]
 DELTA, MOST = 1e-4, 1e4
@@ -22,6 +23,13 @@ def generator_loss(fake_logits: Tensor, *, kind: GanLoss) -> Tensor:
     """
     fake = fake_logits.float()
     return -fake.mean() if kind == "hinge" else F.softplus(-fake).mean()
+
+
+def frozen_logits(discriminator: nn.Module, images_B3HW: Tensor) -> Tensor:
+    """Logits whose gradient goes to the images but not to the discriminator."""
+    frozen = {name: weights.detach() for name, weights in discriminator.named_parameters()}
+    logits: Tensor = functional_call(discriminator, frozen, (images_B3HW,))
+    return logits
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, *, kind: GanLoss) -> Tensor:
@@ -40,8 +48,8 @@ def adaptive_weight(loss: Tensor, gan: Tensor, last_layer: Tensor) -> Tensor:
     """Return |d loss / d last_layer| / (|d gan / d last_layer| + 1e-4), at most 1e4, a scalar.
 
     The weight of the adversarial loss in VQGAN (arXiv 2012.09841, eq. 7), a constant to the
-    backward pass. ``loss`` is everything else; what of it does not depend on ``last_layer`` does
-    not count. A ratio of norms: that of a whole batch is not the mean of those of its parts.
+    backward pass. ``loss`` is everything else; whatever in it does not depend on ``last_layer``
+    is left out. A ratio of norms: that of a whole batch is not the mean of those of its parts.
     """
     of_loss, of_gan = (
         torch.autograd.grad(

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from textok.config import GanConfig
+
 
 class Blur(nn.Module):
     """Separable low-pass filter over each channel, against aliasing where a stride follows."""
@@ -91,7 +93,7 @@ class StyleGANDiscriminator(nn.Module):
 
 
 class PatchGANDiscriminator(nn.Module):
-    """TiTok's discriminator: a judgement per patch, on at most a 16 x 16 grid.
+    """TiTok's discriminator: one logit per patch, on at most a 16 x 16 grid.
 
     A 5x5 stem, then `layers` stages of 3x3 convolution, blurred halving, group norm and leaky ReLU
     whose widths double up to `channel_max`; maxima over the grid's cells; one logit a cell.
@@ -123,6 +125,18 @@ class PatchGANDiscriminator(nn.Module):
         grid = (min(16, x.shape[-2]), min(16, x.shape[-1]))
         logits: Tensor = self.head(F.adaptive_max_pool2d(x, grid))
         return logits
+
+
+def build_discriminator(gan: GanConfig, *, image_size: int) -> nn.Module | None:
+    """A new discriminator of the settings' kind; None where the GAN loss has no weight.
+
+    Raises ValueError where that kind does not take images of ``image_size``.
+    """
+    if gan.weight == 0:
+        return None
+    if gan.discriminator == "patchgan":
+        return PatchGANDiscriminator(channel_max=gan.base)
+    return StyleGANDiscriminator(image_size=image_size, channel_max=gan.base)
 
 
 def _init_he(module: nn.Module) -> None:

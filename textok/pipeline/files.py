@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from textok import __version__
+from textok.config.bundled import BUNDLED
 from textok.config.check import require
-from textok.config.decoding import AS_TRAINED, DecodingOptions
-from textok.config.generator import Sampler
+from textok.config.generation import GenerateConfig
+from textok.config.read import build
 from textok.config.request import Drawn, Request
+from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import TextToImage
-from textok.pipeline.wanted import Wanted, adjusted, wanted
 from textok.runtime.counter import counter
+from textok.runtime.device import pick_device
+from textok.runtime.png import read_png_note
 from textok.runtime.sheet import picture_sheet, save_picture
 
 CELL = 128
@@ -26,41 +28,36 @@ CELL = 128
 SHEET_ROWS = 256
 
 
-def generate_files(
-    request: Request,
-    out: Path,
-    *,
-    steps: int | None = None,
-    guidance: float | None = None,
-    sampler: Sampler | None = None,
-    temperature: float | None = None,
-    decoding: DecodingOptions = AS_TRAINED,
-    separate: bool = False,
-    device: torch.device | str = "cpu",
-) -> list[Path]:
-    """Draw what is asked into ``out/sheet.png``, or with ``separate`` into a file each.
+def generate_files(config: GenerateConfig) -> list[Path]:
+    """Generate what is asked into ``out/sheet.png``, or with ``separate`` into a file each.
 
-    ``steps``, ``guidance``, ``sampler`` and ``temperature`` replace those of the request or of the
-    model, ``decoding`` what the tokenizer says of its decoder. Returns the files written. Raises
-    ValueError for what the model cannot draw.
+    Every file holds a note of what it was made from; ``repeat`` makes one again from its note.
+    Returns the files written. Raises ValueError for what the model cannot generate.
     """
+    if config.repeat is not None:
+        return [_repeat_file(config.repeat, config)]
+    request = Request(
+        model=config.model or BUNDLED,
+        prompts=config.prompt + (_read_prompts(config.prompts) if config.prompts else ()),
+        classes=config.classes,
+        num_images=config.num_images,
+        seed=config.seed,
+        negative=config.negative,
+        captions=config.caption,
+        batch_size=config.batch_size,
+    )
+    count, out = len(request.conditions), config.out
     require(
-        separate or len(request.asked) <= SHEET_ROWS,
-        f"{len(request.asked)} rows do not fit on a sheet: write a file each with --separate",
+        config.separate or count <= SHEET_ROWS,
+        f"{count} rows do not fit on a sheet: write a file each with --separate",
     )
-    pipe = TextToImage.from_pretrained(request.model, device=device)
-    sampling = adjusted(
-        request.sampling or pipe.sampling,
-        steps=steps,
-        guidance=guidance,
-        sampler=sampler,
-        temperature=temperature,
-    )
-    decoded = pipe.tokenizer.config.sampled_by(decoding)
+    pipe = TextToImage.from_pretrained(request.model, device=pick_device(config.device))
+    sampling = config.sampling.applied_to(pipe.sampling)
+    decoded = pipe.tokenizer.config.sampled_by(config.decoding)
     request = replace(request, sampling=sampling, decoding=decoded)
     drawn = _draw(pipe, request, _rows(request))
     out.mkdir(parents=True, exist_ok=True)
-    if not separate:
+    if not config.separate:
         path = out / "sheet.png"
         _write_sheet(path, request, drawn)
         return [path]
@@ -70,20 +67,42 @@ def generate_files(
     return paths
 
 
-def repeat_file(drawn: Drawn, path: Path, *, device: torch.device | str = "cpu") -> None:
-    """Draw into ``path`` what another file was drawn from, in the same batches.
+def _repeat_file(file: Path, config: GenerateConfig) -> Path:
+    """Generate again, in the same batches, what ``file`` says it was made from; the new file.
 
-    On the same machine and device every pixel is the same.
+    By the model of the note unless another one is named. On the same machine and device every
+    pixel is the same.
     """
-    request, rows = drawn.request, _rows(drawn.request)
-    pipe = TextToImage.from_pretrained(request.model, device=device)
+    note = read_png_note(file)
+    try:
+        drawn = build(Drawn, note)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    request, path = drawn.request, config.out / file.name
+    model = config.model or request.model
+    request, rows = replace(request, model=model), _rows(request)
+    pipe = TextToImage.from_pretrained(model, device=pick_device(config.device))
     path.parent.mkdir(parents=True, exist_ok=True)
     if drawn.picture is None:
         _write_sheet(path, request, _draw(pipe, request, rows))
-        return
+        return path
     batch = rows[drawn.start : drawn.start + request.batch_size]
     picture = _draw(pipe, request, batch)[drawn.picture - drawn.start]
-    save_picture(picture, path, asdict(drawn))
+    save_picture(picture, path, asdict(replace(drawn, request=request)))
+    return path
+
+
+def _read_prompts(path: Path) -> tuple[str, ...]:
+    """The prompts of a file. Raises ValueError where it holds none or is no text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file in UTF-8") from None
+    require("\0" not in text, f"{path}: not a text file in UTF-8")
+    lines = [line.strip() for line in text.splitlines()]
+    prompts = tuple(line for line in lines if line and not line.startswith("#"))
+    require(bool(prompts), f"{path}: holds no prompt; write one a line")
+    return prompts
 
 
 def slug(text: str, limit: int = 40) -> str:
@@ -92,18 +111,20 @@ def slug(text: str, limit: int = 40) -> str:
     return re.sub(r"[\W_]+", "-", plain)[:limit].strip("-")
 
 
-def _rows(request: Request) -> list[Wanted]:
+def _rows(request: Request) -> list[ImageRequest]:
     """Each picture of the request, in the order in which they are drawn."""
     captions: tuple[str | None, ...] = request.captions or (None,)
-    each = captions * len(request.asked) if len(captions) == 1 else captions
+    each = captions * len(request.conditions) if len(captions) == 1 else captions
     return [
         one
-        for name, caption in zip(request.asked, each, strict=True)
-        for one in wanted(name, num_images=request.num_images, seed=request.seed, caption=caption)
+        for name, caption in zip(request.conditions, each, strict=True)
+        for one in image_requests(
+            name, num_images=request.num_images, seed=request.seed, caption=caption
+        )
     ]
 
 
-def _draw(pipe: TextToImage, request: Request, rows: Sequence[Wanted]) -> list[Image.Image]:
+def _draw(pipe: TextToImage, request: Request, rows: Sequence[ImageRequest]) -> list[Image.Image]:
     """The pictures, under a bar. Raises ValueError where the model is asked the wrong way."""
     pipe.expect("class" if request.classes else "text", rows, negative=request.negative)
     sampling = request.sampling or pipe.sampling
@@ -124,21 +145,21 @@ def _write_sheet(path: Path, request: Request, drawn: Sequence[Image.Image]) -> 
     """Rows are prompts, columns are seeds."""
     count, size = request.num_images, drawn[0].width
     columns = {f"seed {request.seed + j}": drawn[j::count] for j in range(count)}
-    sheet = picture_sheet(columns, request.asked, cell=size * -(-CELL // size))
+    sheet = picture_sheet(columns, request.conditions, cell=size * -(-CELL // size))
     save_picture(sheet, path, asdict(Drawn(textok=__version__, request=request)))
 
 
 def _name(request: Request, place: int) -> str:
     """As in 000-a-red-apple-0.png."""
     row, column = divmod(place, request.num_images)
-    words = slug(request.asked[row])
+    words = slug(request.conditions[row])
     return "-".join(part for part in (f"{row:03d}", words, f"{column}.png") if part)
 
 
 def _note(request: Request, place: int) -> Drawn:
     """Of one picture: the prompts of its batch alone, which are all that it may depend on."""
     count, start = request.num_images, place - place % request.batch_size
-    stop = min(start + request.batch_size, len(request.asked) * count)
+    stop = min(start + request.batch_size, len(request.conditions) * count)
     first, last = start // count, -(-stop // count)
     return Drawn(
         textok=__version__,

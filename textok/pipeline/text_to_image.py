@@ -15,12 +15,12 @@ from torch import Tensor
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
-from textok.config.generator import SamplingConfig
+from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
+from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.reader import CaptionReader
-from textok.pipeline.wanted import Wanted, adjusted, wanted
 from textok.runtime.pretrained import push_folder
 from textok.types import Condition, TextFeatures
 
@@ -102,11 +102,12 @@ class TextToImage:
 
         Raises ValueError for a generator that draws classes, and for settings that cannot be.
         """
-        pictures = wanted(prompts, num_images=num_images, seed=seed, caption=caption)
+        options = SamplingOptions(steps=steps, guidance=guidance)
+        pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
         self.expect("text", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            sampling=options.applied_to(sampling or self.sampling),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -135,11 +136,12 @@ class TextToImage:
 
         Raises ValueError for a class that there is not, and for a generator that draws prompts.
         """
-        pictures = wanted(names, num_images=num_images, seed=seed, caption=caption)
+        options = SamplingOptions(steps=steps, guidance=guidance)
+        pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
         self.expect("class", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=adjusted(sampling or self.sampling, steps=steps, guidance=guidance),
+            sampling=options.applied_to(sampling or self.sampling),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -149,7 +151,7 @@ class TextToImage:
     def expect(
         self,
         condition: Literal["text", "class"],
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         negative: str = "",
     ) -> None:
@@ -161,12 +163,12 @@ class TextToImage:
         }
         require(found == condition, f"this generator draws {ask[found]}")
         if found == "class":
-            for name in (negative, *(one.asked for one in pictures)):
+            for name in (negative, *(one.condition for one in pictures)):
                 self._label(name)
 
     def draw(
         self,
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
@@ -191,7 +193,7 @@ class TextToImage:
     @torch.inference_mode()
     def draw_tensor(
         self,
-        pictures: Sequence[Wanted],
+        pictures: Sequence[ImageRequest],
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
@@ -200,7 +202,7 @@ class TextToImage:
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
         tokens = self.generator.sample(
-            self._condition([one.asked for one in pictures]),
+            self._condition([one.condition for one in pictures]),
             sampling=sampling or self.sampling,
             seeds=[one.seed for one in pictures],
             negative=self._condition([negative] * len(pictures)) if negative.strip() else None,
@@ -241,14 +243,14 @@ class TextToImage:
         )
         return self.classes.index(name)
 
-    def _caption(self, one: Wanted) -> str:
+    def _caption(self, one: ImageRequest) -> str:
         """What the decoder reads of a picture."""
         if one.caption is not None:
             return one.caption
-        if self._prompts is not None or not one.asked.strip():
-            return one.asked
-        known = self.parts.class_captions.get(one.asked, ClassCaptions())
-        return known.draw(one.asked, seed=one.seed)
+        if self._prompts is not None or not one.condition.strip():
+            return one.condition
+        known = self.parts.class_captions.get(one.condition, ClassCaptions())
+        return known.draw(one.condition, seed=one.seed)
 
     def _decoder_reader(self) -> CaptionReader | None:
         """The reader of the prompts too where both read the same; None where no text is read."""

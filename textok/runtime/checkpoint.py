@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -19,6 +19,14 @@ TENSORS, STRUCTURE = "state.safetensors", "state.json"
 
 State = dict[str, Any]
 """Nested dicts (keys str or int) and lists of tensors, numbers, strings and None."""
+
+
+class Stateful(Protocol):
+    """Whatever goes into a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
 
 
 class DamagedCheckpoint(OSError):

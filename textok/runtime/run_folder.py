@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.config.read import load_config, to_yaml
+from textok.config.resume import changeable
 from textok.runtime.checkpoint import list_checkpoints
 from textok.runtime.files import discard_leftovers, write_text
 
@@ -48,15 +49,15 @@ class RunFolder:
     def text_cache(self) -> Path:
         return self.root / "text-cache"
 
-    def check(self, config: Any, *, free: frozenset[str]) -> None:
-        """Refuse to continue with settings that the checkpoints were not made with.
+    def check(self, config: Any) -> None:
+        """Refuse to resume with settings that the checkpoints were not made with.
 
-        ``free`` holds the dotted names that may change. Raises ValueError naming the first
-        setting that differs.
+        Raises ValueError naming the first one that differs and may not.
         """
         if not self.config.exists() or not list_checkpoints(self.checkpoints):
             return
         stored = dict(_leaves(asdict(load_config(type(config), [self.config]))))
+        free = changeable(type(config))
         for name, value in _leaves(asdict(config)):
             if name not in free and stored[name] != value:
                 raise ValueError(

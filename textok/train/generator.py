@@ -1,34 +1,96 @@
-"""``textok train generator``: a DiT on stored latents."""
+"""``textok train generator``: a DiT on stored latents.
+
+Legend: B micro-batch, K latent tokens, C channels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from textok.config import TrainGeneratorConfig
-from textok.latents import LatentSet
-from textok.train.denoising import Denoising
-from textok.train.on_latents import fit_shape, open_both, train_on_latents
+import torch
+from torch import Tensor
+
+from textok.config import GeneratorConfig, TrainGeneratorConfig
+from textok.diffusion import objective
+from textok.generator import DiT
+from textok.latents import LatentScale, LatentSet
+from textok.train.objective import Network, Outcome, Terms
+from textok.train.on_latents import fit_shape, open_both, random_source, train_on_latents
+from textok.train.randomness import RandomSource, StepRandomness, sample_for_diffusion
+from textok.types import Condition, LatentBatch, Latents
+
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Times of the validation losses; 0 is the data, 1 the noise."""
+
+
+class Denoising:
+    """Velocity or noise of latents that are sampled from their distribution and normalised."""
+
+    def __init__(
+        self, generator: GeneratorConfig, scale: LatentScale, *, source: RandomSource
+    ) -> None:
+        self.objective = objective(generator.objective)
+        self._generator, self._scale, self._source = generator, scale, source
+
+    def sample(self, step: int) -> StepRandomness:
+        shape = self._generator
+        return sample_for_diffusion(
+            self._source, step, num_tokens=shape.num_tokens, channels=shape.channels
+        )
+
+    def evaluate(
+        self, network: Network, batch: LatentBatch, randomness: StepRandomness, step: int
+    ) -> Outcome:
+        """The objective's mean ``loss``."""
+        posterior, noise, normal = randomness.posterior, randomness.noise, randomness.time
+        assert posterior is not None and noise is not None and normal is not None
+        tokens = self._normalised(batch.latents.sample(posterior))
+        times = self.objective.draw_times(normal)
+        noisy = self.objective.add_noise(tokens, noise, times)
+        output = network(noisy, times, batch.condition.drop(randomness.drop))
+        loss = self.objective.loss(output, tokens, noise, times).mean()
+        return Outcome(terms={"loss": loss})
+
+    def validation_losses(
+        self, network: Network, latents: Latents, condition: Condition, generator: torch.Generator
+    ) -> Terms:
+        """``t0.1`` and so on: the objective's losses (B,) at these times, with the same noise."""
+        tokens = self._normalised(latents.mean)
+        noise = torch.randn(tokens.shape, generator=generator).to(tokens.device)
+        losses = {}
+        for level in LEVELS:
+            times = tokens.new_full((len(tokens),), level)
+            output = network(self.objective.add_noise(tokens, noise, times), times, condition)
+            losses[f"t{level}"] = self.objective.loss(output, tokens, noise, times)
+        return losses
+
+    def _normalised(self, tokens_BKC: Tensor) -> Tensor:
+        return self._scale.to(tokens_BKC.device).normalise(tokens_BKC)
 
 
 def train_generator(config: TrainGeneratorConfig) -> Path:
-    """Train a DiT on stored latents, or go on with it, in the folder ``run.out``; returns it.
+    """Train a DiT on stored latents, or resume its training, in the folder ``run.out``; returns it.
 
-    Run it again after any interruption: it continues from the newest good checkpoint. Works in one
+    Run it again after any interruption: it resumes from the newest good checkpoint. Works in one
     process and under ``torchrun`` or ``accelerate launch`` alike. No pixel is read: latents,
     captions and the tokenizer come from the folder of ``textok extract``.
 
-    Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
+    Raises ValueError for settings that contradict each other, or that the interrupted run did not
+    have.
     """
     latents = open_both(config)
-    config = fitted(config, latents.train)
-    return train_on_latents(config, latents, Denoising(config, latents.train.scale))
+    config, scale = fitted(config, latents.train), latents.train.scale
+    denoising = Denoising(config.generator, scale, source=random_source(config))
+    return train_on_latents(
+        config, latents, lambda: DiT(config.generator), objective=denoising, scale=scale
+    )
 
 
 def fitted(config: TrainGeneratorConfig, latents: LatentSet) -> TrainGeneratorConfig:
     """The settings with those that follow from the latents filled in.
 
-    Raises ValueError where they say otherwise than the latents do.
+    Raises ValueError where a setting contradicts the latents.
     """
     channels = latents.index.channels
     shape = fit_shape(config.generator, config, latents, channels=channels)

@@ -1,27 +1,28 @@
-"""What happens to a step whose numbers are not finite."""
+"""The guard against training steps whose numbers are not finite."""
 
 from __future__ import annotations
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
+
+from textok.train.distributed import Distributed
 
 
 class Guard:
-    """Lets a step through only if it is finite in every process; counts what it holds back."""
+    """Skips a step unless its numbers are finite on all processes, and counts what it skipped."""
 
-    def __init__(self, accelerator: Accelerator, *, limit: int) -> None:
-        self._accelerator, self._limit = accelerator, limit
+    def __init__(self, distributed: Distributed, *, limit: int) -> None:
+        self._distributed, self._limit = distributed, limit
         self.skipped = 0
         self.in_a_row = 0
 
     def passes(self, step: int, numbers: list[Tensor]) -> bool:
-        """Whether all ``numbers`` of all processes are finite, the same answer everywhere.
+        """Whether all ``numbers`` of all processes are finite; the same answer on each.
 
         Raises ValueError at the ``limit``-th step in a row that is not.
         """
         bad = (~torch.isfinite(torch.stack(numbers))).any().float()
-        if not bool(self._accelerator.reduce(bad, reduction="sum")):
+        if not bool(self._distributed.sum(bad)):
             self.in_a_row = 0
             return True
         self.skipped += 1

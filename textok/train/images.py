@@ -1,4 +1,4 @@
-"""What every training on images is given: batches, a few to look at, and its judges."""
+"""What every training on images needs: its batches, its previews and its validation images."""
 
 from __future__ import annotations
 
@@ -7,67 +7,61 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
-import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
-from torch import nn
-
-from textok.config import DataConfig, GanConfig, LossConfig, RunConfig
+from textok.config import DataConfig, RunConfig
 from textok.config.check import require
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
 from textok.evaluate.reconstruction import evenly
-from textok.losses.discriminator import PatchGANDiscriminator, StyleGANDiscriminator
-from textok.losses.perceptual import logits_loss, perceptual_loss
-from textok.train.examples import ahead
-from textok.train.loop import Task
+from textok.train.distributed import Distributed
+from textok.train.prefetch import prefetch
+from textok.train.reconstruction_validator import MeasuredImages
 from textok.train.report import list_bad_files
 from textok.train.session import Session
-from textok.train.validation import Validation
+from textok.train.task import TrainingTask
 from textok.types import Batch
 
 PREVIEWS = 8
 
 
-def train_on_images(session: Session, task: Task[Batch], images: CaptionedImages) -> Path:
-    """Bring ``task`` to its last step on ``images`` and close the session; returns its folder."""
-    accelerator = session.accelerator
+def train_on_images(session: Session, task: TrainingTask[Any], images: CaptionedImages) -> Path:
+    """Train ``task`` to its last step on ``images`` and close the session; returns its folder."""
+    run, distributed = session.config.run, session.distributed
     try:
-        cache = open_cache(images, accelerator)
-        session.train(task, partial(batches_from, session.config.run, images, cache, accelerator))
+        cache = open_cache(images, distributed)
+        session.train(task, partial(image_batches, images, cache, run, distributed))
     finally:
-        list_bad_files(session.folder.bad_files(accelerator.process_index), images.report)
-    positions = session.config.run.steps * session.config.run.batch_size
-    shares = describe_shares(images, seed=session.config.run.seed, positions=positions)
+        list_bad_files(session.folder.bad_files(distributed.rank), images.report)
+    shares = describe_shares(images, seed=run.seed, positions=run.steps * run.batch_size)
     return session.close("; ".join([images.report.summary(), *shares]))
 
 
-def open_cache(images: CaptionedImages, accelerator: Accelerator) -> PictureCache | None:
-    """All pictures, where ``data.cache`` asks for them; each process has its own copy.
+def open_cache(images: CaptionedImages, distributed: Distributed) -> PictureCache | None:
+    """All images decoded, where ``data.cache`` is set; each process has its own copy.
 
     Raises ValueError where they do not fit into memory.
     """
     kind = images.config.cache
     if kind == "none":
         return None
-    # All wait here for each other, so that nobody measures what another has taken already.
-    hosts = gather_object([gethostname()])
+    # All wait here for each other, so that none measures memory that another has taken already.
+    hosts = distributed.gather_objects(gethostname())
     return fill_cache(
         images,
         kind,
-        device=accelerator.device,
+        device=distributed.device,
         copies=hosts.count(gethostname()),
-        shown=accelerator.is_main_process,
+        shown=distributed.is_main,
     )
 
 
-def batches_from(
-    run: RunConfig,
+def image_batches(
     images: CaptionedImages,
     cache: PictureCache | None,
-    accelerator: Accelerator,
+    run: RunConfig,
+    distributed: Distributed,
     step: int,
 ) -> Iterator[Sequence[Batch]]:
     """This process's micro-batches of ``step`` and all after it.
@@ -78,18 +72,18 @@ def batches_from(
         images,
         global_batch=run.batch_size,
         accumulate=run.accumulate,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
+        rank=distributed.rank,
+        world_size=distributed.world_size,
         first_step=step,
         seed=run.seed,
         workers=images.config.workers,
         cache=cache,
     )
-    return batches if cache is None else ahead(batches)
+    return batches if cache is None else prefetch(batches)
 
 
 def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> list[str]:
-    """What each set of a mixture gave to the first ``positions`` draws, a set a line."""
+    """How often each set of a mixture was drawn in the first ``positions`` draws, a set a line."""
     if not images.parts:
         return []
     lines = []
@@ -105,31 +99,8 @@ def describe_shares(images: CaptionedImages, *, seed: int, positions: int) -> li
     return lines
 
 
-def build_perceptual(loss: LossConfig) -> nn.Module | None:
-    """The perceptual network; None where the loss has no such term."""
-    if loss.perceptual == 0:
-        return None
-    return perceptual_loss(loss.perceptual_net, path=loss.perceptual_path or None)
-
-
-def build_logits(loss: LossConfig) -> nn.Module | None:
-    """The classifier whose logits are compared; None where the loss has no such term."""
-    if loss.logits == 0:
-        return None
-    return logits_loss(loss.logits_net, path=loss.logits_path or None)
-
-
-def build_discriminator(gan: GanConfig, *, image_size: int) -> nn.Module | None:
-    """The discriminator; None where the loss has no such term."""
-    if gan.weight == 0:
-        return None
-    if gan.discriminator == "patchgan":
-        return PatchGANDiscriminator(channel_max=gan.base)
-    return StyleGANDiscriminator(image_size=image_size, channel_max=gan.base)
-
-
 def open_preview(config: DataConfig, *, image_size: int) -> Batch:
-    """A few pictures, evenly spread over the validation split, or the training set without one."""
+    """A few images, evenly spread over the validation split, or the training set without one."""
     data = replace(config, workers=0, flip=False, crop="center")
     try:
         images = open_captioned_images(replace(data, split="val"), image_size=image_size)
@@ -141,12 +112,12 @@ def open_preview(config: DataConfig, *, image_size: int) -> Batch:
 
 
 def open_validation(
-    run: RunConfig, trained: CaptionedImages, *, device: torch.device
-) -> Validation | None:
-    """The pictures to measure in training, from the validation split; None where none are asked.
+    trained: CaptionedImages, run: RunConfig, distributed: Distributed
+) -> MeasuredImages | None:
+    """The images of the validation split that are measured; None where nothing is measured.
 
-    Raises ValueError where there is no such split, where it has pictures that are ``trained`` on,
-    or where what measures is missing.
+    Raises ValueError where there is no such split, where it has images that are ``trained`` on,
+    or where the packages or weights of a metric are missing.
     """
     if run.validate_every == 0:
         return None
@@ -162,4 +133,4 @@ def open_validation(
         f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
         f"{data.path} the sub-folders train and val, or set it to 0",
     )
-    return Validation(evenly(images, run.validate_images), device=device)
+    return MeasuredImages(evenly(images, run.validate_images), distributed=distributed)

@@ -1,17 +1,15 @@
-"""The loop: steps, log, sheets, checkpoints, and a clean way out. What a step is, a Task knows."""
+"""The training loop: steps, log, sheets, checkpoints, and a clean stop."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
@@ -23,7 +21,8 @@ from textok.runtime.run_folder import RunFolder
 from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
 from textok.runtime.wait import promptly
-from textok.train.recorder import Recorder
+from textok.train.distributed import Distributed
+from textok.train.run_logger import RunLogger
 
 Micro = TypeVar("Micro")
 """What a micro-batch is made of."""
@@ -31,23 +30,24 @@ Given = TypeVar("Given", contravariant=True)
 
 
 class Task(Protocol[Given]):
-    """One thing that can be trained.
+    """What the loop trains.
 
-    Every process calls each of these at the same time, since what it has may be a part of the
-    whole. Sheet, measure and state of the first process are the ones that count.
+    All processes call each of these at the same time, since each may have a part of the weights.
+    Sheet, measurements and state are those of the main process.
     """
 
-    def step(self, micro_batches: Sequence[Given], step: int) -> dict[str, Tensor]:
-        """Change the weights once; returns scalars, ``loss`` among them."""
+    @property
+    def step(self) -> Callable[[Sequence[Given], int], dict[str, Tensor]]:
+        """Update the weights once, by micro-batches; returns scalars, ``loss`` among them."""
 
     def sheet(self) -> Image.Image:
-        """A picture of where the training stands."""
+        """Images that show the present quality."""
 
     def measure(self) -> dict[str, float]:
         """Scalars that take longer to measure: each ``validate_every`` steps, or with a sheet."""
 
     def save(self, folder: Path) -> None:
-        """Write what is to be used afterwards, in the first process."""
+        """Write the trained model, in the main process."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes from step to step."""
@@ -61,19 +61,19 @@ def train(
     *,
     config: RunConfig,
     folder: RunFolder,
-    accelerator: Accelerator,
+    distributed: Distributed,
 ) -> None:
-    """Bring ``task`` from its newest checkpoint, if any, to ``config.steps`` steps.
+    """Train ``task`` from its newest checkpoint, if any, to ``config.steps`` steps.
 
     ``batches_from(step)`` gives this process's micro-batches of that step and all after it.
     Ctrl-C and SIGTERM save and raise SystemExit with 128 + the signal's number.
     """
-    first = resume(task, folder, accelerator)
+    first = resume(task, folder, distributed)
     if first >= config.steps:
-        publish(task, folder, accelerator)
+        publish(task, folder, distributed)
         return
-    recorder = Recorder(folder, config, first) if accelerator.is_main_process else nullcontext()
-    with StopRequest() as stop, recorder as desk:
+    logger = RunLogger(folder, config, first, enabled=distributed.is_main)
+    with StopRequest() as stop, logger:
         saved_at = time.monotonic()
         batches = promptly(
             batches_from(first),
@@ -84,47 +84,42 @@ def train(
             logs = task.step(micro_batches, done - 1)
             last = done == config.steps
             show = done % config.sheet_every == 0 or last
-            judge = done % (config.validate_every or config.sheet_every) == 0 or last
-            if done % config.log_every == 0 or show or judge:
-                values = mean_over_processes(logs, accelerator)
-                with desk.paused() if desk else nullcontext():
-                    measured = task.measure() if judge else {}
-                if desk:
-                    desk.write(done, {**values, **measured})
-            if desk:
-                desk.advance()
+            measure = done % (config.validate_every or config.sheet_every) == 0 or last
+            if done % config.log_every == 0 or show or measure:
+                values = mean_over_processes(logs, distributed)
+                with logger.paused():
+                    measured = task.measure() if measure else {}
+                logger.write(done, {**values, **measured})
+            logger.advance()
             if show:
-                sheet = task.sheet()
-                if desk:
-                    desk.show(done, sheet)
+                logger.show(done, task.sheet())
             overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
-            due, signum = agree(overdue, stop.signum, accelerator)
+            due, signum = agree(overdue, stop.signum, distributed)
             if done % config.save_every == 0 or last or due or signum:
-                save(task, done, folder, accelerator, keep=config.keep)
+                save(task, done, folder, distributed, keep=config.keep)
                 saved_at = time.monotonic()
             if last:
                 return
             if signum:
-                if desk:
-                    desk.say(f"stopped and saved at step {done}: run the same command to go on")
+                logger.say(f"stopped and saved at step {done}: run the same command to go on")
                 raise SystemExit(128 + signum)
 
 
-def resume(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> int:
+def resume(task: Task[Any], folder: RunFolder, distributed: Distributed) -> int:
     """Load the newest good checkpoint; returns the number of steps done.
 
     Raises ValueError where the processes do not see the same one.
     """
-    main = accelerator.is_main_process
+    main = distributed.is_main
     found = load_newest(folder.checkpoints, say=print if main else lambda message: None)
     step = 0
     if found is not None:
         step, state = found
         task.load_state_dict(state["task"])
         rng = state["rng"]
-        if len(rng) == accelerator.num_processes:
-            restore_rng(rng[accelerator.process_index])
-    steps = gather_object([step])
+        if len(rng) == distributed.world_size:
+            restore_rng(rng[distributed.rank])
+    steps = distributed.gather_objects(step)
     if len(set(steps)) > 1:
         raise ValueError(
             f"the processes see checkpoints of steps {steps}: run.out ({folder.root}) must be a "
@@ -134,33 +129,33 @@ def resume(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> int:
 
 
 def save(
-    task: Task[Any], done: int, folder: RunFolder, accelerator: Accelerator, *, keep: int
+    task: Task[Any], done: int, folder: RunFolder, distributed: Distributed, *, keep: int
 ) -> None:
-    """Write a checkpoint after ``done`` steps, which is the data's position too, and publish.
+    """Write a checkpoint after ``done`` steps, and publish the model.
 
     Raises ValueError in every process where one cannot write; what was saved before stays.
     """
-    rng = gather_object([rng_state()])
-    parts = whole_state(task.state_dict(), keep=accelerator.is_main_process)
-    with written(f"the checkpoint of step {done}", folder, accelerator):
-        if accelerator.is_main_process:
+    rng = distributed.gather_objects(rng_state())
+    parts = whole_state(task.state_dict(), keep=distributed.is_main)
+    with written(f"the checkpoint of step {done}", folder, distributed):
+        if distributed.is_main:
             config = folder.config.read_text(encoding="utf-8")
             state = {"task": parts, "rng": rng, "config": config}
             save_checkpoint(folder.checkpoints, done, state, keep=keep)
-    publish(task, folder, accelerator)
+    publish(task, folder, distributed)
 
 
-def publish(task: Task[Any], folder: RunFolder, accelerator: Accelerator) -> None:
-    """Put what the task would leave behind by now into the run folder."""
+def publish(task: Task[Any], folder: RunFolder, distributed: Distributed) -> None:
+    """Write the present model into the run folder."""
     writing = folder.root / ".writing-model"
-    with written("the model", folder, accelerator):
+    with written("the model", folder, distributed):
         task.save(writing)
-        if accelerator.is_main_process:
+        if distributed.is_main:
             replace_folder(writing, folder.model)
 
 
 @contextmanager
-def written(what: str, folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+def written(what: str, folder: RunFolder, distributed: Distributed) -> Iterator[None]:
     """Wait for everyone at the end; where one could not write, all raise the same ValueError."""
     failure = ""
     try:
@@ -170,7 +165,7 @@ def written(what: str, folder: RunFolder, accelerator: Accelerator) -> Iterator[
             for unfinished in place.glob(".writing-*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
         failure = " ".join(str(error).split())
-    failures = [failure for failure in gather_object([failure]) if failure]
+    failures = [text for text in distributed.gather_objects(failure) if text]
     if failures:
         raise ValueError(
             f"run.out: cannot write {what} to {folder.root}: {failures[0]}; make room and run the "
@@ -178,20 +173,19 @@ def written(what: str, folder: RunFolder, accelerator: Accelerator) -> Iterator[
         )
 
 
-def agree(overdue: bool, signum: int, accelerator: Accelerator) -> tuple[bool, int]:
-    """What any process wants, all do: whether to save, and the signal to stop for (0: none)."""
-    if accelerator.num_processes == 1:
+def agree(overdue: bool, signum: int, distributed: Distributed) -> tuple[bool, int]:
+    """Whether any process has to save, and the signal that any has to stop for (0: none)."""
+    if distributed.world_size == 1:
         return overdue, signum
-    wishes = torch.tensor([float(overdue), float(signum)], device=accelerator.device)
-    everyones = accelerator.gather(wishes[None]).amax(dim=0)
-    return bool(everyones[0]), int(everyones[1])
+    own = torch.tensor([float(overdue), float(signum)], device=distributed.device)
+    most = distributed.gather(own[None]).amax(dim=0)
+    return bool(most[0]), int(most[1])
 
 
-def mean_over_processes(logs: dict[str, Tensor], accelerator: Accelerator) -> dict[str, float]:
+def mean_over_processes(logs: dict[str, Tensor], distributed: Distributed) -> dict[str, float]:
     """The logged scalars as numbers, averaged over all processes."""
-    stacked = torch.stack([value.float().to(accelerator.device) for value in logs.values()])
-    means = accelerator.reduce(stacked, reduction="mean").tolist()
-    return dict(zip(logs, means, strict=True))
+    stacked = torch.stack([value.float().to(distributed.device) for value in logs.values()])
+    return dict(zip(logs, distributed.mean(stacked).tolist(), strict=True))
 
 
 def rng_state() -> dict[str, Tensor]:

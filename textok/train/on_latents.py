@@ -1,9 +1,9 @@
-"""From stored latents to a pipeline that draws pictures, whatever kind of generator learns."""
+"""From stored latents to a text-to-image pipeline, whatever kind of generator is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,58 +13,105 @@ from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskG
 from textok.config.check import require
 from textok.config.training import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
+from textok.data.order import Order
 from textok.generator import TokenGenerator
-from textok.latents import LatentSet, open_latents
-from textok.pipeline.folder import PipelineParts, load_pipeline
+from textok.latents import LatentScale, LatentSet, open_latents
+from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache, FrozenTextEncoder
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.tokenizer.pretrained import read_folder
-from textok.train.examples import examples_from
-from textok.train.generator_task import GeneratorTask
-from textok.train.held_out import HeldOut
-from textok.train.lesson import Lesson
+from textok.train.distributed import Distributed
+from textok.train.generation_validator import GenerationValidator
+from textok.train.latent_batches import latent_batches
+from textok.train.objective import GeneratorObjective
+from textok.train.randomness import RandomSource
 from textok.train.session import Session, open_session
+from textok.train.task import TrainingTask, Validator
 
 Settings = TrainGeneratorConfig | TrainMaskGITConfig
 Shape = TypeVar("Shape", bound=TokenGeneratorConfig)
 
 
-def train_on_latents(config: Settings, latents: TrainingLatents, lesson: Lesson[Any]) -> Path:
-    """Teach a generator, or go on with it, in the folder ``run.out``; returns it.
+def train_on_latents(
+    config: Settings,
+    latents: TrainingLatents,
+    new_generator: Callable[[], TokenGenerator],
+    *,
+    objective: GeneratorObjective,
+    scale: LatentScale | None,
+) -> Path:
+    """Train a generator, or resume its training, in the folder ``run.out``; returns it.
 
-    Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
+    ``scale`` is between the tokenizer's latents and the generator's; None where it makes codes.
+    Raises ValueError for settings that contradict each other, or that the interrupted run did not
+    have.
     """
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    torch.manual_seed(config.run.seed)
-    parts = build_parts(config, latents, lesson, build_generator(config, lesson))
+    run, distributed = config.run, session.distributed
+    torch.manual_seed(run.seed)
+    generator = build_generator(config, new_generator)
+    parts = build_parts(config, latents, generator, scale)
     text = open_prompt_text(config, session, latents)
-    held_out = HeldOut(
-        config,
-        lesson=lesson,
+    validator = GenerationValidator(
+        objective,
         latents=latents.held_out or latents.train,
         parts=parts,
+        prompts=config.prompts,
+        fd_images=config.fd_images,
         prompt_text=text,
         decoder_text=open_decoder_text(config, session, latents, parts),
-        device=session.accelerator.device,
+        distributed=distributed,
     )
-    # Opened late, so that settings that cannot be leave no folder behind.
+    # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
-    task = GeneratorTask(
-        config, lesson=lesson, parts=parts, held_out=held_out, accelerator=session.accelerator
+    task = generator_task(
+        config, parts, objective=objective, validator=validator, distributed=distributed
     )
-    session.train(
-        task, partial(examples_from, config.run, latents.train, text, session.accelerator)
+    order = Order(
+        size=len(latents.train),
+        seed=run.seed,
+        global_batch=run.batch_size,
+        accumulate=run.accumulate,
+        rank=distributed.rank,
+        world_size=distributed.world_size,
     )
+    session.train(task, lambda step: latent_batches(latents.train, text, order=order, step=step))
     return session.close(f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}")
+
+
+def generator_task(
+    config: TrainOnLatentsConfig,
+    parts: PipelineParts,
+    *,
+    objective: GeneratorObjective,
+    validator: Validator[TokenGenerator],
+    distributed: Distributed,
+) -> TrainingTask[TokenGenerator]:
+    """The generator of ``parts`` with what its training needs; it is published with the others."""
+    return TrainingTask(
+        "generator",
+        parts.generator,
+        objective=objective,
+        validator=validator,
+        save=lambda averaged, folder: save_pipeline(folder, replace(parts, generator=averaged)),
+        optim=config.optim,
+        run=config.run,
+        distributed=distributed,
+    )
+
+
+def random_source(config: TrainOnLatentsConfig) -> RandomSource:
+    run = config.run
+    return RandomSource(seed=run.seed, batch_size=run.batch_size, drop=config.text.drop)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLatents:
-    """What is trained on, and what is held out to judge it by, if anything is."""
+    """What is trained on, and what is held out for validation, if anything is."""
 
     folder: Path
     train: LatentSet
@@ -110,7 +157,7 @@ def fit_shape(
     """The generator's settings with what follows from its latents and its text encoder filled in.
 
     ``known`` is what this kind of generator takes from them beside K. Raises ValueError where a
-    setting, or a prompt, says otherwise than the latents do.
+    setting, or a prompt, contradicts the latents.
     """
     index = latents.index
     known = {"num_tokens": index.num_tokens, **known}
@@ -135,18 +182,27 @@ def fit_shape(
     return replace(shape, **known)
 
 
-def build_generator(config: TrainOnLatentsConfig, lesson: Lesson[Any]) -> TokenGenerator:
-    """A new one, with the weights of ``init`` if there is one."""
-    generator = lesson.new_generator()
+def build_generator(
+    config: TrainOnLatentsConfig, new_generator: Callable[[], TokenGenerator]
+) -> TokenGenerator:
+    """A newly initialised one, or with the weights of the pipeline ``init`` if there is one.
+
+    Raises ValueError where these weights do not fit.
+    """
+    generator = new_generator()
     if config.init:
         source = load_pipeline(config.init).generator
         check_state(generator.state_dict(), source.state_dict(), where=f"init {config.init}")
         generator.load_state_dict(source.state_dict())
+    generator.set_grad_checkpointing(config.run.grad_checkpointing)
     return generator
 
 
 def build_parts(
-    config: Settings, latents: TrainingLatents, lesson: Lesson[Any], generator: TokenGenerator
+    config: Settings,
+    latents: TrainingLatents,
+    generator: TokenGenerator,
+    scale: LatentScale | None,
 ) -> PipelineParts:
     """The pipeline that training leaves behind."""
     by_class = config.generator.condition == "class"
@@ -156,7 +212,7 @@ def build_parts(
     return PipelineParts(
         tokenizer=Tokenizer.from_pretrained(latents.folder / "tokenizer"),
         generator=generator,
-        scale=lesson.scale,
+        scale=scale,
         text=None if by_class else config.text.portable,
         sampling=config.sampling,
         classes=classes,

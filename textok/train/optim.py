@@ -14,8 +14,8 @@ from textok.config import OptimConfig
 from textok.runtime.sharding import own_part, whole_tensor
 
 
-def lr_share(step: int, *, warmup: int, steps: int, final: float) -> float:
-    """Share of the peak rate at ``step`` (from 0): linear warm-up, then a half cosine to ``final``.
+def lr_factor(step: int, *, warmup: int, steps: int, final: float) -> float:
+    """Factor on the peak rate at ``step``, from 0: linear warm-up, then a half cosine to ``final``.
 
     The first step has 1 / warmup of the peak; step ``steps`` would have ``final``.
     """
@@ -51,8 +51,8 @@ class Optimizer:
         return norm
 
     def step(self, step: int) -> float:
-        """Apply the gradients at the rate of optimiser step ``step``; returns AdamW's rate."""
-        share = lr_share(
+        """Update the weights at the rate of optimiser step ``step``; returns AdamW's rate."""
+        factor = lr_factor(
             step - self._first,
             warmup=self._config.warmup,
             steps=self._steps - self._first,
@@ -60,9 +60,9 @@ class Optimizer:
         )
         for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * share
+                group["lr"] = peak * factor
             optimizer.step()
-        return self._peaks[0][0] * share
+        return self._peaks[0][0] * factor
 
     def zero_grad(self) -> None:
         for optimizer in self._optimizers:

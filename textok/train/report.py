@@ -1,4 +1,4 @@
-"""What a finished run has to show: curves, pictures, numbers and settings on one page."""
+"""The report of a finished run: curves, images, numbers and settings on one page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textok.data import Report
 from textok.runtime.files import write_text
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
-from textok.train.recorder import RATE
+from textok.train.run_logger import RATE
 
 CURVES = "curves.png"
 SMOOTHED = 50

@@ -1,63 +1,19 @@
-"""What every training has around its loop: processes, run folder, text features and a report."""
+"""What every training has around its loop: processes, run folder, text features, a report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
-
 from textok.config import RunConfig, TextConfig
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
-from textok.runtime.device import best_device
 from textok.runtime.run_folder import RunFolder
 from textok.text import FeatureCache, FrozenTextEncoder, load_text_encoder
+from textok.train.distributed import Distributed, join_distributed
 from textok.train.loop import Micro, Task, train
 from textok.train.report import write_report
-
-FREE = frozenset(
-    {
-        "data.cache",
-        "data.max_bad_share",
-        "data.workers",
-        "fd_images",
-        "prompts",
-        "run.accumulate",
-        "run.compile",
-        "run.grad_checkpointing",
-        "run.keep",
-        "run.log_every",
-        "run.max_bad_steps",
-        "run.out",
-        "run.save_every",
-        "run.save_minutes",
-        "run.shard",
-        "run.sheet_every",
-        "run.steps",
-        "run.validate_every",
-        "run.validate_images",
-        "run.wait_minutes",
-        "run.wandb",
-        "sampling.guidance.form",
-        "sampling.guidance.high",
-        "sampling.guidance.low",
-        "sampling.guidance.power",
-        "sampling.guidance.scale",
-        "sampling.guidance.schedule",
-        "sampling.sampler",
-        "sampling.softmax_annealing",
-        "sampling.steps",
-        "sampling.temperature",
-        "text.cache",
-        "text.shard",
-        "text.store",
-    }
-)
-"""Settings that may change when a run is continued."""
 
 
 class TrainConfig(Protocol):
@@ -73,13 +29,13 @@ class Session:
 
     config: TrainConfig
     folder: RunFolder
-    accelerator: Accelerator
+    distributed: Distributed
 
     def open_folder(self) -> None:
         """Create the run folder and store the settings."""
-        if self.accelerator.is_main_process:
+        if self.distributed.is_main:
             self.folder.open(self.config)
-        self.accelerator.wait_for_everyone()
+        self.distributed.wait()
 
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
@@ -90,70 +46,54 @@ class Session:
         stored it is the encoder itself, which all processes have to ask equally often if its
         weights are shared out.
         """
-        device = self.accelerator.device
+        device = self.distributed.device
         if text.store == "nothing":
-            shared = text.shard and self.accelerator.num_processes > 1
+            shared = text.shard and self.distributed.world_size > 1
             return load_text_encoder(text, device=device, shard=shared)
         place = Path(text.cache) if text.cache else default or self.folder.text_cache
         cache = FeatureCache(text, place, device=device)
         cache.warm(captions)
         if cache.cut:
-            self.accelerator.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")
+            self.distributed.print(f"text.max_tokens = {text.max_tokens} cut {cache.cut} captions")
         return cache
 
     def train(
         self, task: Task[Micro], batches_from: Callable[[int], Iterator[Sequence[Micro]]]
     ) -> None:
-        """Bring ``task`` to its last step, from wherever its newest checkpoint is."""
+        """Train ``task`` to its last step, from its newest checkpoint if there is one."""
         train(
             task,
             batches_from,
             config=self.config.run,
             folder=self.folder,
-            accelerator=self.accelerator,
+            distributed=self.distributed,
         )
 
     def close(self, data: str) -> Path:
         """Write the report, in which ``data`` says what was read; returns the run folder."""
-        if self.accelerator.is_main_process:
+        if self.distributed.is_main:
             write_report(self.folder, self.config, data)
-            self.accelerator.print(f"done: {self.folder.report}, model in {self.folder.model}")
-        self.accelerator.wait_for_everyone()
-        self.accelerator.end_training()
+            self.distributed.print(f"done: {self.folder.report}, model in {self.folder.model}")
+        self.distributed.wait()
+        self.distributed.close()
         return self.folder.root
 
 
-def open_session(config: TrainConfig, *, free: frozenset[str] = FREE) -> Session | None:
+def open_session(config: TrainConfig) -> Session | None:
     """A session in the folder ``run.out``; None where that run is finished, after saying so.
 
-    ``free`` holds the settings that may differ from an interrupted run's. Nothing is written yet.
-    Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
+    Nothing is written yet. Raises ValueError for settings that contradict each other, or that the
+    interrupted run did not have.
     """
-    if not config.run.out:
+    run = config.run
+    if not run.out:
         raise ValueError("run.out is empty: name the folder of the run")
-    folder = RunFolder(Path(config.run.out))
-    folder.check(config, free=free)
-    accelerator = open_accelerator(config.run)
+    folder = RunFolder(Path(run.out))
+    folder.check(config)
+    distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     done = [checkpoint_step(path) for path in list_checkpoints(folder.checkpoints)]
-    if folder.report.exists() and max(done, default=0) >= config.run.steps:
-        accelerator.print(f"{folder.root} is finished: {folder.report}")
-        accelerator.end_training()
+    if folder.report.exists() and max(done, default=0) >= run.steps:
+        distributed.print(f"{folder.root} is finished: {folder.report}")
+        distributed.close()
         return None
-    return Session(config=config, folder=folder, accelerator=accelerator)
-
-
-def open_accelerator(run: RunConfig) -> Accelerator:
-    """Device and processes; ``run.batch_size`` must divide by processes x accumulation."""
-    accelerator = Accelerator(
-        cpu=best_device().type == "cpu",
-        mixed_precision="no",
-        # The first process may take long over the text features while the others wait.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],
-    )
-    parts = accelerator.num_processes * run.accumulate
-    if run.batch_size % parts:
-        raise ValueError(
-            f"run.batch_size {run.batch_size} is not a multiple of processes x "
-            f"run.accumulate = {accelerator.num_processes} x {run.accumulate}"
-        )
-    return accelerator
+    return Session(config=config, folder=folder, distributed=distributed)

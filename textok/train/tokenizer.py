@@ -6,72 +6,116 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from textok.config import TrainTokenizerConfig
 from textok.config.check import require
 from textok.data.images import CaptionedImages, open_captioned_images
-from textok.losses.trained_with import trained_with
+from textok.losses.discriminator import build_discriminator
+from textok.losses.reconstruction import ReconstructionLoss, trained_with
 from textok.runtime.pretrained import check_state
 from textok.text import FeatureCache, FrozenTextEncoder
 from textok.text.folder import find_text_model
+from textok.text.remembered import RememberedText
 from textok.tokenizer import Tokenizer
-from textok.train.images import (
-    build_discriminator,
-    build_logits,
-    build_perceptual,
-    open_preview,
-    open_validation,
-    train_on_images,
-)
+from textok.train.distributed import Distributed
+from textok.train.images import open_preview, open_validation, train_on_images
+from textok.train.latent_batches import TextReader
+from textok.train.randomness import RandomSource
+from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.session import Session, open_session
-from textok.train.tokenizer_task import TokenizerTask
+from textok.train.task import TrainingTask, Validator
+from textok.train.tokenizer_objective import TokenizerObjective, TokenizerRoundTrip
 from textok.vqgan import VQGAN
 
 
 def train_tokenizer(config: TrainTokenizerConfig) -> Path:
-    """Train a tokenizer, or go on with it, in the folder ``run.out``; returns that folder.
+    """Train a tokenizer, or resume its training, in the folder ``run.out``; returns that folder.
 
-    Run it again after any interruption: it continues from the newest good checkpoint. Works in one
+    Run it again after any interruption: it resumes from the newest good checkpoint. Works in one
     process and under ``torchrun`` or ``accelerate launch`` alike.
 
-    Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
+    Raises ValueError for settings that contradict each other, or that the interrupted run did not
+    have.
     """
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    size = config.tokenizer.image_size
-    with session.accelerator.main_process_first():
+    size, distributed = config.tokenizer.image_size, session.distributed
+    with distributed.main_first():
         images = open_captioned_images(config.data, image_size=size)
     preview = open_preview(config.data, image_size=size)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
-    proxy = open_vqgan(config) if config.loss.codes > 0 else None
-    perceptual = build_perceptual(config.loss)
-    logits = build_logits(config.loss)
+    teacher = open_vqgan(config) if config.loss.codes > 0 else None
+    loss = ReconstructionLoss(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    validation = open_validation(config.run, images, device=session.accelerator.device)
-    held_out = [*preview.captions, *([] if validation is None else validation.captions)]
-    # Opened late, so that settings that cannot be leave no folder behind.
+    measured = open_validation(images, config.run, distributed)
+    held_out = [*preview.captions, *([] if measured is None else measured.captions)]
+    # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
-    task = TokenizerTask(
-        config,
-        tokenizer=tokenizer,
-        perceptual=perceptual,
-        discriminator=discriminator,
-        text=open_tokenizer_text(config, session, images, held_out),
+    text = open_tokenizer_text(config, session, images, held_out)
+    held_out_text: TextReader | None = text
+    if measured is not None and isinstance(text, FrozenTextEncoder):
+        # It runs once, on all processes: they validate different captions.
+        held_out_text = RememberedText(text, held_out)
+    validator = ReconstructionValidator(
+        TokenizerRoundTrip(held_out_text, device=distributed.device),
         preview=preview,
-        accelerator=session.accelerator,
-        proxy=proxy,
-        logits=logits,
-        validation=validation,
+        measured=measured,
+        device=distributed.device,
+    )
+    task = tokenizer_task(
+        config,
+        tokenizer,
+        loss=loss,
+        discriminator=discriminator,
+        text=text,
+        vqgan_teacher=teacher,
+        validator=validator,
+        distributed=distributed,
     )
     return train_on_images(session, task, images)
 
 
-def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
-    """A new tokenizer, with the weights of ``init`` if there is one, frozen as the stage asks.
+def tokenizer_task(
+    config: TrainTokenizerConfig,
+    tokenizer: Tokenizer,
+    *,
+    loss: ReconstructionLoss,
+    discriminator: nn.Module | None,
+    text: TextReader | None,
+    vqgan_teacher: VQGAN | None,
+    validator: Validator[Tokenizer],
+    distributed: Distributed,
+) -> TrainingTask[Tokenizer]:
+    """The tokenizer with what its training needs; ``loss`` and teacher are moved to the device."""
+    run, device = config.run, distributed.device
+    objective = TokenizerObjective(
+        tokenizer,
+        loss.to(device),
+        source=RandomSource(seed=run.seed, batch_size=run.batch_size, drop=config.text.drop),
+        text=text,
+        vqgan_teacher=None if vqgan_teacher is None else vqgan_teacher.to(device),
+    )
+    return TrainingTask(
+        "tokenizer",
+        tokenizer,
+        objective=objective,
+        validator=validator,
+        save=Tokenizer.save_pretrained,
+        optim=config.optim,
+        run=run,
+        distributed=distributed,
+        gan=config.loss.gan,
+        discriminator=discriminator,
+    )
 
-    Raises ValueError where ``init`` or ``vqgan`` is another model than the settings say.
+
+def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
+    """A newly initialised tokenizer, or with the weights of ``init``, frozen as its stage needs.
+
+    Raises ValueError where ``init`` or ``vqgan`` does not have the settings' shape.
     """
     text = config.text.portable if config.tokenizer.text != "none" else None
     tokenizer = Tokenizer(config.tokenizer, text=text)
@@ -82,7 +126,7 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
     elif tokenizer.painter is not None:
-        # A new one starts with the decoder of the VQGAN whose codes it learns.
+        # Initialised with the decoder of the VQGAN whose codes are the targets.
         vqgan = open_vqgan(config)
         tokenizer.painter.load_state_dict(vqgan.painter.state_dict())
         inherited = vqgan.trained_with
@@ -91,16 +135,17 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         tokenizer.freeze_encoder()
     if tokenizer.painter is not None and not config.loss.pixels:
         tokenizer.painter.requires_grad_(False)
+    tokenizer.set_grad_checkpointing(config.run.grad_checkpointing)
     return tokenizer
 
 
 def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
     """The VQGAN that ``vqgan`` names. Raises ValueError where it is not as the settings say."""
-    vqgan = VQGAN.from_pretrained(config.vqgan)
+    vqgan = VQGAN.from_pretrained(config.vqgan_path)
     require(
         vqgan.config == config.tokenizer.vqgan,
-        f"vqgan {config.vqgan} is {vqgan.config}, tokenizer.vqgan says {config.tokenizer.vqgan}: "
-        "give tokenizer.vqgan the settings of that VQGAN",
+        f"vqgan_path {config.vqgan_path} is {vqgan.config}, tokenizer.vqgan says "
+        f"{config.tokenizer.vqgan}: give tokenizer.vqgan the settings of that VQGAN",
     )
     return vqgan
 

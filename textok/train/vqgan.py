@@ -9,92 +9,90 @@ from torch import Tensor
 
 from textok.config import TrainVQGANConfig
 from textok.data.images import open_captioned_images
-from textok.losses.trained_with import trained_with
-from textok.nn.codebook import Codebook
+from textok.losses.discriminator import build_discriminator
+from textok.losses.reconstruction import ReconstructionLoss, trained_with
 from textok.runtime.pretrained import check_state
-from textok.train.chance import Chance
-from textok.train.images import (
-    build_discriminator,
-    build_logits,
-    build_perceptual,
-    open_preview,
-    open_validation,
-    train_on_images,
-)
-from textok.train.pixel_task import PixelTask
+from textok.train.images import open_preview, open_validation, train_on_images
+from textok.train.objective import Network, Outcome
+from textok.train.randomness import StepRandomness
+from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.session import open_session
-from textok.types import Batch, Reconstruction
+from textok.train.task import TrainingTask
+from textok.types import Batch
 from textok.vqgan import VQGAN
 
 
-class VQGANTask(PixelTask[VQGAN]):
-    """A VQGAN against pixels (Esser et al. 2021, arXiv 2012.09841, section 3.1)."""
+class VQGANObjective:
+    """Reconstruction of B images (Esser et al. 2021, arXiv 2012.09841, section 3.1)."""
 
-    name = "vqgan"
+    def __init__(self, vqgan: VQGAN, loss: ReconstructionLoss, *, batch_size: int) -> None:
+        self._vqgan, self._loss, self._batch_size = vqgan, loss, batch_size
 
-    @property
-    def codebook(self) -> Codebook:
-        return self.network.codebook
+    def sample(self, step: int) -> StepRandomness:
+        """Nothing is random."""
+        return StepRandomness(drop=torch.zeros(self._batch_size, dtype=torch.bool))
 
-    def draw(self, step: int) -> Chance:
-        nothing = torch.zeros(self.settings.run.batch_size, dtype=torch.bool)
-        return Chance(drop=nothing, noise=None, keep=None)
+    def evaluate(
+        self, network: Network, batch: Batch, randomness: StepRandomness, step: int
+    ) -> Outcome:
+        out = network(batch.images)
+        return Outcome.of(
+            out,
+            self._loss(out, batch.images, step),
+            real=batch.images,
+            last_layer=self._vqgan.painter.last_layer,
+            codebook=self._vqgan.codebook,
+        )
 
-    def forward(self, batch: Batch, chance: Chance) -> Reconstruction:
-        out: Reconstruction = self.parallel(batch.images)
-        return out
 
-    @property
-    def last_layer(self) -> Tensor:
-        return self.network.painter.last_layer
-
-    @torch.no_grad()
-    def reconstructions(self, batch: Batch) -> dict[str, Tensor]:
-        return {"reconstruction": self.averaged.decode(self.averaged.encode(batch.images))}
-
-    def save(self, folder: Path) -> None:
-        if self.accelerator.is_main_process:
-            self.averaged.save_pretrained(folder)
+@torch.no_grad()
+def reconstruct(vqgan: VQGAN, batch: Batch) -> dict[str, Tensor]:
+    """Images (B, 3, H, W), not clamped, of a batch of validation images."""
+    return {"reconstruction": vqgan.decode(vqgan.encode(batch.images))}
 
 
 def train_vqgan(config: TrainVQGANConfig) -> Path:
-    """Train a VQGAN, or go on with it, in the folder ``run.out``; returns that folder.
+    """Train a VQGAN, or resume its training, in the folder ``run.out``; returns that folder.
 
-    Run it again after any interruption: it continues from the newest good checkpoint. Works in one
+    Run it again after any interruption: it resumes from the newest good checkpoint. Works in one
     process and under ``torchrun`` or ``accelerate launch`` alike.
 
-    Raises ValueError for settings that cannot be, or that an interrupted run was not made with.
+    Raises ValueError for settings that contradict each other, or that the interrupted run did not
+    have.
     """
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    size = config.vqgan.image_size
-    with session.accelerator.main_process_first():
+    size, distributed = config.vqgan.image_size, session.distributed
+    with distributed.main_first():
         images = open_captioned_images(config.data, image_size=size)
     preview = open_preview(config.data, image_size=size)
     torch.manual_seed(config.run.seed)
-    network = build_vqgan(config)
-    perceptual = build_perceptual(config.loss)
-    logits = build_logits(config.loss)
+    vqgan = build_vqgan(config)
+    loss = ReconstructionLoss(config.loss).to(distributed.device)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    validation = open_validation(config.run, images, device=session.accelerator.device)
-    # Opened late, so that settings that cannot be leave no folder behind.
+    measured = open_validation(images, config.run, distributed)
+    # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
-    task = VQGANTask(
-        config,
-        network=network,
-        perceptual=perceptual,
+    task = TrainingTask(
+        "vqgan",
+        vqgan,
+        objective=VQGANObjective(vqgan, loss, batch_size=config.run.batch_size),
+        validator=ReconstructionValidator(
+            reconstruct, preview=preview, measured=measured, device=distributed.device
+        ),
+        save=VQGAN.save_pretrained,
+        optim=config.optim,
+        run=config.run,
+        distributed=distributed,
+        gan=config.loss.gan,
         discriminator=discriminator,
-        preview=preview,
-        accelerator=session.accelerator,
-        logits=logits,
-        validation=validation,
     )
     return train_on_images(session, task, images)
 
 
 def build_vqgan(config: TrainVQGANConfig) -> VQGAN:
-    """A new VQGAN, with the weights of ``init`` if there is one."""
+    """A newly initialised VQGAN, or with the weights of ``init``."""
     vqgan = VQGAN(config.vqgan)
     inherited: tuple[str, ...] = ()
     if config.init:

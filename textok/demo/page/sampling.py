@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from textok.config.generator import SamplingConfig
+from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.demo.limits import (
     CHARACTERS,
     GUIDANCE,
@@ -21,7 +21,6 @@ from textok.demo.limits import (
 from textok.demo.page.say import note
 from textok.demo.studio import Studio
 from textok.pipeline import TextToImage
-from textok.pipeline.wanted import adjusted
 
 PROMPT = "red women handbag"
 NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
@@ -106,14 +105,12 @@ def checked_sampling(
     """The model's settings with those given. Raises ValueError for what it cannot draw with."""
     assert studio.pipe is not None
     own = studio.pipe.sampling
-    found = adjusted(
-        own,
+    options = SamplingOptions(
         steps=None if steps is None else checked_whole(steps, "steps", 1, STEPS),
         guidance=None if guidance is None else checked_number(guidance, "guidance", 0, GUIDANCE),
+        sampler=None if sampler is None else checked_choice(sampler, "sampler", studio.samplers),
     )
-    if sampler is not None:
-        found = adjusted(found, sampler=checked_choice(sampler, "sampler", studio.samplers))
-    if found.sampler == "maskgit" and temperature is not None:
+    if (options.sampler or own.sampler) == "maskgit" and temperature is not None:
         degrees = checked_number(temperature, "temperature", 0, TEMPERATURE)
-        found = adjusted(found, temperature=degrees)
-    return found
+        options = replace(options, temperature=degrees)
+    return options.applied_to(own)

@@ -1,4 +1,4 @@
-"""DDPM's own sampler, which adds fresh noise at each step."""
+"""The sampler that adds fresh noise at each step: DDPM's own, and a flow's SDE."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def ancestral(
 
     ``predict(x, index)``, with index below S, is the predicted data (B, K, C) at ``times[index]``
     and the place of the log-variance between the posterior's, 0, and beta's, 1. Posterior and beta
-    are those of the steps of ``times`` (arXiv 2102.09672, section 4 and eq. 15). ``noise()`` is
-    fresh standard-normal noise (B, K, C), asked for once a step; the last step adds none.
+    are those of the steps of ``times`` (arXiv 2102.09672, section 4 and eq. 15); the path may start
+    where alpha is 0, as that of a flow does. ``noise()`` is fresh standard-normal noise (B, K, C),
+    called once a step but the last, which adds none.
     """
     alpha, sigma = (weight.tolist() for weight in alpha_sigma(times))
     for index in range(len(times) - 1):

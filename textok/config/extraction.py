@@ -1,0 +1,43 @@
+"""What `textok extract` is told: which tokenizer, which images, how latents are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from textok.config.check import require, require_range
+from textok.config.data import DataConfig, TextStoreConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """All of ``textok extract``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("tokenizer", "data.path", "out")
+    WITHOUT: ClassVar[tuple[str, ...]] = ("data.split", "data.flip", "data.crop", "data.cache")
+
+    tokenizer: str
+    """The bundled 'products', a tokenizer folder or a hub name; copied to ``out/tokenizer``."""
+    data: DataConfig = field(default_factory=DataConfig)
+    out: Path
+    """Folder of the latents; the tokenizer is copied into it."""
+    splits: tuple[str, ...] = ("train", "val")
+    """Sub-folders of the data."""
+    captions_per_image: int = 0
+    """Take the first captions of each image alone; 0 takes all."""
+    flip: bool = False
+    """Add the latents of every image mirrored."""
+    shard_rows: int = 8192
+    """Rows (image and caption) a file."""
+    batch_size: int = 64
+    """Rows at once."""
+    text: TextStoreConfig = field(default_factory=TextStoreConfig)
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.splits), "splits: name at least one")
+        require_range("captions_per_image", self.captions_per_image, 0)
+        require_range("shard_rows", self.shard_rows, 1)
+        require_range("batch_size", self.batch_size, 1)

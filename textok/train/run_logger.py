@@ -1,0 +1,77 @@
+"""The main-process logger: scalars, progress and sheets of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+
+from PIL import Image
+
+from textok.config import RunConfig
+from textok.runtime.progress import RunProgress
+from textok.runtime.run_folder import RunFolder
+from textok.runtime.run_log import RunLog
+
+RATE = "images_per_second"
+
+
+class RunLogger:
+    """Logs a run that is resumed after ``first`` steps; does nothing unless ``enabled``."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, first: int, *, enabled: bool) -> None:
+        self._folder, self._enabled = folder, enabled
+        if enabled:
+            self._log = RunLog(folder.root, step=first, wandb=config.wandb)
+            self._progress = RunProgress(
+                first=first, steps=config.steps, images_per_step=config.batch_size
+            )
+
+    def __enter__(self) -> RunLogger:
+        if self._enabled:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._enabled:
+            self._progress.stop()
+            self._log.close()
+
+    def advance(self) -> None:
+        """Count one step."""
+        if self._enabled:
+            self._progress.advance()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time that is spent inside out of the images/s."""
+        if not self._enabled:
+            yield
+            return
+        with self._progress.paused():
+            yield
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Log the scalars of ``step`` and the images/s since the last time."""
+        if self._enabled:
+            values = {**values, RATE: self._progress.report(step, values)}
+            self._log.write(step, {name: float(f"{value:.6g}") for name, value in values.items()})
+
+    def show(self, step: int, sheet: Image.Image) -> None:
+        """Store an image sheet."""
+        if self._enabled:
+            target = self._folder.sheets / f"step-{step:08d}.png"
+            writing = target.with_name(f".{target.name}")
+            sheet.save(writing, format="png")
+            os.replace(writing, target)
+
+    def say(self, message: str) -> None:
+        """Print a line above the progress bar."""
+        if self._enabled:
+            self._progress.say(message)

@@ -1,0 +1,162 @@
+"""One training step whole, GAN included, in the order in which it happens.
+
+Legend: B micro-batch, G = B x accumulation x processes, the global batch of one optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textok.losses import adversarial
+from textok.runtime.device import Precision, autocast
+from textok.train.codebook_use import CodebookUse
+from textok.train.discriminator import TrainedDiscriminator
+from textok.train.distributed import Distributed
+from textok.train.ema import Ema
+from textok.train.guard import Guard
+from textok.train.objective import Outcome, Terms, TrainingObjective
+from textok.train.optim import Optimizer
+from textok.train.randomness import StepRandomness
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """Trains a network by its objective and, where there is one, against a discriminator."""
+
+    objective: TrainingObjective[Any]
+    network: nn.Module
+    parallel: nn.Module
+    """The network as it is run, with gradients that are averaged over the processes."""
+    optimizer: Optimizer
+    ema: Ema[Any]
+    guard: Guard
+    adversary: TrainedDiscriminator | None
+    distributed: Distributed
+    precision: Precision
+    batch_size: int
+    """G."""
+
+    def __call__(self, micro_batches: Sequence[Any], step: int) -> dict[str, Tensor]:
+        """One step of both optimisers, or of neither, along the mean gradient over G rows.
+
+        The discriminator is trained on the reconstructions that the network was just trained on.
+        Returns scalars to log. Raises ValueError after too many non-finite steps in a row.
+        """
+        randomness, count = self.objective.sample(step), len(micro_batches)
+        adversary = self.adversary
+        if adversary is not None and step < adversary.gan.first_step:
+            adversary = None
+        logs: Terms = defaultdict(lambda: torch.zeros((), device=self.distributed.device))
+        outcomes: list[Outcome] = []
+        for index, batch in enumerate(micro_batches):
+            rows = self.distributed.global_rows(self.batch_size, index=index, count=count)
+            with self.distributed.gradient_sync(self.parallel, on=index == count - 1):
+                outcome = self._network_losses(batch, randomness.rows(rows), adversary, step)
+                self.distributed.backward(outcome.terms["loss"] / count)
+            add_means(logs, outcome.terms, count)
+            outcomes.append(outcome.kept(images=adversary is not None))
+        if adversary is not None:
+            self._backward_discriminator(adversary, outcomes, logs, step)
+        self._update(adversary, outcomes, logs, step)
+        return dict(logs)
+
+    def _network_losses(
+        self,
+        batch: Any,
+        randomness: StepRandomness,
+        adversary: TrainedDiscriminator | None,
+        step: int,
+    ) -> Outcome:
+        """Losses of the network on B rows: its objective's and, from ``gan.start``, the GAN's."""
+        device = self.distributed.device
+
+        def network(*args: Any, **options: Any) -> Any:
+            with autocast(device, self.precision):
+                return self.parallel(*args, **options)
+
+        outcome = self.objective.evaluate(network, batch.to(device), randomness.to(device), step)
+        terms = outcome.terms
+        if adversary is None or step < adversary.gan.start or outcome.images is None:
+            return outcome
+        with autocast(device, self.precision):
+            logits = adversarial.frozen_logits(adversary.module, outcome.images.fake)
+        terms["gan"] = adversarial.generator_loss(logits, kind=adversary.gan.loss)
+        weight: float | Tensor = adversary.gan.weight
+        if adversary.gan.adaptive:
+            weight = weight * adversarial.adaptive_weight(
+                terms["loss"], terms["gan"], outcome.images.last_layer
+            )
+            terms["gan_weight"] = weight
+        terms["loss"] = terms["loss"] + weight * terms["gan"]
+        return outcome
+
+    def _backward_discriminator(
+        self, adversary: TrainedDiscriminator, outcomes: list[Outcome], logs: Terms, step: int
+    ) -> None:
+        """Gradients of the discriminator's loss, the mean over G images and reconstructions."""
+        pairs = [outcome.images for outcome in outcomes if outcome.images is not None]
+        for index, images in enumerate(pairs):
+            with self.distributed.gradient_sync(adversary.parallel, on=index == len(pairs) - 1):
+                terms = self._discriminator_losses(adversary, images.real, images.fake, step)
+                self.distributed.backward(terms["loss_discriminator"] / len(pairs))
+            add_means(logs, terms, len(pairs))
+        if adversary.gan.r1 and not adversary.penalised(step):
+            logs["r1"] = adversary.penalty.value.clone()
+
+    def _discriminator_losses(
+        self, adversary: TrainedDiscriminator, real: Tensor, fake: Tensor, step: int
+    ) -> Terms:
+        """The discriminator's loss on B images and their reconstructions, with LeCAM and R1."""
+        gan = adversary.gan
+        with autocast(self.distributed.device, self.precision):
+            logits = adversary.parallel(torch.cat([real, fake]))
+        on_real, on_fake = logits.float().chunk(2)
+        lecam = adversary.lecam(on_real, on_fake)
+        loss = adversarial.discriminator_loss(on_real, on_fake, kind=gan.loss) + gan.lecam * lecam
+        means = {"logits_real": on_real.mean(), "logits_fake": on_fake.mean()}
+        terms = {"loss_discriminator": loss, "lecam": lecam, **means}
+        if adversary.penalised(step):
+            # Not through `parallel`: a second pass of it in one backward pass is not allowed. The
+            # gradients are averaged over the processes with those of the first.
+            terms["r1"] = adversarial.gradient_penalty(adversary.module, real)
+            terms["loss_discriminator"] = loss + gan.r1 / 2 * gan.r1_every * terms["r1"]
+        return terms
+
+    def _update(
+        self,
+        adversary: TrainedDiscriminator | None,
+        outcomes: list[Outcome],
+        logs: Terms,
+        step: int,
+    ) -> None:
+        """Update weights, averages and regularisers if all numbers are finite on all processes."""
+        codebook = CodebookUse.of(outcomes, self.distributed)
+        optimizers = [self.optimizer] + ([] if adversary is None else [adversary.optimizer])
+        norms = [optimizer.clip() for optimizer in optimizers]
+        losses = [value for name, value in logs.items() if name.startswith("loss")]
+        if self.guard.passes(step, losses + norms):
+            rates = [optimizer.step(step) for optimizer in optimizers]
+            codebook.revive()
+            self.ema.update(self.network)
+            if adversary is not None:
+                means = torch.stack([logs["logits_real"], logs["logits_fake"]])
+                adversary.lecam.update(*self.distributed.mean(means))
+                if adversary.penalised(step):
+                    adversary.penalty.value.copy_(self.distributed.mean(logs["r1"]))
+            logs["lr"] = torch.as_tensor(rates[0])
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        logs |= codebook.logs()
+        logs |= {"grad_norm": norms[0], "skipped": torch.tensor(float(self.guard.skipped))}
+
+
+def add_means(logs: Terms, terms: Terms, count: int) -> None:
+    """Add the part of one of ``count`` micro-batches to the means over all, without gradients."""
+    for name, value in terms.items():
+        logs[name] = logs[name] + 1 / count * value.detach()

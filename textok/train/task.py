@@ -1,0 +1,121 @@
+"""A network in training with all that its training needs, as the loop sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from PIL import Image
+from torch import nn
+
+from textok.config import GanConfig, OptimConfig, RunConfig
+from textok.runtime.blocks import compile_network
+from textok.runtime.checkpoint import Stateful
+from textok.runtime.sharding import load_weights, shard
+from textok.train.discriminator import TrainedDiscriminator
+from textok.train.distributed import Distributed
+from textok.train.ema import Ema
+from textok.train.guard import Guard
+from textok.train.objective import TrainingObjective
+from textok.train.optim import Optimizer
+from textok.train.step import TrainingStep
+
+Network = TypeVar("Network", bound=nn.Module)
+Judged = TypeVar("Judged", contravariant=True)
+
+
+class Validator(Protocol[Judged]):
+    """Shows and measures a network; all processes call it at the same time."""
+
+    def sheet(self, network: Judged) -> Image.Image:
+        """Images by the network, the same ones every time."""
+
+    def measure(self, network: Judged) -> dict[str, float]:
+        """Scalars by name, in the main process at least."""
+
+
+class TrainingTask(Generic[Network]):
+    """A network, its objective and its validator; with a ``discriminator`` also a GAN.
+
+    ``name`` is that of the network's weights in a checkpoint, ``save`` writes the averaged network
+    into a folder. With ``run.shard`` each of several processes has a part of the network.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        *,
+        objective: TrainingObjective[Any],
+        validator: Validator[Network],
+        save: Callable[[Network, Path], object],
+        optim: OptimConfig,
+        run: RunConfig,
+        distributed: Distributed,
+        gan: GanConfig | None = None,
+        discriminator: nn.Module | None = None,
+    ) -> None:
+        self.name, self.validator, self._save = name, validator, save
+        self.distributed = distributed
+        self.network = network.to(distributed.device)
+        self.ema = Ema(self.network, run.ema)
+        if run.shard and distributed.world_size > 1:
+            self.ema.spread(distributed.device)
+            shard(self.network, distributed.device)
+        optimizer = Optimizer(self.network, optim, lr=optim.lr, first=0, steps=run.steps)
+        self.adversary = None
+        if discriminator is not None:
+            assert gan is not None
+            self.adversary = TrainedDiscriminator(
+                discriminator, gan, optim, steps=run.steps, distributed=distributed
+            )
+        if run.compile:
+            compile_network(self.network)
+        self.step = TrainingStep(
+            objective=objective,
+            network=self.network,
+            parallel=distributed.parallel(self.network),
+            optimizer=optimizer,
+            ema=self.ema,
+            guard=Guard(distributed, limit=run.max_bad_steps),
+            adversary=self.adversary,
+            distributed=distributed,
+            precision=run.precision,
+            batch_size=run.batch_size,
+        )
+
+    @property
+    def averaged(self) -> Network:
+        """The network with averaged weights, whole: the one to keep. All processes ask for it."""
+        return self.ema.whole()
+
+    def sheet(self) -> Image.Image:
+        return self.validator.sheet(self.averaged)
+
+    def measure(self) -> dict[str, float]:
+        return self.validator.measure(self.averaged)
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged network, in the main process."""
+        averaged = self.averaged
+        if self.distributed.is_main:
+            self._save(averaged, folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, averages, optimisers, regularisers and counters."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {self.name: self.network.state_dict(), **parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        load_weights(self.network, state[self.name])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Stateful]:
+        parts: dict[str, Stateful] = {
+            "ema": self.ema,
+            "optimizer": self.step.optimizer,
+            "guard": self.step.guard,
+        }
+        return parts if self.adversary is None else parts | self.adversary.parts()
