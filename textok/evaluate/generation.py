@@ -76,7 +76,7 @@ def _open(
         config.feature_network,
         weights=config.feature_weights,
         trained_with=painter.trained_with,
-        load=partial(load_feature_network, device=device),
+        load=partial(load_feature_network, device=device, resizing=config.inception_resizing),
     )
     split = open_captioned_images(config.data, image_size=painter.image_size)
     images = evenly(split, config.limit)
