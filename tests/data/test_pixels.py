@@ -9,7 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from textok.data.pixels import BadImageError, decode, pil_to_square, to_pil, to_tensor
+from textok.data.pixels import (
+    BadImageError,
+    adm_to_square,
+    decode,
+    pil_to_square,
+    to_pil,
+    to_tensor,
+)
 
 
 def file_bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -168,3 +175,32 @@ def test_to_pil_clamps_and_rounds() -> None:
 
 def test_pil_to_square_converts_other_modes_as_decode_does() -> None:
     assert (pil_to_square(Image.new("RGBA", (4, 4), (9, 9, 9, 0)), 4) == 255).all()
+
+
+def test_adm_halves_by_averages_then_crops_the_middle() -> None:
+    # 9 x 4 pixels of 20 x column, to a square of 2: halved once to 4 x 2, whose middle two remain.
+    # They average the columns whose centres lie from 2.25 to 4.5 and from there to 6.75.
+    columns = 20 * np.arange(9, dtype=np.uint8)
+    picture = Image.fromarray(np.broadcast_to(columns[None, :, None], (4, 9, 3)).copy())
+    found = adm_to_square(picture, 2)
+    assert (found.shape, found.dtype) == ((2, 2, 3), np.uint8)
+    assert found[0, :, 0].tolist() == [(40 + 60 + 80) // 3, (100 + 120) // 2]
+    assert (found == found[:1, :, :1]).all()
+
+
+def test_adm_rounds_the_longer_side_and_cuts_the_odd_pixel_behind() -> None:
+    # 3 x 5 to 2: no halving; the height is 5 x 2 / 3 = 3.3, 3 pixels, of which the first 2 remain.
+    picture = noise(8).crop((0, 0, 3, 5))
+    whole = np.asarray(picture.resize((2, 3), Image.Resampling.BICUBIC))
+
+    assert np.array_equal(adm_to_square(picture, 2), whole[:2])
+    # Small pictures are enlarged; one of the size asked for stays as it is.
+    assert adm_to_square(picture, 12).shape == (12, 12, 3)
+    assert np.array_equal(adm_to_square(noise(8), 8), np.asarray(noise(8)))
+
+
+def test_a_large_jpeg_is_decoded_whole_where_no_size_is_given() -> None:
+    data = file_bytes(noise(64), "JPEG")
+
+    assert decode(data, size=8).size == (16, 16)
+    assert decode(data, size=None).size == (64, 64)

@@ -15,6 +15,9 @@ METRICS = {
     "vgg16": "FD-VGG16",
     "alexnet": "FD-AlexNet",
     "inception": "FID",
+    "inception_spatial": "sFID",
+    "a/dinov2-small": "FD-DINOv2",
+    "a/dinov2-base": "FD-DINOv2",
 }
 IMAGE_METRICS = ("psnr", "ssim", "perceptual", "lpips", "lpips_alex")
 
@@ -80,6 +83,9 @@ def test_whose_the_weights_are() -> None:
     both = judges("vgg16", "inception", trained_with=(), weights=file)
     one = judges("vgg16", "alexnet", trained_with=("lpips_vgg",), weights=file)
     assert {n.name: n.protocol for n in both.networks} == {"vgg16": "None", "inception": "w.pth"}
+    spatial = judges("inception_spatial", "vgg16", "inception", trained_with=(), weights=file)
+    assert [n.metric for n in spatial.networks] == ["FD-VGG16", "FID", "sFID"]
+    assert [n.protocol for n in spatial.networks] == ["None", "w.pth", "w.pth"]
     assert {n.name: n.protocol for n in one.networks} == {"vgg16": "w.pth", "alexnet": "None"}
 
 
@@ -95,3 +101,8 @@ def test_what_judges_without_being_named(
 def test_a_network_twice() -> None:
     with pytest.raises(ValueError, match="feature networks vgg16, vgg16: one comes twice"):
         judges("vgg16", "vgg16", trained_with=())
+
+
+def test_two_networks_of_one_distance() -> None:
+    with pytest.raises(ValueError, match="two of them give one distance, of FD-DINOv2, FD-DINOv2"):
+        judges("a/dinov2-small", "a/dinov2-base", trained_with=())

@@ -10,7 +10,7 @@ from textok.config.check import require_range
 from textok.config.data import FOR_TRAINING, DataConfig, TextStoreConfig
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
-from textok.config.networks import FeatureNetworkName
+from textok.config.networks import Resizing, require_feature_network
 
 CaptionMode = Literal["true", "plain", "absent", "shuffled"]
 DecoderCaptions = Literal["held_out", "class_name", "none"]
@@ -41,10 +41,14 @@ class EvaluationConfig:
     out: Path
     """Folder for report.json, report.md and pictures."""
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    feature_network: tuple[FeatureNetworkName, ...] = ()
-    """One or several for Frechet distances: FD-EffLite0, FD-VGG16, FD-AlexNet, or FID by Inception.
-    The first that the tokenizer was not trained against judges. By default FD-EffLite0 and, with
-    LPIPS's weights, FD-VGG16."""
+    feature_network: tuple[str, ...] = ()
+    """One or several for Frechet distances: efficientnet_lite0, vgg16, alexnet, inception (FID),
+    inception_spatial (sFID), or the folder or hub name of a DINOv2, CLIP, ConvNeXt or SigLIP. The
+    first that the tokenizer was not trained against judges. By default efficientnet_lite0 and, with
+    LPIPS's weights, vgg16."""
+    inception_resizing: Resizing = "tensorflow"
+    """Of images before Inception: bilinear without antialiasing, as ADM's evaluator resizes, or
+    'clean', bicubic with antialiasing."""
     feature_weights: Path | None = None
     """File with a feature network's weights: Inception's, else the first one's."""
     limit: int | None = None
@@ -57,6 +61,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         require_range("batch_size", self.batch_size, 1)
+        for name in self.feature_network:
+            require_feature_network(name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
-FeatureNetworkName = Literal["efficientnet_lite0", "vgg16", "alexnet", "inception"]
-"""Networks whose features a Frechet distance can be measured in."""
+from textok.config.check import require
+
+FeatureNetworkName = Literal[
+    "efficientnet_lite0", "vgg16", "alexnet", "inception", "inception_spatial"
+]
+"""Networks with a name of their own whose features a Frechet distance can be measured in."""
+INCEPTION = ("inception", "inception_spatial")
+"""Those that read Inception's file of weights."""
+Resizing = Literal["tensorflow", "clean"]
+"""Of images before Inception. ``tensorflow``: bilinear without antialiasing, as TensorFlow 1
+resizes in the graph that ADM's evaluator runs. ``clean``: bicubic with antialiasing, as Pillow
+resizes and clean-fid asks for (arXiv 2104.11222)."""
 UNKNOWN = "unknown"
 """In place of the losses of a tokenizer whose folder does not name them."""
 _BACKBONES = {"lpips_vgg": "vgg16", "lpips_alex": "alexnet"}
+
+
+def require_feature_network(name: str) -> None:
+    """Refuse what is no ``FeatureNetworkName`` and can be neither a folder nor a hub name."""
+    known = get_args(FeatureNetworkName)
+    require(
+        name in known or "/" in name or Path(name).is_dir(),
+        f"feature network '{name}' is unknown: use {', '.join(known)}, or the folder or hub name "
+        "of an image network of transformers",
+    )
 
 
 def backbones(losses: Iterable[str]) -> set[str]:

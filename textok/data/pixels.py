@@ -43,11 +43,12 @@ class BadImageError(ValueError):
     """Bytes that are no complete picture, or a picture that is refused."""
 
 
-def decode(data: bytes, *, size: int) -> Image.Image:
+def decode(data: bytes, *, size: int | None) -> Image.Image:
     """Decode a picture to 8-bit RGB, upright, with transparent parts white.
 
     The first frame of an animation; 16 bits are scaled to 8. A JPEG far larger than ``size``
-    pixels is decoded at a half, a quarter or an eighth of its resolution, never below 2 ``size``.
+    pixels is decoded at a half, a quarter or an eighth of its resolution, never below 2 ``size``;
+    None decodes it whole.
 
     Raises:
         BadImageError: damaged or truncated, no known format, or over ``MAX_PIXELS``.
@@ -57,7 +58,8 @@ def decode(data: bytes, *, size: int) -> Image.Image:
         raise BadImageError("no known image format" if data else "empty file")
     try:
         image = reader(BytesIO(data))
-        image.draft(None, (2 * size, 2 * size))
+        if size is not None:
+            image.draft(None, (2 * size, 2 * size))
         if math.prod(image.size) > MAX_PIXELS:
             width, height = image.size
             raise BadImageError(f"{width} x {height} pixels, over the limit of {MAX_PIXELS:,}")
@@ -82,6 +84,25 @@ def pil_to_square(
     box = (left, top, left + side, top + side)
     square = image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
     return np.array(square)
+
+
+def adm_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """The centre crop of ADM (arXiv 2105.05233), which most published FIDs are of: (H, W, 3).
+
+    The picture is halved by averaging while its shorter side stays at least ``size``, resized
+    (bicubic) until that side is ``size``, and cut to the square in the middle. For what others
+    measure, decode it whole: ``decode`` with ``size=None``.
+    """
+    image = _to_rgb(image)
+    while min(image.size) >= 2 * size:
+        halves = (image.width // 2, image.height // 2)
+        image = image.resize(halves, Image.Resampling.BOX)
+    scale = size / min(image.size)
+    # To even at a half, as ADM rounds.
+    sides = (round(image.width * scale), round(image.height * scale))
+    image = image.resize(sides, Image.Resampling.BICUBIC)
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return np.array(image.crop((left, top, left + size, top + size)))
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:

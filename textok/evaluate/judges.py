@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from textok.config.check import require
-from textok.config.networks import UNKNOWN, backbones
+from textok.config.networks import INCEPTION, UNKNOWN, backbones
 from textok.metrics.features import FeatureNetwork
 from textok.nn.lpips import default_weights
 
@@ -85,15 +85,22 @@ def open_judges(
 ) -> Judges:
     """The feature networks of the names ``given``; by default those that work offline here.
 
-    ``weights`` are inception's, where it is one of them, else those of the first. Raises ValueError
-    for names that come twice or networks that cannot be loaded.
+    ``weights`` are Inception's, where FID or sFID is among them, else those of the first. Raises
+    ValueError for names or distances that come twice and for networks that cannot be loaded.
     """
     names = [given] if isinstance(given, str) else list(given) or default_names()
     require(len(set(names)) == len(names), f"feature networks {', '.join(names)}: one comes twice")
-    weighted = "inception" if "inception" in names else names[0]
-    networks = [load(name, weights=weights if name == weighted else None) for name in names]
+    weighted = [name for name in names if name in INCEPTION] or names[:1]
+    networks = [load(name, weights=weights if name in weighted else None) for name in names]
+    metrics = [network.metric for network in networks]
+    require(
+        len(set(metrics)) == len(metrics),
+        f"feature networks {', '.join(names)}: two of them give one distance, of "
+        f"{', '.join(metrics)}",
+    )
     seen = backbones(trained_with)
-    networks.sort(key=lambda network: network.name in seen)
+    # sFID is a second look of Inception: what is judged by one network is not judged by it.
+    networks.sort(key=lambda network: (network.name in seen, network.name == "inception_spatial"))
     return Judges(networks=tuple(networks), trained_with=tuple(trained_with))
 
 

@@ -86,7 +86,7 @@ def _open(
         config.feature_network,
         weights=config.feature_weights,
         trained_with=reconstructor.tokenizer.trained_with,
-        load=partial(load_feature_network, device=device),
+        load=partial(load_feature_network, device=device, resizing=config.inception_resizing),
     )
     baseline = None
     require(

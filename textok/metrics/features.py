@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from textok.config.networks import Resizing, require_feature_network
 from textok.metrics.feature_network import FeatureNetwork as FeatureNetwork
 from textok.metrics.inception import (
     inception_features,
     inception_spatial_features,
     load_inception,
 )
-from textok.metrics.resizing import Resizing
 from textok.metrics.vision_models import load_vision_model
 from textok.nn.efficientnet_lite import (
     PACKAGE,
@@ -61,12 +61,8 @@ def load_feature_network(
         return lpips_features(load_lpips(LPIPS_NETWORKS[name][0], path=weights).to(device))
     if name in INCEPTION_NETWORKS:
         return INCEPTION_NETWORKS[name](load_inception(weights, device=device, resizing=resizing))
-    if "/" in name or Path(name).is_dir():
-        return load_vision_model(name, device=device)
-    raise ValueError(
-        f"feature network '{name}' is unknown: use efficientnet_lite0, vgg16, alexnet, inception, "
-        "inception_spatial, or the folder or hub name of an image network of transformers"
-    )
+    require_feature_network(name)
+    return load_vision_model(name, device=device)
 
 
 def lite0_features(network: EfficientNetLite0) -> FeatureNetwork:

@@ -14,9 +14,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from textok.config.networks import Resizing
 from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.image import to_8bit
-from textok.metrics.resizing import DESCRIPTIONS, Resizing, resize
+from textok.metrics.resizing import DESCRIPTIONS, resize
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 SIZE = 299

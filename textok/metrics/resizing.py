@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Resizing = Literal["tensorflow", "clean"]
-"""``tensorflow``: bilinear without antialiasing, as TensorFlow 1 resizes in the graph that ADM's
-evaluator runs. ``clean``: bicubic with antialiasing, as Pillow resizes and clean-fid asks for
-(arXiv 2104.11222)."""
+from textok.config.networks import Resizing
 
 DESCRIPTIONS: dict[Resizing, str] = {
     "tensorflow": "bilinear, not antialiased, TensorFlow 1 style",
