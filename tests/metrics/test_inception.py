@@ -47,11 +47,7 @@ class Block(nn.Module):
 
 
 class TinyInception(nn.Module):
-<<<<<<< HEAD
-    """Inception's modules by name, of nine channels; the first makes 17 x 17 of 299 px."""
-=======
     """Inception's modules by name, of nine channels; the first maps 299 px to 17 x 17."""
->>>>>>> h-f
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,13 +75,8 @@ def _open(
     judges = open_judges(
         config.feature_network,
         weights=config.feature_weights,
-<<<<<<< HEAD
         trained_with=generator.trained_with,
-        load=partial(load_feature_network, device=device),
-=======
-        trained_with=painter.trained_with,
         load=partial(load_feature_network, device=device, resizing=config.inception_resizing),
->>>>>>> h-f
     )
     split = open_captioned_images(config.data, image_size=generator.image_size)
     images = evenly(split, config.limit)
