@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from textok.evaluate.asked import GenerationAsked
+from textok.evaluate.generation_task import GenerationTask
 from textok.evaluate.store import Store
 from textok.metrics.features import FeatureNetwork
 from textok.metrics.image import from_8bit, to_8bit
@@ -39,13 +39,13 @@ class Drawn:
         return from_8bit(self.store.rows(PICTURES, places))
 
 
-def draw(asked: GenerationAsked, folder: Path) -> Drawn:
+def draw(task: GenerationTask, folder: Path) -> Drawn:
     """Draw and measure every picture that is not yet in ``folder``, in batches of one piece.
 
     Each process draws its share; all return when all is done.
     """
-    painter, samples = asked.painter, asked.samples
-    drawn = Drawn(store=Store(folder=folder, count=len(samples), size=asked.batch_size))
+    painter, samples = task.painter, task.samples
+    drawn = Drawn(store=Store(folder=folder, count=len(samples), size=task.batch_size))
     made = _digest(
         painter.name,
         painter.image_size,
@@ -53,7 +53,7 @@ def draw(asked: GenerationAsked, folder: Path) -> Drawn:
         painter.identity,
         samples.conditions,
         samples.seeds,
-        asked.batch_size,
+        task.batch_size,
     )
 
     def paint(span: range) -> Tensor:
@@ -61,15 +61,15 @@ def draw(asked: GenerationAsked, folder: Path) -> Drawn:
         return to_8bit(painter.draw(samples.conditions[rows], samples.seeds[rows]))
 
     drawn.store.fill(PICTURES, made, paint, what="drawing")
-    for network in asked.judges.networks:
+    for network in task.judges.networks:
 
         def measure(span: range, network: FeatureNetwork = network) -> Tensor:
-            return network.extract(drawn.images(span).to(asked.device)).float()
+            return network.extract(drawn.images(span).to(task.device)).float()
 
         kind, what = f"{FEATURES}-{network.name}", f"features, {network.metric}"
         drawn.store.fill(kind, _digest(made, network.protocol), measure, what=what)
-    if asked.clip is not None:
-        clip = asked.clip
+    if task.clip is not None:
+        clip = task.clip
 
         def compare(span: range) -> Tensor:
             return clip.score(drawn.images(span), samples.conditions[span.start : span.stop])

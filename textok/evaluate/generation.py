@@ -11,13 +11,13 @@ import torch
 from textok.config.check import require, require_range
 from textok.config.evaluation import CaptionMode, EvaluateGenerationConfig
 from textok.data import CaptionedImages, open_captioned_images
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.drawn import PICTURES, draw
 from textok.evaluate.export import write_npz
 from textok.evaluate.generation_protocol import describe_generation, generation_warnings
 from textok.evaluate.generation_report import GenerationReport
 from textok.evaluate.generation_scores import measure_reference, score_pictures
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
+from textok.evaluate.generation_task import GenerationTask
 from textok.evaluate.image_features import training_images
 from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
@@ -55,15 +55,15 @@ def evaluate_generation(
     """
     device = pick_device(config.device)
     rank, _ = join_processes()
-    asked = _open(config, own_device(device), painter)
+    task = _open(config, own_device(device), painter)
     if rank == 0:
         config.out.mkdir(parents=True, exist_ok=True)  # drawing takes long: errors show now
-    return _judge(asked, config)
+    return _judge(task, config)
 
 
 def _open(
     config: EvaluateGenerationConfig, device: torch.device, painter: Painter | None
-) -> GenerationAsked:
+) -> GenerationTask:
     """Everything that is needed, opened before anything is drawn."""
     painter = painter or load_painter(
         config.model,
@@ -92,7 +92,7 @@ def _open(
         clip = load_clip_score(config.clip, device=device)
     cache = Path(config.text.cache) if config.text.cache else None
     mode = config.caption_mode
-    return GenerationAsked(
+    return GenerationTask(
         painter=painter,
         samples=_samples(painter, images, count=count, mode=mode, seed=config.seed),
         mode=mode,
@@ -109,37 +109,37 @@ def _open(
     )
 
 
-def _judge(asked: GenerationAsked, config: EvaluateGenerationConfig) -> GenerationReport:
+def _judge(task: GenerationTask, config: EvaluateGenerationConfig) -> GenerationReport:
     """Draw, measure and write; every process gets the report of the first."""
     out = config.out
-    drawn = draw(asked, out / FOLDER)
-    reference = measure_reference(asked, config.feature_cache)
+    drawn = draw(task, out / FOLDER)
+    reference = measure_reference(task, config.feature_cache)
     report = None
     if join_processes()[0] == 0:
-        scores, near = score_pictures(asked, drawn, reference)
+        scores, near = score_pictures(task, drawn, reference)
         report = GenerationReport(
-            model=asked.painter.name,
-            settings=dict(asked.painter.settings),
-            metric=asked.network.metric,
-            protocol=describe_generation(asked, reference, scores),
+            model=task.painter.name,
+            settings=dict(task.painter.settings),
+            metric=task.network.metric,
+            protocol=describe_generation(task, reference, scores),
             scores=scores,
-            warnings=generation_warnings(asked, reference),
-            trained_with=list(asked.judges.trained_with),
-            not_comparable=asked.judges.not_comparable(),
+            warnings=generation_warnings(task, reference),
+            trained_with=list(task.judges.trained_with),
+            not_comparable=task.judges.not_comparable(),
         )
-        sheet = sample_sheet(asked, drawn, pictures=config.sheet_rows)
+        sheet = sample_sheet(task, drawn, pictures=config.sheet_rows)
         save_picture(sheet, out / "sheet.png")
         if near is not None:
-            save_picture(memorisation_sheet(asked, drawn, near), out / "memorisation.png")
+            save_picture(memorisation_sheet(task, drawn, near), out / "memorisation.png")
             first = (near.drawn.distances[:, 0], near.real.distances[:, 0])
             plot_distances(*first, out / "distances.png")
         if config.npz:
             write_npz(
                 out / "samples.npz",
                 drawn.store.pieces(PICTURES),
-                count=len(asked.samples),
-                image_size=asked.painter.image_size,
-                labels=asked.samples.labels,
+                count=len(task.samples),
+                image_size=task.painter.image_size,
+                labels=task.samples.labels,
             )
         report.write(out)
         remove_folder(out / FOLDER)

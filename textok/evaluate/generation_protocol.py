@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import MODES
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.generation_scores import Reference
+from textok.evaluate.generation_task import GenerationTask
 from textok.evaluate.protocol import (
     INTERVALS,
     describe_images,
@@ -20,33 +20,33 @@ from textok.metrics.precision_recall import NEIGHBOURS
 
 
 def describe_generation(
-    asked: GenerationAsked, reference: Reference, scores: Scores
+    task: GenerationTask, reference: Reference, scores: Scores
 ) -> dict[str, Any]:
     """The protocol of an evaluation that found ``scores``."""
-    samples, real = asked.samples, len(reference.real.images)
-    by = MODES[asked.mode]
+    samples, real = task.samples, len(reference.real.images)
+    by = MODES[task.mode]
     if samples.labels is not None:
-        by = f"{len(asked.painter.classes)} classes in turn, numbers of pictures equal within one"
+        by = f"{len(task.painter.classes)} classes in turn, numbers of pictures equal within one"
     protocol: dict[str, Any] = {
         "pictures": len(samples),
         "drawn by": by,
         "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
-        **describe_images(asked.images, count=real, of=asked.of),
+        **describe_images(task.images, count=real, of=task.of),
         "rounding": "pictures to 8 bits, before any metric",
-        **asked.judges.describe(),
+        **task.judges.describe(),
         "precision and recall": (
             f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
             "real, in the same features"
         ),
         "intervals": INTERVALS,
-        **describe_machine(asked.device, caller="evaluate_generation"),
+        **describe_machine(task.device, caller="evaluate_generation"),
     }
-    if asked.painter.decoding:
-        protocol["decoding"] = asked.painter.decoding
+    if task.painter.decoding:
+        protocol["decoding"] = task.painter.decoding
     if scores.inception is not None:
         protocol["Inception Score"] = f"{SPLITS} random splits (seed 0), logits without bias"
-    if asked.clip is not None:
-        protocol["CLIP score"] = f"{asked.clip.name}: {CLIP_PROTOCOL}"
+    if task.clip is not None:
+        protocol["CLIP score"] = f"{task.clip.name}: {CLIP_PROTOCOL}"
     if scores.alignment is not None:
         protocol["text alignment"] = (
             "ridge regression from standardised features to the mean all-MiniLM-L6-v2 state of "
@@ -63,16 +63,16 @@ def describe_generation(
     if reference.training is not None:
         config = reference.training.images.config
         protocol["training images"] = f"{len(reference.training.images)} of {config.split}"
-    if asked.absent:
-        protocol["not measured"] = "; ".join(asked.absent)
+    if task.absent:
+        protocol["not measured"] = "; ".join(task.absent)
     return protocol
 
 
-def generation_warnings(asked: GenerationAsked, reference: Reference) -> list[str]:
+def generation_warnings(task: GenerationTask, reference: Reference) -> list[str]:
     """What a reader of the numbers has to know."""
     real = len(reference.real.images)
-    count = min(len(asked.samples), real)
-    found = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
-    if real < len(asked.images):
-        found.append(f"{len(asked.images) - real} images could not be read and are left out")
+    count = min(len(task.samples), real)
+    found = [*task.judges.warnings(), *sample_warnings(task.judges, count)]
+    if real < len(task.images):
+        found.append(f"{len(task.images) - real} images could not be read and are left out")
     return found

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from textok.config.evaluation import CaptionMode
 from textok.data import CaptionedImages
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.captions import captions_by_key
 from textok.evaluate.class_accuracy import (
     ClassAccuracy,
@@ -19,6 +18,7 @@ from textok.evaluate.class_accuracy import (
 )
 from textok.evaluate.drawn import Drawn
 from textok.evaluate.generation_report import ClipScores, Scores
+from textok.evaluate.generation_task import GenerationTask
 from textok.evaluate.image_features import ImageFeatures, image_features, over_images
 from textok.evaluate.memorisation import memorisation
 from textok.evaluate.text_alignment import Alignment, Captioned, text_alignment
@@ -59,32 +59,32 @@ class Nearness:
     training: CaptionedImages
 
 
-def measure_reference(asked: GenerationAsked, cache: Path | None) -> Reference:
+def measure_reference(task: GenerationTask, cache: Path | None) -> Reference:
     """Measure the real images, each once over all processes; ``cache`` keeps their features."""
 
     def features(images: CaptionedImages, network: FeatureNetwork) -> ImageFeatures:
         return image_features(
-            images, network, device=asked.device, batch_size=asked.batch_size, cache=cache
+            images, network, device=task.device, batch_size=task.batch_size, cache=cache
         )
 
-    training = asked.training
+    training = task.training
     return Reference(
-        real=features(asked.images, asked.network),
+        real=features(task.images, task.network),
         others={
-            network.metric: features(asked.images, network).features
-            for network in asked.judges.others
+            network.metric: features(task.images, network).features
+            for network in task.judges.others
         },
-        training=None if training is None else features(training, asked.network),
-        clip=_real_clip(asked),
+        training=None if training is None else features(training, task.network),
+        clip=_real_clip(task),
     )
 
 
 def score_pictures(
-    asked: GenerationAsked, drawn: Drawn, reference: Reference
+    task: GenerationTask, drawn: Drawn, reference: Reference
 ) -> tuple[Scores, Nearness | None]:
     """Every number that can be had, and the nearest training images where there is training."""
-    features, real = drawn.features(asked.network), reference.real.features
-    logits = asked.network.logits
+    features, real = drawn.features(task.network), reference.real.features
+    logits = task.network.logits
     clip = None
     if reference.clip is not None:
         clip = ClipScores(drawn=mean_interval(drawn.clip), real=mean_interval(reference.clip))
@@ -107,37 +107,37 @@ def score_pictures(
             network.metric: frechet_distance(
                 _statistics(drawn.features(network)), _statistics(reference.others[network.metric])
             )
-            for network in asked.judges.others
+            for network in task.judges.others
         },
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
-        alignment=_alignment(asked, features, reference),
-        class_accuracy=_class_accuracy(asked, features, reference),
+        alignment=_alignment(task, features, reference),
+        class_accuracy=_class_accuracy(task, features, reference),
         memorisation=copies,
     )
     return scores, near
 
 
-def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
-    if asked.embed is None or reference.training is None:
+def _alignment(task: GenerationTask, features: Tensor, reference: Reference) -> Alignment | None:
+    if task.embed is None or reference.training is None:
         return None
     try:
         return text_alignment(
-            drawn=Captioned(features=features, captions=asked.samples.conditions),
-            real=_captioned(reference.real, asked.mode),
-            training=_captioned(reference.training, asked.mode, limit=asked.probe_images),
-            embed=asked.embed,
+            drawn=Captioned(features=features, captions=task.samples.conditions),
+            real=_captioned(reference.real, task.mode),
+            training=_captioned(reference.training, task.mode, limit=task.probe_images),
+            embed=task.embed,
         )
     except ValueError as error:
-        asked.absent.append(f"text alignment ({error})")
+        task.absent.append(f"text alignment ({error})")
         return None
 
 
 def _class_accuracy(
-    asked: GenerationAsked, features: Tensor, reference: Reference
+    task: GenerationTask, features: Tensor, reference: Reference
 ) -> ClassAccuracy | None:
-    labels, classes = asked.samples.labels, asked.painter.classes
+    labels, classes = task.samples.labels, task.painter.classes
     if labels is None or reference.training is None:
         return None
     real, training = reference.real, reference.training
@@ -146,11 +146,11 @@ def _class_accuracy(
         return class_accuracy(
             drawn=Labelled(features=features, labels=labels),
             real=labelled(real.features, [r.label for r in real.images.records], classes),
-            training=known.evenly(asked.probe_images),
+            training=known.evenly(task.probe_images),
             classes=len(classes),
         )
     except ValueError as error:
-        asked.absent.append(f"class accuracy ({error})")
+        task.absent.append(f"class accuracy ({error})")
         return None
 
 
@@ -163,24 +163,24 @@ def _captioned(images: ImageFeatures, mode: CaptionMode, limit: int | None = Non
     return Captioned(features=images.features[rows], captions=[captions[row] for row in rows])
 
 
-def _real_clip(asked: GenerationAsked) -> list[float] | None:
+def _real_clip(task: GenerationTask) -> list[float] | None:
     """The CLIP score of each real image that has a caption."""
-    if asked.clip is None:
+    if task.clip is None:
         return None
-    clip = asked.clip
-    captions = captions_by_key(asked.mode, asked.images.records)
+    clip = task.clip
+    captions = captions_by_key(task.mode, task.images.records)
 
     def compare(batch: Batch) -> Tensor:
         return clip.score(batch.images, [captions[key] for key in batch.keys])
 
     rows, scores = over_images(
-        asked.images,
+        task.images,
         compare,
-        device=asked.device,
-        batch_size=asked.batch_size,
+        device=task.device,
+        batch_size=task.batch_size,
         what="CLIP score of real images",
     )
-    keys = [asked.images.records[row].key for row in rows]
+    keys = [task.images.records[row].key for row in rows]
     return [float(score) for key, score in zip(keys, scores, strict=True) if captions[key]]
 
 

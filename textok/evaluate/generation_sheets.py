@@ -8,9 +8,9 @@ from PIL import Image
 
 from textok.data import CaptionedImages
 from textok.data.pixels import BadImageError, to_pil, to_tensor
-from textok.evaluate.asked import GenerationAsked
 from textok.evaluate.drawn import Drawn
 from textok.evaluate.generation_scores import Nearness
+from textok.evaluate.generation_task import GenerationTask
 from textok.runtime.sheet import PAPER, picture_sheet
 
 ROWS = 16
@@ -18,15 +18,15 @@ ROWS = 16
 CELL = 96
 
 
-def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Image.Image:
+def sample_sheet(task: GenerationTask, drawn: Drawn, *, pictures: int) -> Image.Image:
     """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
-    samples = asked.samples
+    samples = task.samples
     # The first pass over the prompts: later ones repeat them.
     first = min(len(samples), max(pictures, len(set(samples.conditions))))
     count = min(pictures, first)
     places = [i * first // count for i in range(count)]
     made = [to_pil(image) for image in drawn.images(places)]
-    real = [_real(asked.images, samples.twins[place]) for place in places]
+    real = [_real(task.images, samples.twins[place]) for place in places]
     captions = [samples.conditions[place] for place in places]
     blocks = []
     for start in range(0, count, ROWS):
@@ -36,9 +36,9 @@ def sample_sheet(asked: GenerationAsked, drawn: Drawn, *, pictures: int) -> Imag
     return _side_by_side(blocks)
 
 
-def memorisation_sheet(asked: GenerationAsked, drawn: Drawn, near: Nearness) -> Image.Image:
+def memorisation_sheet(task: GenerationTask, drawn: Drawn, near: Nearness) -> Image.Image:
     """The drawn pictures nearest to training, then some evenly spaced, with their neighbours."""
-    samples, (distances, rows) = asked.samples, (near.drawn.distances, near.drawn.rows)
+    samples, (distances, rows) = task.samples, (near.drawn.distances, near.drawn.rows)
     count = min(ROWS, len(samples))
     groups = {
         "nearest to training of all": distances[:, 0].argsort(stable=True)[:count].tolist(),

@@ -70,31 +70,31 @@ class Measurement:
 
 
 def measure(
-    asked: Measurement, *, batch_size: int, rank: int, world_size: int
+    task: Measurement, *, batch_size: int, rank: int, world_size: int
 ) -> tuple[list[Row], int]:
     """A row for each way, and how many images were measured by all processes together."""
-    captions = {mode: captions_by_key(mode, asked.images.records) for mode in asked.modes}
-    asked.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
-    main, others = asked.judges.main, asked.judges.others
+    captions = {mode: captions_by_key(mode, task.images.records) for mode in task.modes}
+    task.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
+    main, others = task.judges.main, task.judges.others
     originals = Tally(main, {}, others=others)
-    size = asked.reconstructor.config.codebook_size
+    size = task.reconstructor.config.codebook_size
     tallies = {
-        way: Tally(main, asked.metrics, others=others, codebook_size=size) for way in asked.ways
+        way: Tally(main, task.metrics, others=others, codebook_size=size) for way in task.ways
     }
     batches = eval_batches(
-        asked.images,
+        task.images,
         batch_size=batch_size,
         rank=rank,
         world_size=world_size,
-        workers=asked.images.config.workers,
+        workers=task.images.config.workers,
     )
-    starts = range(rank * batch_size, len(asked.images), world_size * batch_size)
-    share = sum(min(batch_size, len(asked.images) - start) for start in starts)
+    starts = range(rank * batch_size, len(task.images), world_size * batch_size)
+    share = sum(min(batch_size, len(task.images) - start) for start in starts)
     with counter("evaluating", total=share, shown=rank == 0) as count:
         for batch in batches:
-            batch = batch.to(asked.reconstructor.device)
+            batch = batch.to(task.reconstructor.device)
             originals.add(batch.images, batch.images, batch.keys)
-            for way, made in reconstructions(asked, batch, captions):
+            for way, made in reconstructions(task, batch, captions):
                 tallies[way].add(
                     made.images,
                     batch.images,
@@ -105,43 +105,43 @@ def measure(
             count(len(batch.keys))
     for tally in (originals, *tallies.values()):
         tally.gather()
-    rows = [_row(asked, way, tallies[way], originals) for way in asked.ways]
+    rows = [_row(task, way, tallies[way], originals) for way in task.ways]
     return rows, originals.statistics.count
 
 
 def reconstructions(
-    asked: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
+    task: Measurement, batch: Batch, captions: Mapping[CaptionMode, Mapping[str, str]]
 ) -> Iterator[tuple[Way, Made]]:
     """What each way makes of one batch, from codes or float16 numbers."""
-    for mode in asked.modes:
+    for mode in task.modes:
         texts = [captions[mode][key] for key in batch.keys]
-        latents = asked.reconstructor.encode(batch.images, texts)
+        latents = task.reconstructor.encode(batch.images, texts)
         latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
-        for k in asked.budgets:
+        for k in task.budgets:
             first = latents.first(k)
             samples = (
-                asked.reconstructor.decode_tensor(
+                task.reconstructor.decode_tensor(
                     first,
                     texts,
-                    seeds=decoding_seeds(batch.keys, draw=asked.seed + sample),
-                    decoding=asked.decoding,
+                    seeds=decoding_seeds(batch.keys, draw=task.seed + sample),
+                    decoding=task.decoding,
                 )
-                for sample in range(asked.num_samples)
+                for sample in range(task.num_samples)
             )
             images = next(samples)
             mean = None
-            if asked.num_samples > 1:
+            if task.num_samples > 1:
                 # A sum: all samples at once would need the memory of all.
                 mean = (
                     sum((one.clamp(-1, 1) for one in samples), start=images.clamp(-1, 1))
-                    / asked.num_samples
+                    / task.num_samples
                 )
             yield (mode, k), Made(images=images, codes=first.codes, mean=mean)
-    if asked.pca is not None:
-        codes = asked.pca.encode(batch.images).half().float()
-        for k in asked.budgets:
-            floats = count_floats(asked.reconstructor.config, k)
-            yield ("pca", k), Made(images=asked.pca.decode(codes[:, :floats]))
+    if task.pca is not None:
+        codes = task.pca.encode(batch.images).half().float()
+        for k in task.budgets:
+            floats = count_floats(task.reconstructor.config, k)
+            yield ("pca", k), Made(images=task.pca.decode(codes[:, :floats]))
 
 
 def count_bits(config: TokenizerConfig, k: int) -> int:
@@ -156,9 +156,9 @@ def count_floats(config: TokenizerConfig, k: int) -> int:
     return math.ceil(count_bits(config, k) / BITS_A_FLOAT)
 
 
-def _row(asked: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
+def _row(task: Measurement, way: Way, tally: Tally, originals: Tally) -> Row:
     source, k = way
-    config = asked.reconstructor.config
+    config = task.reconstructor.config
     floats = count_floats(config, k)
     return Row(
         source=source,

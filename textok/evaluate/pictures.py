@@ -33,9 +33,9 @@ OTHER_CAPTIONS = ("a black watch", "a red handbag")
 """Wrong captions for a single picture: the first that its own caption does not name."""
 
 
-def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
+def evaluation_sheet(task: Measurement, *, rows: int, title: str, cell: int = 128) -> Image.Image:
     """``rows`` pictures evenly spaced over the images, in every way at the largest budget."""
-    images = asked.images
+    images = task.images
     count = min(rows, len(images))
     chosen = [index * len(images) // count for index in range(count)]
     pixels = {}
@@ -46,20 +46,20 @@ def evaluation_sheet(asked: Measurement, *, rows: int, title: str, cell: int = 1
             continue  # counted and named by the report already
     records = [images.records[index] for index in pixels]
     batch = Batch(
-        images=torch.stack(list(pixels.values())).to(asked.reconstructor.device),
+        images=torch.stack(list(pixels.values())).to(task.reconstructor.device),
         captions=[(record.captions or ("",))[0] for record in records],
         keys=[record.key for record in records],
     )
-    captions = {mode: captions_by_key(mode, images.records) for mode in asked.modes}
+    captions = {mode: captions_by_key(mode, images.records) for mode in task.modes}
     columns = {"original": [to_pil(image) for image in batch.images]}
-    budget = max(asked.budgets)
-    for (source, k), made in reconstructions(asked, batch, captions):
+    budget = max(task.budgets)
+    for (source, k), made in reconstructions(task, batch, captions):
         if k == budget:
             columns[COLUMNS[source]] = [to_pil(image) for image in made.images]
     texts = list(batch.captions)
     if "shuffled" in captions:
         texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
-    heading = _heading(title, asked.reconstructor.config, budget)
+    heading = _heading(title, task.reconstructor.config, budget)
     return picture_sheet(columns, texts, cell=cell, title=heading)
 
 

@@ -30,25 +30,25 @@ METRICS = {
 }
 
 
-def describe(asked: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
+def describe(task: Measurement, *, count: int, of: int, absent: Sequence[str]) -> dict[str, Any]:
     """The protocol of a measurement on ``count`` images of a split that has ``of``."""
-    codes = asked.reconstructor.config.codebook_size
+    codes = task.reconstructor.config.codebook_size
     rounded = "PCA codes" if codes else "tokens and PCA codes"
     protocol: dict[str, Any] = {
-        **describe_images(asked.images, count=count, of=of),
+        **describe_images(task.images, count=count, of=of),
         "reference": "the same images after the crop",
         "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
-        **asked.judges.describe(),
-        "captions": {mode: MODES[mode] for mode in asked.modes},
-        "metrics": {name: METRICS[name] for name in asked.metrics},
+        **task.judges.describe(),
+        "captions": {mode: MODES[mode] for mode in task.modes},
+        "metrics": {name: METRICS[name] for name in task.metrics},
         "intervals": INTERVALS,
-        **describe_machine(asked.reconstructor.device, caller="evaluate_reconstruction"),
+        **describe_machine(task.reconstructor.device, caller="evaluate_reconstruction"),
     }
-    if asked.decoding is not None:
-        draws = f" + {asked.seed}" if asked.seed else ""
-        protocol["decoding"] = f"{asked.decoding}; seed from each image's key{draws}"
-    if asked.num_samples > 1:
-        several = f"of the mean of {asked.num_samples} samples an image; the rest is of the first"
+    if task.decoding is not None:
+        draws = f" + {task.seed}" if task.seed else ""
+        protocol["decoding"] = f"{task.decoding}; seed from each image's key{draws}"
+    if task.num_samples > 1:
+        several = f"of the mean of {task.num_samples} samples an image; the rest is of the first"
         protocol["metrics"]["psnr_of_mean"] = several
     if codes:
         protocol["codebook use"] = f"of {codes} codes, over the tokens of all images"
@@ -87,14 +87,14 @@ def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:
     }
 
 
-def warnings(asked: Measurement, *, count: int) -> list[str]:
+def warnings(task: Measurement, *, count: int) -> list[str]:
     """What a reader of the numbers has to know."""
-    config = asked.reconstructor.config
-    found: list[str | None] = [*asked.judges.warnings(), *sample_warnings(asked.judges, count)]
-    if not config.nested and min(asked.budgets) < config.num_tokens:
-        found.append("the tokenizer was not trained nested: fewer tokens than K are out of its ken")
-    if count < len(asked.images):
-        found.append(f"{len(asked.images) - count} images could not be read and are left out")
+    config = task.reconstructor.config
+    found: list[str | None] = [*task.judges.warnings(), *sample_warnings(task.judges, count)]
+    if not config.nested and min(task.budgets) < config.num_tokens:
+        found.append("the tokenizer is not nested: it was not trained for fewer tokens than K")
+    if count < len(task.images):
+        found.append(f"{len(task.images) - count} images could not be read and are left out")
     return [line for line in found if line is not None]
 
 

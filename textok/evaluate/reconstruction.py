@@ -43,23 +43,23 @@ def evaluate_reconstruction(
     """
     device, out = pick_device(config.device), config.out
     rank, world_size = join_processes()
-    asked, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
+    task, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
     if rank == 0:
         out.mkdir(parents=True, exist_ok=True)  # measuring takes long: what is wrong shows now
-    rows, count = measure(asked, batch_size=config.batch_size, rank=rank, world_size=world_size)
+    rows, count = measure(task, batch_size=config.batch_size, rank=rank, world_size=world_size)
     report = Report(
         model=str(config.model),
-        settings=dataclasses.asdict(asked.reconstructor.config),
-        metric=asked.judges.main.metric,
-        protocol=describe(asked, count=count, of=of, absent=absent),
+        settings=dataclasses.asdict(task.reconstructor.config),
+        metric=task.judges.main.metric,
+        protocol=describe(task, count=count, of=of, absent=absent),
         rows=rows,
-        warnings=warnings(asked, count=count),
-        trained_with=list(asked.judges.trained_with),
-        not_comparable=asked.judges.not_comparable(asked.metrics),
+        warnings=warnings(task, count=count),
+        trained_with=list(task.judges.trained_with),
+        not_comparable=task.judges.not_comparable(task.metrics),
     )
     if rank == 0:
         report.write(out)
-        sheet = evaluation_sheet(asked, rows=config.sheet_rows, title=Path(config.model).name)
+        sheet = evaluation_sheet(task, rows=config.sheet_rows, title=Path(config.model).name)
         save_picture(sheet, out / "sheet.png")
     return report
 
@@ -106,7 +106,7 @@ def _open(
     found = usable_modes(usable, images.records)
     none = f"{config.data.path} has none of the captions asked for: {', '.join(modes)}"
     require(bool(found), none)
-    asked = Measurement(
+    task = Measurement(
         reconstructor=reconstructor,
         images=images,
         modes=found,
@@ -118,7 +118,7 @@ def _open(
         seed=config.seed or 0,
         num_samples=1 if config.num_samples is None else config.num_samples,
     )
-    return asked, len(split), absent
+    return task, len(split), absent
 
 
 def _budgets(num_tokens: Sequence[int], tokenizer: Tokenizer) -> list[int]:

@@ -115,6 +115,6 @@ def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:
     kept = out / TOKENIZER
     if kept.is_dir():
         there = weights_sha256(Tokenizer.from_pretrained(kept))
-        check_same(out, there={"tokenizer": there}, asked={"tokenizer": sha256})
+        check_same(out, there={"tokenizer": there}, now={"tokenizer": sha256})
     else:
         replace_folder(tokenizer.save_pretrained(out / f".writing-{TOKENIZER}"), kept)

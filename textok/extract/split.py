@@ -49,7 +49,7 @@ class Split:
                 there[path] = open_shard(path)
             except ValueError:
                 continue
-            check_same(self.folder, there=there[path].settings, asked=self.settings)
+            check_same(self.folder, there=there[path].settings, now=self.settings)
         return there
 
     def make(self, reconstructor: Reconstructor, *, rank: int, world_size: int) -> None:
@@ -173,13 +173,13 @@ def _join(parts: Sequence[Latents]) -> Latents:
     )
 
 
-def check_same(folder: Path, *, there: Settings, asked: Settings) -> None:
+def check_same(folder: Path, *, there: Settings, now: Settings) -> None:
     """Raise ValueError naming the first setting that the latents ``there`` were not made with."""
-    for name in (*asked, *there):
-        if there.get(name) != asked.get(name):
+    for name in (*now, *there):
+        if there.get(name) != now.get(name):
             raise ValueError(
                 f"{folder} holds latents of another {name}: {_short(there.get(name))}, not "
-                f"{_short(asked.get(name))}; set it back to continue them, or choose another folder"
+                f"{_short(now.get(name))}; set it back to continue them, or choose another folder"
             )
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation of drawn pictures is asked for, all of it opened before anything is drawn."""
+"""What an evaluation of generated images takes, all of it opened before anything is generated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textok.metrics.features import FeatureNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationAsked:
+class GenerationTask:
     """A generator, what it is to draw, and what the pictures are measured against and by."""
 
     painter: Painter
