@@ -131,18 +131,18 @@ class TokenizerConfig:
 
     def sampled_by(
         self,
-        asked: DecodingOptions,
+        options: DecodingOptions,
         *,
         seed: int | None = None,
         num_samples: int | None = None,
     ) -> DecodingConfig | None:
-        """How images are sampled when ``asked``: ``sampling`` with what was given in its place.
+        """How images are sampled by ``options``: ``sampling`` with what was given in its place.
 
         None for regression, which takes no such options: ValueError where one was given.
         """
         if self.decoding == "flow":
-            return asked.applied_to(self.sampling)
-        given = {f"decoding.{name}": value for name, value in asked.given.items()}
+            return options.applied_to(self.sampling)
+        given = {f"decoding.{name}": value for name, value in options.given.items()}
         for name, value in (given | {"seed": seed, "num_samples": num_samples}).items():
             require(
                 value is None,
