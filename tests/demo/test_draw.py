@@ -77,6 +77,6 @@ def test_what_the_model_cannot_draw(studios: Studios, tmp_path: Path) -> None:
 
 
 def test_samplers_that_fit(studios: Studios) -> None:
-    assert studios("text").samplers == ["euler", "heun", "ddim", "dpmpp"]
+    assert studios("text").samplers == ["euler", "heun", "ddim", "dpmpp", "sde"]
     assert studios("codes").samplers == ["maskgit"]
     assert studios("nested").samplers == []
