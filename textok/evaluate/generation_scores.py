@@ -26,6 +26,7 @@ from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.inception_score import inception_score
 from textok.metrics.interval import mean_interval
+from textok.metrics.kernel_distance import KernelDistance, kernel_distance, kernel_metric
 from textok.metrics.neighbours import Neighbours, nearest
 from textok.metrics.precision_recall import precision_recall
 from textok.types import Batch
@@ -109,6 +110,7 @@ def score_pictures(
             )
             for network in asked.judges.others
         },
+        kernel=_kernel(asked, drawn, reference),
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
@@ -117,6 +119,20 @@ def score_pictures(
         memorisation=copies,
     )
     return scores, near
+
+
+def _kernel(
+    asked: GenerationAsked, drawn: Drawn, reference: Reference
+) -> dict[str, KernelDistance]:
+    """The kernel distance in every network but sFID's, which nobody reports."""
+    real = {asked.network.metric: reference.real.features, **reference.others}
+    return {
+        kernel_metric(network.metric): kernel_distance(
+            drawn.features(network), real[network.metric]
+        )
+        for network in asked.judges.networks
+        if network.metric != "sFID"
+    }
 
 
 def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
