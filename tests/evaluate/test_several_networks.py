@@ -136,9 +136,13 @@ def test_generation_is_judged_by_the_other_network(pictures: Path, tmp_path: Pat
     assert report.scores.other_frechet == {"FD-EffLite0": single.scores.frechet}
     assert report.scores.frechet != single.scores.frechet
     assert single.scores.other_frechet == {}
+    assert list(report.scores.kernel) == ["KD-VGG16", "KD-EffLite0"]
+    assert report.scores.kernel["KD-EffLite0"] == single.scores.kernel["KD-EffLite0"]
+    assert report.scores.kernel["KD-EffLite0"].subset_size == 9
+    assert "| 1000 KD-VGG16 ↓ | 1000 KD-EffLite0 ↓ † |" in report.to_markdown()
     assert single.warnings[0].startswith("FD-EffLite0 is in a network that the tokenizer was")
     assert read_generation_report(tmp_path / "report.json") == single
-    assert "| pictures | FD-VGG16 ↓ | FD-EffLite0 ↓ † | precision ↑ |" in report.to_markdown()
+    assert "| pictures | FD-VGG16 ↓ | FD-EffLite0 ↓ † | 1000 KD-VGG16" in report.to_markdown()
 
 
 def test_lpips_and_its_network_where_the_weights_are_at_hand(

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from textok.metrics import kernel_distance as module
-from textok.metrics.kernel_distance import kernel_distance, mmd2
+from textok.metrics.kernel_distance import kernel_distance, kernel_metric, mmd2
 
 
 def features(count: int, width: int, *, seed: int, offset: float = 0.0) -> Tensor:
@@ -74,3 +74,7 @@ def test_unbiased_where_the_frechet_distance_is_not() -> None:
 def test_too_few() -> None:
     with pytest.raises(ValueError, match="at least 2 images, not 1"):
         kernel_distance(torch.ones(1, 4), torch.ones(9, 4))
+
+
+def test_names() -> None:
+    assert list(map(kernel_metric, ("FID", "FD-VGG16"))) == ["KID", "KD-VGG16"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textok.config.check import require_range
 from textok.config.data import FOR_TRAINING, DataConfig, TextStoreConfig
@@ -61,7 +61,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         require_range("batch_size", self.batch_size, 1)
-        for name in self.feature_network:
+        given: Any = self.feature_network
+        for name in [given] if isinstance(given, str) else given:
             require_feature_network(name)
 
 

@@ -16,6 +16,7 @@ from textok.evaluate.protocol import (
 )
 from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
 from textok.metrics.inception_score import SPLITS
+from textok.metrics.kernel_distance import SUBSET_SIZE, SUBSETS
 from textok.metrics.precision_recall import NEIGHBOURS
 
 
@@ -39,6 +40,10 @@ def describe_generation(
         "precision and recall": (
             f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
             "real, in the same features"
+        ),
+        "kernel distance": (
+            "unbiased MMD^2, kernel (x y / F + 1)^3, mean and deviation of "
+            f"{SUBSETS} subsets of {min(SUBSET_SIZE, len(samples), real)} of either (seed 0)"
         ),
         "intervals": INTERVALS,
         **describe_machine(inputs.device, caller="evaluate_generation"),

@@ -16,6 +16,7 @@ from textok.evaluate.memorisation import Memorisation
 from textok.evaluate.text_alignment import Alignment, Retrieval
 from textok.metrics.inception_score import InceptionScore
 from textok.metrics.interval import Interval
+from textok.metrics.kernel_distance import KernelDistance, kernel_metric
 from textok.metrics.precision_recall import PrecisionRecall
 from textok.runtime.files import write_text
 
@@ -38,6 +39,8 @@ class Scores:
     manifold: PrecisionRecall
     other_frechet: dict[str, float] = field(default_factory=dict)
     """In the other feature networks, by the name of the distance."""
+    kernel: dict[str, KernelDistance] = field(default_factory=dict)
+    """In all feature networks but sFID's, by the name of the distance."""
     inception: InceptionScore | None = None
     clip: ClipScores | None = None
     alignment: Alignment | None = None
@@ -85,6 +88,7 @@ class GenerationReport:
         cells = {
             "pictures": str(scores.pictures),
             **{headings[name]: f"{value:.3f}" for name, value in distances.items()},
+            **self._kernel(),
             "precision ↑": f"{scores.manifold.precision:.4f}",
             "recall ↑": f"{scores.manifold.recall:.4f}",
         }
@@ -94,6 +98,17 @@ class GenerationReport:
             cells["CLIP score ↑"] = _interval(scores.clip.drawn, 2)
             cells["of real images"] = _interval(scores.clip.real, 2)
         return markdown_table(list(cells), [list(cells.values())])
+
+    def _kernel(self) -> dict[str, str]:
+        """Cells of the kernel distances, in thousandths as papers have them."""
+        headings = marked(
+            {name: f"1000 {name} ↓" for name in self.scores.kernel},
+            map(kernel_metric, self.not_comparable),
+        )
+        return {
+            headings[name]: f"{1000 * found.mean:.3f} ± {1000 * found.std:.3f}"
+            for name, found in self.scores.kernel.items()
+        }
 
     def write(self, folder: Path) -> None:
         """Write ``report.json`` and ``report.md`` into ``folder``."""

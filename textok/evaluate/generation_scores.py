@@ -27,6 +27,7 @@ from textok.metrics.features import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.inception_score import inception_score
 from textok.metrics.interval import mean_interval
+from textok.metrics.kernel_distance import KernelDistance, kernel_distance, kernel_metric
 from textok.metrics.neighbours import Neighbours, nearest
 from textok.metrics.precision_recall import precision_recall
 from textok.types import Batch
@@ -111,6 +112,7 @@ def score_images(
             )
             for network in inputs.judges.others
         },
+        kernel=_kernel(asked, drawn, reference),
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
@@ -121,10 +123,29 @@ def score_images(
     return scores, near
 
 
+<<<<<<< HEAD
 def _alignment(
     inputs: GenerationInputs, features: Tensor, reference: Reference
 ) -> Alignment | None:
     if inputs.embed is None or reference.training is None:
+=======
+def _kernel(
+    asked: GenerationAsked, drawn: Drawn, reference: Reference
+) -> dict[str, KernelDistance]:
+    """The kernel distance in every network but sFID's, which nobody reports."""
+    real = {asked.network.metric: reference.real.features, **reference.others}
+    return {
+        kernel_metric(network.metric): kernel_distance(
+            drawn.features(network), real[network.metric]
+        )
+        for network in asked.judges.networks
+        if network.metric != "sFID"
+    }
+
+
+def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
+    if asked.embed is None or reference.training is None:
+>>>>>>> h-f
         return None
     try:
         return text_alignment(

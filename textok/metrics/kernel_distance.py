@@ -31,6 +31,11 @@ class KernelDistance:
     """s: 1,000, or as many as the smaller set has."""
 
 
+def kernel_metric(frechet_metric: str) -> str:
+    """Its name in the network of a Frechet distance: KID for FID, KD-VGG16 for FD-VGG16."""
+    return "KID" if frechet_metric == "FID" else frechet_metric.replace("FD", "KD", 1)
+
+
 def kernel_distance(
     a_nF: Tensor,
     b_mF: Tensor,
