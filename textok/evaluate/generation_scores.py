@@ -112,7 +112,7 @@ def score_images(
             )
             for network in inputs.judges.others
         },
-        kernel=_kernel(asked, drawn, reference),
+        kernel=_kernel(inputs, generated, reference),
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
@@ -123,29 +123,24 @@ def score_images(
     return scores, near
 
 
-<<<<<<< HEAD
-def _alignment(
-    inputs: GenerationInputs, features: Tensor, reference: Reference
-) -> Alignment | None:
-    if inputs.embed is None or reference.training is None:
-=======
 def _kernel(
-    asked: GenerationAsked, drawn: Drawn, reference: Reference
+    inputs: GenerationInputs, generated: GeneratedImages, reference: Reference
 ) -> dict[str, KernelDistance]:
     """The kernel distance in every network but sFID's, which nobody reports."""
-    real = {asked.network.metric: reference.real.features, **reference.others}
+    real = {inputs.judges.main.metric: reference.real.features, **reference.others}
     return {
         kernel_metric(network.metric): kernel_distance(
-            drawn.features(network), real[network.metric]
+            generated.features(network), real[network.metric]
         )
-        for network in asked.judges.networks
+        for network in inputs.judges.networks
         if network.metric != "sFID"
     }
 
 
-def _alignment(asked: GenerationAsked, features: Tensor, reference: Reference) -> Alignment | None:
-    if asked.embed is None or reference.training is None:
->>>>>>> h-f
+def _alignment(
+    inputs: GenerationInputs, features: Tensor, reference: Reference
+) -> Alignment | None:
+    if inputs.embed is None or reference.training is None:
         return None
     try:
         return text_alignment(
