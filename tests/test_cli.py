@@ -15,9 +15,9 @@ import textok.evaluate
 import textok.train
 from textok import __version__
 from textok.cli import main as cli
-from textok.cli.dials import Names
 from textok.cli.help import docs_of
 from textok.cli.main import settings_of
+from textok.cli.options import Names
 from textok.cli.train import training_config
 from textok.cli.words import split_words
 from textok.config import DataConfig, TrainTokenizerConfig, ViTConfig
@@ -271,15 +271,15 @@ def test_old_names_of_flags_say_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_names_its_dials_once(name: str) -> None:
-    """Paths of positional words, aliases and what is left out are dials that there are."""
+    """Paths of positional words, aliases and what is left out are options that there are."""
     settings = cli.COMMANDS[name].settings
     names = Names(settings)
     for path in (*names.positional, *names.aliases.values()):
-        assert path in names.dials
-    paths = [*names.dials, *getattr(settings, "WITHOUT", ())]
+        assert path in names.options
+    paths = [*names.options, *getattr(settings, "WITHOUT", ())]
     assert len({path.replace(".", "_") for path in paths}) == len(paths)
-    for path, dial in names.dials.items():
-        assert docs_of(dial.owner).get(path.rpartition(".")[2]), f"{path} has no docstring"
+    for path, option in names.options.items():
+        assert docs_of(option.owner).get(path.rpartition(".")[2]), f"{path} has no docstring"
 
 
 @pytest.mark.parametrize("rank", ["", "0", "1"])

@@ -25,8 +25,8 @@ def write_classes(root: Path, *, cats: int) -> DataConfig:
     return DataConfig(path=str(write_folder(root, {**files, **texts, **other})))
 
 
-def by_class(data: DataConfig, out: Path, **dials: Any) -> dict[str, ClassCaptions]:
-    return captions_by_class(CaptionsByClassConfig(data=data, out=out, **dials))
+def by_class(data: DataConfig, out: Path, **settings: Any) -> dict[str, ClassCaptions]:
+    return captions_by_class(CaptionsByClassConfig(data=data, out=out, **settings))
 
 
 def test_a_share_of_each_class_is_held_out_by_words_and_seed(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Leaf:
 
 @dataclass(frozen=True, kw_only=True)
 class Every:
-    """One field of every type a dial can have."""
+    """One field of every type a setting can have."""
 
     text: str = ""
     whole: int = 0
@@ -176,8 +176,8 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
 
 def test_yaml_names_every_dial() -> None:
     text = to_yaml(replace(TrainTokenizerConfig(), init="x"))
-    for dial in ("num_tokens: 128", "text: both", "start: 20000", "clip: 1.0", "init: x"):
-        assert dial in text
+    for setting in ("num_tokens: 128", "text: both", "start: 20000", "clip: 1.0", "init: x"):
+        assert setting in text
 
 
 def test_one_word_is_a_list_of_one_where_any_number_will_do() -> None:

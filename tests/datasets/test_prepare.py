@@ -26,12 +26,12 @@ def opened(path: Path, split: str = "train", **options: object) -> CaptionedImag
 
 
 def prepared(source: Path, out: Path, **options: object) -> dict[str, int]:
-    dials = {"size": 8, "val": 0.0, "test": 0.0, **options}
-    return prepare(DataConfig(path=str(source)), out, **dials).images
+    settings = {"size": 8, "val": 0.0, "test": 0.0, **options}
+    return prepare(DataConfig(path=str(source)), out, **settings).images
 
 
-def prepare(data: DataConfig, out: Path, *, workers: int = 0, **dials: Any) -> Prepared:
-    config = PrepareConfig(data=replace(data, workers=workers), out=out, **dials)
+def prepare(data: DataConfig, out: Path, *, workers: int = 0, **settings: Any) -> Prepared:
+    config = PrepareConfig(data=replace(data, workers=workers), out=out, **settings)
     return prepare_data(config, progress=False)
 
 

@@ -87,18 +87,18 @@ def reconstruct(
     out: Path,
     *,
     pca_data: DataConfig | None = None,
-    **dials: Any,
+    **settings: Any,
 ) -> Report:
     """An evaluation of reconstructions on the CPU."""
     config = EvaluateReconstructionConfig(
-        model=str(model), data=data, out=out, device="cpu", **dials
+        model=str(model), data=data, out=out, device="cpu", **settings
     )
     return evaluate_reconstruction(config, pca_data=pca_data)
 
 
 def generate(
-    generator: ImageGenerator, data: DataConfig, out: Path, **dials: Any
+    generator: ImageGenerator, data: DataConfig, out: Path, **settings: Any
 ) -> GenerationReport:
     """An evaluation of what ``generator`` draws, on the CPU."""
-    config = EvaluateGenerationConfig(model="none", data=data, out=out, device="cpu", **dials)
+    config = EvaluateGenerationConfig(model="none", data=data, out=out, device="cpu", **settings)
     return evaluate_generation(config, generator=generator)

@@ -15,9 +15,11 @@ from textok.latents import load_latents
 from textok.pipeline import Reconstructor
 
 
-def reconstruct(model: str | Path, images: Sequence[Path], out: Path, **dials: Any) -> list[Path]:
+def reconstruct(
+    model: str | Path, images: Sequence[Path], out: Path, **settings: Any
+) -> list[Path]:
     config = ReconstructConfig(
-        model=str(model), images=tuple(images), out=out, device="cpu", **dials
+        model=str(model), images=tuple(images), out=out, device="cpu", **settings
     )
     return reconstruct_files(config)
 

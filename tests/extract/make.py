@@ -10,6 +10,6 @@ from textok.extract import extract
 from textok.latents.index import LatentIndex
 
 
-def make_latents(tokenizer: str | Path, **dials: Any) -> dict[str, LatentIndex]:
-    """On the CPU, by the dials of ``textok extract``."""
-    return extract(ExtractConfig(tokenizer=str(tokenizer), device="cpu", **dials))
+def make_latents(tokenizer: str | Path, **settings: Any) -> dict[str, LatentIndex]:
+    """On the CPU, by the settings of ``textok extract``."""
+    return extract(ExtractConfig(tokenizer=str(tokenizer), device="cpu", **settings))

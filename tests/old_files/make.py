@@ -121,7 +121,7 @@ def shake(model: Path) -> None:
 
 
 def save_settings(folder: Path) -> None:
-    """Settings with every dial written: defaults, presets, and values that no preset has."""
+    """Settings with every setting written: defaults, presets, and values that no preset has."""
     kinds = {
         "tokenizer": TrainTokenizerConfig(),
         "vqgan": TrainVQGANConfig(),
@@ -131,7 +131,7 @@ def save_settings(folder: Path) -> None:
     for kind, defaults in kinds.items():
         (folder / kind).mkdir(parents=True)
         (folder / kind / "defaults.yaml").write_text(to_yaml(defaults))
-        others = read.settings(kind, f"recipes/dials/{kind}.yaml")
+        others = read.settings(kind, f"recipes/settings/{kind}.yaml")
         (folder / kind / "others.yaml").write_text(to_yaml(others))
         for preset in preset_names():
             config = read.settings(kind, preset)

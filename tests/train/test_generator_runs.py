@@ -7,7 +7,9 @@ import signal
 import pytest
 import torch
 
+from textok.data.class_captions import ClassCaptions
 from textok.pipeline import TextToImage
+from textok.train.on_latents import captions_to_sample
 
 
 def test_every_job_ends_as_it_should(generator_runs) -> None:
@@ -50,18 +52,22 @@ def test_losses_by_noise_level_are_logged_with_the_sheets(generator_runs) -> Non
     assert measured[10]["val"] == pytest.approx(sum(levels) / 5, rel=1e-4)
 
 
+def test_a_class_without_held_out_captions_keeps_some_of_its_training_captions() -> None:
+    seen = [f"caption {number:03}" for number in range(200)]
+    kept = captions_to_sample(seen, seen[:3])
+    assert kept == ClassCaptions(train=tuple(seen[::4]))
+    assert captions_to_sample(seen, ["new", "caption 001"]) == ClassCaptions(held_out=("new",))
+    assert captions_to_sample([], []) == ClassCaptions()
+
+
 def test_what_is_left_is_a_pipeline_that_knows_its_classes(generator_runs) -> None:
     pipeline = TextToImage.from_pretrained(generator_runs.root / "whole" / "model")
     assert pipeline.classes == ["even", "odd"]
     captions = pipeline.parts.class_captions["odd"]
-    assert captions.train == (
-        "square number 0",
-        "square number 1",
-        "square number 2",
-        "square number 3",
-    )
-    # The rest of the validation captions were seen in training.
+    # The rest of the validation captions were seen in training, whose captions stay with the
+    # latents.
     assert captions.held_out == ("square number 4",)
+    assert captions.train == ()
     picture = pipeline.of_class("odd")[0]
     assert picture.size == (16, 16)
     sheets = generator_runs.root / "whole" / "sheets"

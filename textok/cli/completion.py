@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any, ClassVar, Literal
 
-from textok.cli.dials import Names
+from textok.cli.options import Names
 from textok.config.presets import preset_names, preset_path
 from textok.config.read import load_config
 
@@ -56,7 +56,7 @@ class _Known:
 
 def _known(name: str, settings: type[Any], summary: str) -> _Known:
     names = Names(settings)
-    words = [word for path in names.positional for word in names.dials[path].choices]
+    words = [word for path in names.positional for word in names.options[path].choices]
     if name.startswith("train "):
         words = [preset for preset in preset_names() if _is_for(preset, name, settings)]
     return _Known(name=name, summary=summary, options=_options(names), words=tuple(words))
@@ -65,13 +65,13 @@ def _known(name: str, settings: type[Any], summary: str) -> _Known:
 def _options(names: Names) -> Options:
     """Every flag by its path, as settings files have it, and by its short name."""
     found: Options = {"--help": None, "--config": ()}
-    for path, dial in names.dials.items():
+    for path, option in names.options.items():
         short = names.short(path) or ("" if "." in path else path.replace("_", "-"))
-        if dial.is_switch and short:
+        if option.is_switch and short:
             found[f"--no-{short}"] = None
         for name in dict.fromkeys([path if "." in path else short, short]):
             if name:
-                found[f"--{name}"] = None if dial.is_switch else dial.choices
+                found[f"--{name}"] = None if option.is_switch else option.choices
     return found
 
 

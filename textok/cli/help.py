@@ -1,4 +1,4 @@
-"""What `textok COMMAND --help` prints: the dials with their defaults, from the dataclass."""
+"""What `textok COMMAND --help` prints: the options with their defaults, from the dataclass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
-from textok.cli.dials import Dial, Names, dials_of
+from textok.cli.options import Names, Option, options_of
 
 INDENT = 4
 RULE = (
-    "A flag is a dial's path; dots, dashes and underscores are the same, and the last part "
-    "suffices where one dial alone ends so. --config FILE.yaml ... reads dials from files first."
+    "A flag is an option's path; dots, dashes and underscores are the same, and the last part "
+    "suffices where one option alone ends so. --config FILE.yaml ... reads settings from files."
 )
 
 
@@ -28,57 +28,57 @@ def help_text(
     """The page of a command.
 
     ``about`` says what it does, with an example. ``words`` stand for positional words that are no
-    dials. ``base`` is an instance whose values are shown as defaults, where there is one.
+    options. ``base`` is an instance whose values are shown as defaults, where there is one.
     """
     names = Names(settings)
     width = min(100, shutil.get_terminal_size().columns)
-    places = [names.dials[path] for path in names.positional]
-    needed = [d for path, d in names.dials.items() if d.is_needed and d not in places]
-    usage = [prog, words, *(dial.metavar for dial in places)]
-    usage += [f"--{names.short(dial.path) or dial.path} {_kind(dial)}" for dial in needed]
-    options = "[--dial value ...]" if names.dials else "[--help]"
-    lines = [f"usage: {' '.join(filter(None, usage))} {options}", "", about, ""]
-    for dial in places:
-        lines += _entry(dial.metavar, _about(dial), width)
-    dials = [dial for dial in names.dials.values() if dial not in places]
+    places = [names.options[path] for path in names.positional]
+    needed = [d for path, d in names.options.items() if d.is_needed and d not in places]
+    usage = [prog, words, *(option.metavar for option in places)]
+    usage += [f"--{names.short(option.path) or option.path} {_kind(option)}" for option in needed]
+    flags = "[--name value ...]" if names.options else "[--help]"
+    lines = [f"usage: {' '.join(filter(None, usage))} {flags}", "", about, ""]
+    for option in places:
+        lines += _entry(option.metavar, _about(option), width)
+    options = [option for option in names.options.values() if option not in places]
     values = {} if base is MISSING else dict(_values(base))
-    dials.sort(key=lambda dial: "." in dial.path)  # the command's own first
-    for group, members in groupby(dials, key=lambda dial: dial.path.rpartition(".")[0]):
+    options.sort(key=lambda option: "." in option.path)  # the command's own first
+    for group, members in groupby(options, key=lambda option: option.path.rpartition(".")[0]):
         lines += ["", f"{group or 'options'}:"]
-        for dial in members:
-            value = dial.default if base is MISSING else values[dial.path]
-            lines += _entry(_flags(dial, names), _about(dial, value), width)
-    lines += ["", textwrap.fill(RULE, width)] if names.dials else []
+        for option in members:
+            value = option.default if base is MISSING else values[option.path]
+            lines += _entry(_flags(option, names), _about(option, value), width)
+    lines += ["", textwrap.fill(RULE, width)] if names.options else []
     return "\n".join(lines)
 
 
-def _flags(dial: Dial, names: Names) -> str:
+def _flags(option: Option, names: Names) -> str:
     """As in ``--data.where, --where TEXT``."""
-    path, short = f"--{dial.path}", names.short(dial.path)
-    if "." not in dial.path:
+    path, short = f"--{option.path}", names.short(option.path)
+    if "." not in option.path:
         path = path.replace("_", "-")
     given = ", ".join([path, *([f"--{short}"] if short else [])])
-    return given if dial.is_switch else f"{given} {_kind(dial)}"
+    return given if option.is_switch else f"{given} {_kind(option)}"
 
 
-def _kind(dial: Dial) -> str:
+def _kind(option: Option) -> str:
     """What follows the flag."""
-    if dial.choices:
-        word = "{" + ",".join(dial.choices) + "}"
+    if option.choices:
+        word = "{" + ",".join(option.choices) + "}"
     else:
-        kinds = [part for part in (dial.kind, *get_args(dial.kind)) if part in _KINDS]
-        inner = [part for outer in get_args(dial.kind) for part in get_args(outer)]
+        kinds = [part for part in (option.kind, *get_args(option.kind)) if part in _KINDS]
+        inner = [part for outer in get_args(option.kind) for part in get_args(outer)]
         kinds += [part for part in inner if part in _KINDS]
         word = _KINDS[kinds[0]] if kinds else "VALUE"
-    return f"{word}..." if dial.takes_several else word
+    return f"{word}..." if option.takes_several else word
 
 
 _KINDS: dict[Any, str] = {str: "TEXT", int: "INT", float: "NUMBER", Path: "PATH"}
 
 
-def _about(dial: Dial, value: object = None) -> str:
-    """The docstring of the dial's field, and the value that it has."""
-    told = docs_of(dial.owner).get(dial.path.rpartition(".")[2], "")
+def _about(option: Option, value: object = None) -> str:
+    """The docstring of the option's field, and the value that it has."""
+    told = docs_of(option.owner).get(option.path.rpartition(".")[2], "")
     if value is MISSING:
         return f"{told} (needed)"
     if value in (None, "", ()):
@@ -114,7 +114,7 @@ def docs_of(settings: type[Any]) -> dict[str, str]:
 
 def _values(base: Any) -> Iterator[tuple[str, object]]:
     """The values of an instance, by path."""
-    for path in dials_of(type(base)):
+    for path in options_of(type(base)):
         value = base
         for name in path.split("."):
             value = getattr(value, name)

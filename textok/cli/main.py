@@ -15,8 +15,8 @@ from textok import __version__, config
 from textok.cli import caption, commands, data, doctor, train
 from textok.cli.commands import NoSettings
 from textok.cli.completion import CompletionConfig, completion
-from textok.cli.dials import Names
 from textok.cli.help import help_text
+from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
 from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
 from textok.config.presets import preset_path

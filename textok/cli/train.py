@@ -1,4 +1,4 @@
-"""``textok train tokenizer|vqgan|generator|maskgit PRESET... [--dial value]``."""
+"""``textok train tokenizer|vqgan|generator|maskgit PRESET... [--name value]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from textok.cli.dials import Names
+from textok.cli.options import Names
 from textok.cli.words import finish, from_files, split_words
 from textok.config import (
     TrainGeneratorConfig,

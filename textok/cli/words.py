@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from textok.cli.dials import Dial, Names
+from textok.cli.options import Names, Option
 from textok.config.check import require
 from textok.config.read import build, merge, read_yaml
 from textok.config.renamed import with_new_names
@@ -55,9 +55,9 @@ def finish(
     for path in getattr(settings, "WITHOUT", ()):
         unused = f"{path} has no effect in `{prog}`: leave it out"
         require(not _has(mapping, path), unused)
-    needed = [path for path, dial in names.dials.items() if dial.is_needed]
-    places = [p for p in names.positional if p in needed or names.dials[p].default == ""]
-    lacks = [names.dials[path].metavar for path in places if not _has(mapping, path)]
+    needed = [path for path, option in names.options.items() if option.is_needed]
+    places = [p for p in names.positional if p in needed or names.options[p].default == ""]
+    lacks = [names.options[path].metavar for path in places if not _has(mapping, path)]
     lacks += [
         f"--{names.short(path) or path}"
         for path in needed
@@ -79,7 +79,7 @@ def split_words(names: Names, words: Sequence[str], *, prog: str) -> Words:
     """Flags with what they take, and all other words.
 
     A switch takes a following word that is true or false, a tuple all words up to the next flag,
-    any other dial one. After ``--`` there are no flags.
+    any other option one. After ``--`` there are no flags.
     """
     found, queue = Words(), list(words)
     while queue:
@@ -98,22 +98,22 @@ def split_words(names: Names, words: Sequence[str], *, prog: str) -> Words:
             found.files += map(Path, given or _several(queue))
             continue
         flag = _new_name(names, flag, given or queue[:1])
-        dial, off = names.find(flag, prog=prog)
-        taken = "false" if off else _value(dial, flag, given, queue, prog=prog)
-        found.flags = merge(found.flags, _nested(dial.path, taken))
+        option, off = names.find(flag, prog=prog)
+        taken = "false" if off else _value(option, flag, given, queue, prog=prog)
+        found.flags = merge(found.flags, _nested(option.path, taken))
     return found
 
 
 def _value(
-    dial: Dial, flag: str, given: list[str] | None, queue: list[str], *, prog: str
+    option: Option, flag: str, given: list[str] | None, queue: list[str], *, prog: str
 ) -> object:
     """What a flag takes off the queue; ``given`` stood behind its ``=``."""
-    if dial.takes_several:
+    if option.takes_several:
         several = given or _several(queue)
         return several[0] if len(several) == 1 else several
     if given is not None:
         return given[0]
-    if dial.is_switch:
+    if option.is_switch:
         return queue.pop(0) if queue and queue[0].lower() in SWITCHED else "true"
     missing = f"{flag}: a value is missing after it (`{prog} --help`)"
     require(bool(queue) and not FLAG.fullmatch(queue[0]), missing)
@@ -143,13 +143,13 @@ def _new_name(names: Names, flag: str, following: list[str]) -> str:
 
 
 def _placed(names: Names, split: Words, *, prog: str) -> dict[str, object]:
-    """The loose words as values of the positional dials, in their order."""
+    """The loose words as values of the positional options, in their order."""
     placed: dict[str, object] = {}
     left = list(split.loose)
     for path in names.positional:
         if not left or _has(split.flags, path):
             continue
-        several = names.dials[path].takes_several
+        several = names.options[path].takes_several
         value: object = left if several else left[0]
         left = [] if several else left[1:]
         placed = merge(placed, _nested(path, value))

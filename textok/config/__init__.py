@@ -1,4 +1,4 @@
-"""Every dial of textok, as frozen dataclasses, and the strict reader that fills them."""
+"""Every setting of textok, as frozen dataclasses, and the strict reader that fills them."""
 
 from textok.config.data import DataConfig, LatentsConfig, TextConfig
 from textok.config.decoding import DecodingConfig, DecodingOptions, FlowDecoderConfig

@@ -17,7 +17,7 @@ from textok.config.check import require, require_range
 from textok.config.data import FOR_TRAINING, DataConfig
 
 UNREAD = (*FOR_TRAINING, "data.class_captions", "data.workers")
-"""Dials of data that nothing here looks at."""
+"""Settings of data that nothing here looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)

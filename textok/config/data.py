@@ -85,7 +85,7 @@ class DataConfig(SourceConfig):
 
 
 FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache")
-"""Dials of images that training alone looks at."""
+"""Settings of images that training alone looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)

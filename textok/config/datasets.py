@@ -70,7 +70,9 @@ class ImageNetConfig:
     out: Path
     """Folder of the set: a shard a class in train/ and val/."""
     size: int = 256
-    """Pixels a side, the shorter side resized and the centre cut; 0 keeps the files as they are."""
+    """Pixels of the shorter side; 0 keeps the files as they are."""
+    square: bool = True
+    """Cut the centre square. Without, the longer side stays, for ``data.crop: random``."""
     encoding: Literal["jpeg", "png"] = "jpeg"
     """Of resized images: JPEG of quality 95, or lossless PNG."""
     captions: bool = True

@@ -83,7 +83,7 @@ class DecodingOptions:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was given, by the names of the dials."""
+        """What was given, by the names of the settings."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def applied_to(self, own: DecodingConfig) -> DecodingConfig:

@@ -53,7 +53,7 @@ class GenerateConfig(PicturesConfig):
             require(not extra, f"--repeat draws what the file says: leave out {', '.join(extra)}")
 
     def _beside(self) -> list[str]:
-        """The dials that were changed and do not go with ``repeat``."""
+        """The settings that were changed and do not go with ``repeat``."""
         found = []
         for one in fields(self):
             value, default = getattr(self, one.name), one.default

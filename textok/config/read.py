@@ -37,7 +37,7 @@ def load_config(
 
 
 def to_yaml(config: object) -> str:
-    """Write every dial of a dataclass; ``load_config`` reads the same dataclass back."""
+    """Write every setting of a dataclass; ``load_config`` reads the same dataclass back."""
     assert is_dataclass(config) and not isinstance(config, type)
     return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
@@ -56,7 +56,7 @@ def merge(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, ob
 
 def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> Config:
     """Build the dataclass ``cls`` from text or plain values; ``where`` is its path in messages."""
-    hints = dial_types(cls)
+    hints = field_types(cls)
     mapping = with_new_names(cls, mapping)
     prefix = f"{where}." if where else ""
     for key in mapping:
@@ -68,7 +68,7 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
     return cls(**{key: _read(hints[key], value, prefix + key) for key, value in mapping.items()})
 
 
-def dial_types(cls: type[Any]) -> dict[str, Any]:
+def field_types(cls: type[Any]) -> dict[str, Any]:
     """The fields of a dataclass and their types."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
@@ -104,7 +104,7 @@ class _TextLoader(yaml.BaseLoader):
 
 
 def _read(kind: Any, value: object, where: str) -> object:
-    """Read ``value`` as ``kind``, one of the types that a dial can have."""
+    """Read ``value`` as ``kind``, one of the types that a setting can have."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if value in (None, "", "~", "null", "None"):  # the last is what the help shows

@@ -1,4 +1,4 @@
-"""Dials that once had another name, by the class that has them.
+"""Settings that once had another name, by the class that has them.
 
 Settings files and stored settings with an old name always load, silently. A flag of a name that
 came to mean something else says so in one line, and goes with the version that is named.
@@ -14,14 +14,14 @@ from textok.config.check import require
 
 @dataclass(frozen=True, kw_only=True)
 class Renamed:
-    """An old name of a dial and its name of today."""
+    """An old name of a setting and its name of today."""
 
     old: str
     new: str
     until: str = ""
     """Version in which the old flag goes, with a note until then; empty: it stays."""
     values: tuple[str, ...] = ()
-    """Where the old name means another dial today: the words by which the old one is told."""
+    """Where the old name means another setting today: the words by which the old one is told."""
 
 
 _CAPTION_FILES = Renamed(old="caption_files", new="data.captions", until="0.3")
@@ -45,14 +45,14 @@ RENAMED: dict[str, tuple[Renamed, ...]] = {
 
 
 def with_new_names(settings: type, mapping: Mapping[str, object]) -> dict[str, object]:
-    """``mapping`` with the dials of ``settings`` by their names of today.
+    """``mapping`` of a settings class, by the names of today.
 
-    Raises ValueError where a dial has both names.
+    Raises ValueError where a setting has both names.
     """
     renamed = dict(mapping)
     for entry in RENAMED.get(settings.__name__, ()):
         if entry.old in renamed and not entry.values and "." not in entry.new:
-            both = f"{entry.old} and {entry.new} are the same dial: leave out {entry.old}"
+            both = f"{entry.old} and {entry.new} are the same setting: leave out {entry.old}"
             require(entry.new not in renamed, both)
             renamed[entry.new] = renamed.pop(entry.old)
     return renamed

@@ -46,27 +46,27 @@ def read_config(weights: Official) -> TokenizerConfig:
     _, channels = weights.shape("decoder.decoder_embed.weight", 2)
     outputs = weights.shape("encoder.conv_out.weight", 4)[0]
     two_stage = weights.has("decoder.ffn.2.")
-    dials: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if weights.has("decoder.text_guidance_proj."):
-        dials["text_tokens"] = weights.shape("decoder.text_guidance_positional_embedding", 2)[0]
-        dials["text_width"] = weights.shape("decoder.text_guidance_proj.weight", 2)[1]
+        settings["text_tokens"] = weights.shape("decoder.text_guidance_positional_embedding", 2)[0]
+        settings["text_width"] = weights.shape("decoder.text_guidance_proj.weight", 2)[1]
     if two_stage:
-        dials["vqgan"] = vqgan_decoder_config(weights, image_size=grid * patch)
+        settings["vqgan"] = vqgan_decoder_config(weights, image_size=grid * patch)
     if outputs != 2 * channels:
-        dials["codebook"] = _codebook(weights, two_stage=two_stage)
+        settings["codebook"] = _codebook(weights, two_stage=two_stage)
     return TokenizerConfig(
         image_size=grid * patch,
         patch_size=patch,
         num_tokens=weights.shape("latent_tokens", 2)[0],
         channels=channels,
-        text="decoder" if "text_width" in dials else "none",
+        text="decoder" if "text_width" in settings else "none",
         encoder=_size(weights, "encoder"),
         decoder=_size(weights, "decoder"),
         bottleneck="kl" if outputs == 2 * channels else "vq",
         layout="titok",
         legacy_reshape=two_stage,
         output="codes" if two_stage else "pixels",
-        **dials,
+        **settings,
     )
 
 

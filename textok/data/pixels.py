@@ -105,6 +105,14 @@ def adm_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.array(image.crop((left, top, left + size, top + size)))
 
 
+def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
+    """The whole picture in RGB, its shorter side ``size`` pixels (Lanczos)."""
+    image = _to_rgb(image)
+    shorter = min(image.size)
+    width, height = (max(size, round(length * size / shorter)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
 def pad_to_square(image: Image.Image) -> Image.Image:
     """The picture in the middle of a white square as long as its longer side, in RGB."""
     image = _to_rgb(image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskG
 from textok.config.check import require
 from textok.config.training import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
-from textok.data.order import Order
+from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
 from textok.latents import LatentScale, LatentSet, open_latents
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
@@ -32,6 +32,8 @@ from textok.train.task import TrainingTask, Validator
 
 Settings = TrainGeneratorConfig | TrainMaskGITConfig
 Shape = TypeVar("Shape", bound=TokenGeneratorConfig)
+CAPTIONS_OF_CLASS = 50
+"""Training captions that a pipeline keeps of a class without any held out."""
 
 
 def train_on_latents(
@@ -217,13 +219,20 @@ def build_parts(
         sampling=config.sampling,
         classes=classes,
         class_captions={
-            name: ClassCaptions(
-                train=tuple(seen.get(name, ())),
-                held_out=tuple(sorted(set(unseen.get(name, ())) - set(seen.get(name, ())))),
-            )
-            for name in classes
+            name: captions_to_sample(seen.get(name, ()), unseen.get(name, ())) for name in classes
         },
     )
+
+
+def captions_to_sample(seen: Sequence[str], unseen: Sequence[str]) -> ClassCaptions:
+    """What a pipeline keeps of the captions of a class: those that were not trained on.
+
+    Where there are none, some of those that were. The rest stay with the latents: of ImageNet's
+    images with several captions each they are hundreds of megabytes, which every save would write.
+    """
+    held_out = tuple(sorted(set(unseen) - set(seen)))
+    kept = [] if held_out else [seen[i] for i in evenly_spaced(len(seen), CAPTIONS_OF_CLASS)]
+    return ClassCaptions(train=tuple(kept), held_out=held_out)
 
 
 def open_prompt_text(

@@ -118,8 +118,8 @@ LAYOUTS = {"archives": archives, "folders": folders, "kaggle": kaggle}
 
 
 def made(source: Path, out: Path, **options: object) -> list[SplitSummary]:
-    dials: dict[str, Any] = {"size": 16, "workers": 1, **options}
-    return build_imagenet(ImageNetConfig(source=source, out=out, **dials), progress=False)
+    settings: dict[str, Any] = {"size": 16, "workers": 1, **options}
+    return build_imagenet(ImageNetConfig(source=source, out=out, **settings), progress=False)
 
 
 @pytest.fixture

@@ -110,6 +110,34 @@ def test_size_0_keeps_the_bytes_and_png_the_pixels(tmp_path: Path) -> None:
         assert (lossless.read(place) == images.read(place)).all()
 
 
+def test_without_square_the_longer_side_is_left_to_the_random_crop(tmp_path: Path) -> None:
+    source, out = folders(tmp_path / "source"), tmp_path / "out"
+    made(source, out, square=False, encoding="png")
+    wide, squares = opened(out, "train"), tmp_path / "squares"
+    # 60 x 45 to a shorter side of 16: 21 x 16.
+    assert {wide.open(place).size for place in range(len(wide))} == {(21, 16)}
+    left, right = (wide.read(0, crop=(at, 0.5)) for at in (0.0, 1.0))
+    assert (left[:, 5:] == right[:, :-5]).all() and (left != right).any()
+    made(source, squares, encoding="png")
+    square = opened(squares, "train").read(0).astype(int)
+    centre, beside = (abs(square - pixels).mean() for pixels in (wide.read(0), left))
+    assert centre < beside / 2  # the same picture, at most half a pixel apart
+    with pytest.raises(ValueError, match="was made with other settings"):
+        made(source, out, square=True, encoding="png")
+
+
+def test_a_build_from_before_this_setting_continues(tmp_path: Path) -> None:
+    source, out = folders(tmp_path / "source"), tmp_path / "out"
+    made(source, out)
+    note = out / ".build" / "recipe.json"
+    old = json.loads(note.read_text())
+    del old["square"]
+    note.write_text(json.dumps(old))
+    before = digests(out)
+    made(source, out)
+    assert digests(out) == before
+
+
 def test_oddities_become_rgb_and_bad_files_are_listed(tmp_path: Path) -> None:
     source = folders(tmp_path / "source")
     tench = source / "train" / "n01440764"

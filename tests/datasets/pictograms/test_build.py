@@ -32,8 +32,8 @@ def rows(out: Path, split: str) -> Rows:
     return {row["key"]: row for row in map(json.loads, lines)}
 
 
-def build(out: Path, **dials: Any) -> Summary:
-    return build_pictograms(PictogramsConfig(out=out, **dials), progress=False)
+def build(out: Path, **settings: Any) -> Summary:
+    return build_pictograms(PictogramsConfig(out=out, **settings), progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,12 @@ def build_imagenet(config: ImageNetConfig, *, progress: bool = True) -> list[Spl
         BadFilesError: too many images cannot be read.
     """
     out, splits = config.out, config.splits
-    recipe = Recipe(size=config.size, encoding=config.encoding, captions=config.captions)
+    recipe = Recipe(
+        size=config.size,
+        encoding=config.encoding,
+        captions=config.captions,
+        square=config.square,
+    )
     jobs = [
         Job(images=images, recipe=recipe, out=out)
         for split in dict.fromkeys(splits)
@@ -81,7 +86,7 @@ def _check_place(out: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     if note.is_file():
         there = json.loads(note.read_text(encoding="utf-8"))
         require(
-            there == asdict(recipe),
+            {"square": True, **there} == asdict(recipe),
             f"{out}: was made with other settings ({there}); give them or choose another folder",
         )
     else:

@@ -1,7 +1,7 @@
-"""The dials of a command, and the names by which a command line knows them.
+"""The options of a command, and the names by which a command line knows them.
 
-A name is the dial's path, `data.where`. Dots, dashes and underscores are the same, and the last
-parts suffice where one dial of the command alone ends so: `--where`, `--text-cache`, `--lr`.
+A name is the option's path, `data.where`. Dots, dashes and underscores are the same, and the last
+parts suffice where one option of the command alone ends so: `--where`, `--text-cache`, `--lr`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from textok.config.check import require
-from textok.config.read import dial_types
+from textok.config.read import field_types
 from textok.config.renamed import RENAMED, Renamed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dial:
+class Option:
     """One setting of a command, or a group of settings that has names (``ViTConfig.named``)."""
 
     path: str
@@ -59,16 +59,16 @@ class Dial:
         return word if self.default in (MISSING, "") else f"[{word}]"
 
 
-def dials_of(settings: type[Any]) -> dict[str, Dial]:
-    """The dials of a command by path, without those that it says it leaves out."""
+def options_of(settings: type[Any]) -> dict[str, Option]:
+    """The options of a command by path, without those that it says it leaves out."""
     left_out = getattr(settings, "WITHOUT", ())
-    found = {dial.path: dial for dial in _leaves(settings, MISSING, "")}
-    return {path: dial for path, dial in found.items() if path not in left_out}
+    found = {option.path: option for option in _leaves(settings, MISSING, "")}
+    return {path: option for path, option in found.items() if path not in left_out}
 
 
-def _leaves(settings: type[Any], base: Any, prefix: str) -> Iterator[Dial]:
+def _leaves(settings: type[Any], base: Any, prefix: str) -> Iterator[Option]:
     """``base`` is an instance with the defaults, where there is one."""
-    kinds = dial_types(settings)
+    kinds = field_types(settings)
     for field in fields(settings):
         path, kind = prefix + field.name, kinds[field.name]
         if base is not MISSING:
@@ -81,50 +81,52 @@ def _leaves(settings: type[Any], base: Any, prefix: str) -> Iterator[Dial]:
             assert isinstance(kind, type)
             yield from _leaves(kind, default, f"{path}.")
         else:
-            yield Dial(path=path, kind=kind, default=default, owner=settings)
+            yield Option(path=path, kind=kind, default=default, owner=settings)
 
 
 class Names:
-    """What the dials of a command are called on its command line."""
+    """What the options of a command are called on its command line."""
 
     def __init__(self, settings: type[Any]) -> None:
-        self.dials = dials_of(settings)
+        self.options = options_of(settings)
         self.positional: tuple[str, ...] = getattr(settings, "POSITIONAL", ())
         self.aliases: dict[str, str] = getattr(settings, "ALIASES", {})
         self.renamed: tuple[Renamed, ...] = RENAMED.get(settings.__name__, ())
         self._groups = dict(_groups(settings, ""))
-        self._exact = {_plain(path): path for path in (*self._groups, *self.dials)}
+        self._exact = {_plain(path): path for path in (*self._groups, *self.options)}
         self._exact |= {_plain(name): path for name, path in self.aliases.items()}
 
     @cached_property
     def _short(self) -> dict[str, list[str]]:
-        """The dials that end so, by the last parts of their paths."""
+        """The options that end so, by the last parts of their paths."""
         found = defaultdict(list)
         named = [path for path, kind in self._groups.items() if hasattr(kind, "named")]
-        for path in (*self.dials, *named):
+        for path in (*self.options, *named):
             parts = path.split(".")
             for start in range(1, len(parts)):
                 found[_plain(".".join(parts[start:]))].append(path)
         return found
 
     def short(self, path: str) -> str:
-        """The shortest name of a dial, with dashes; empty where its whole path is needed."""
+        """The shortest name of an option, with dashes; empty where its whole path is needed."""
         names = [name for name, target in self.aliases.items() if target == path]
         parts = path.split(".")
         names += [".".join(parts[start:]) for start in range(len(parts) - 1, 0, -1)]
         found = (name for name in names if self._paths(_plain(name)) == [path])
         return next(found, "").replace("_", "-").replace(".", "-")
 
-    def find(self, flag: str, *, prog: str) -> tuple[Dial, bool]:
-        """The dial of a ``--flag``, and whether it is a ``--no-flag`` that turns it off.
+    def find(self, flag: str, *, prog: str) -> tuple[Option, bool]:
+        """The option of a ``--flag``, and whether it is a ``--no-flag`` that turns it off.
 
-        Raises ValueError, one line, for a flag of no dial (with the nearest) or of several.
+        Raises ValueError, one line, for a flag of no option (with the nearest) or of several.
         """
         name = _plain(flag)
         paths, off = self._paths(name), False
         if not paths and name.startswith("no_"):
             paths, off = self._paths(name.removeprefix("no_")), True
-            paths = [path for path in paths if path in self.dials and self.dials[path].is_switch]
+            paths = [
+                path for path in paths if path in self.options and self.options[path].is_switch
+            ]
         require(
             len(paths) < 2,
             f"{prog}: '{flag}' can be {' or '.join(f'--{path}' for path in paths)}: write more of "
@@ -132,17 +134,17 @@ class Names:
         )
         require(bool(paths), f"{prog} has no option '{flag}': {self._hint(flag, prog)}")
         (path,) = paths
-        if path in self.dials:
-            return self.dials[path], off
-        group = Dial(path=path, kind=self._groups[path], default=None, owner=object)
+        if path in self.options:
+            return self.options[path], off
+        group = Option(path=path, kind=self._groups[path], default=None, owner=object)
         return group, off
 
     def _paths(self, name: str) -> list[str]:
         return [self._exact[name]] if name in self._exact else self._short.get(name, [])
 
     def _hint(self, flag: str, prog: str) -> str:
-        names = {path.replace("_", "-"): path for path in self.dials}
-        names |= {short: short for path in self.dials if (short := self.short(path))}
+        names = {path.replace("_", "-"): path for path in self.options}
+        names |= {short: short for path in self.options if (short := self.short(path))}
         near = get_close_matches(flag.strip("-").replace("_", "-"), names, n=1)
         return f"did you mean '--{names[near[0]]}'?" if near else f"`{prog} --help` lists them"
 
@@ -156,7 +158,7 @@ def choices_of(kind: Any) -> tuple[str, ...]:
 
 
 def _groups(settings: type[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
-    for name, kind in dial_types(settings).items():
+    for name, kind in field_types(settings).items():
         if is_dataclass(kind):
             assert isinstance(kind, type)
             yield prefix + name, kind
