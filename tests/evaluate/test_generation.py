@@ -167,6 +167,49 @@ def test_protocol_is_written(report: GenerationReport, pictures: Path) -> None:
     ]
 
 
+def test_distances_to_a_reference_file(folder: Path, pictures: Path, tmp_path: Path) -> None:
+    """To the images that an evaluation drew, the same images have no distance; nor to their
+    statistics."""
+    drawn = folder / "samples.npz"
+    settings = {"num_images": COUNT, "feature_network": "inception", "seed": 100}
+    to_images = generate(
+        painter(Copier(pictures)), data(pictures), tmp_path / "a", reference=drawn, **settings
+    )
+    assert to_images.scores.frechet == pytest.approx(0, abs=1e-6)
+    assert to_images.scores.manifold.precision == 1.0  # to the split, as before
+    assert to_images.protocol["reference of Frechet distances"].startswith("samples.npz, images; ")
+
+    network = few_features("inception", weights=None)
+    with np.load(drawn) as stored:
+        pixels = torch.from_numpy(stored["arr_0"]).permute(0, 3, 1, 2) / 127.5 - 1
+    features = network.extract(pixels).double()
+    statistics = tmp_path / "statistics.npz"
+    mean, covariance = features.mean(0) + 2, features.T.cov()
+    np.savez(statistics, mu=mean.numpy(), sigma=covariance.numpy())
+    shifted = generate(
+        painter(Copier(pictures)), data(pictures), tmp_path / "b", reference=statistics, **settings
+    )
+    # The same covariance and a mean that is 2 away in each of F features: 4 F.
+    assert shifted.scores.frechet == pytest.approx(4 * network.width, rel=1e-4)
+
+
+def test_a_reference_of_another_network_is_refused_before_anything_is_drawn(
+    pictures: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "statistics.npz"
+    np.savez(file, mu=np.zeros(5), sigma=np.eye(5))
+    with pytest.raises(ValueError, match="mu has 5 features, but"):
+        generate(
+            painter(Copier(pictures)),
+            data(pictures),
+            tmp_path / "out",
+            reference=file,
+            feature_network="inception",
+            num_images=COUNT,
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_lies_in_the_folder(folder: Path) -> None:
     names = ["distances.png", "memorisation.png", "report.json", "report.md", "samples.npz"]
 

@@ -122,6 +122,9 @@ class EvaluateGenerationConfig(EvaluationConfig):
     """At most this many training images for the probe of text alignment or classes."""
     feature_cache: Path | None = None
     """Folder of real images' features, kept between evaluations."""
+    reference: Path | None = None
+    """npz file that Frechet distances are measured to instead of the split: ``mu`` and ``sigma``
+    (pytorch-fid, ADM; sFID: ``mu_s`` and ``sigma_s``), or images in ``arr_0``."""
     sheet_rows: int = 64
     """Pictures on sheet.png."""
 

@@ -14,6 +14,7 @@ from textok.evaluate.samples import Samples
 from textok.evaluate.text_alignment import Embed
 from textok.metrics.clip_score import ClipScore
 from textok.metrics.features import FeatureNetwork
+from textok.metrics.reference import ReferenceFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class GenerationInputs:
     training: CaptionedImages | None
     """The train split, where it is another."""
     judges: Judges
+    reference: ReferenceFile | None
+    """What Frechet distances are measured to, where that is not ``images``."""
     clip: ClipScore | None
     embed: Embed | None
     """Embeds captions for text alignment."""

@@ -18,6 +18,7 @@ from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.kernel_distance import SUBSET_SIZE, SUBSETS
 from textok.metrics.precision_recall import NEIGHBOURS
+from textok.metrics.reference import ReferenceFile
 
 
 def describe_generation(
@@ -45,6 +46,7 @@ def describe_generation(
             "unbiased MMD^2, kernel (x y / F + 1)^3, mean and deviation of "
             f"{SUBSETS} subsets of {min(SUBSET_SIZE, len(samples), real)} of either (seed 0)"
         ),
+        **_describe_reference(inputs.reference),
         "intervals": INTERVALS,
         **describe_machine(inputs.device, caller="evaluate_generation"),
     }
@@ -83,3 +85,11 @@ def generation_warnings(inputs: GenerationInputs, reference: Reference) -> list[
     if real < len(inputs.images):
         found.append(f"{len(inputs.images) - real} images could not be read and are left out")
     return found
+
+
+def _describe_reference(reference: ReferenceFile | None) -> dict[str, str]:
+    """What Frechet distances are measured to, where that is a file."""
+    if reference is None:
+        return {}
+    held = "statistics" if "mu" in reference.arrays or "mu_s" in reference.arrays else "images"
+    return {"reference of Frechet distances": f"{reference.path.name}, {held}; {reference.digest}"}

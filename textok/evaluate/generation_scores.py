@@ -104,11 +104,10 @@ def score_images(
         )
     scores = Scores(
         pictures=len(features),
-        frechet=frechet_distance(_statistics(features), _statistics(real)),
+        frechet=_frechet(inputs, inputs.network, features, real),
         other_frechet={
-            network.metric: frechet_distance(
-                _statistics(generated.features(network)),
-                _statistics(reference.others[network.metric]),
+            network.metric: _frechet(
+                inputs, network, generated.features(network), reference.others[network.metric]
             )
             for network in inputs.judges.others
         },
@@ -200,6 +199,22 @@ def _real_clip(inputs: GenerationInputs) -> list[float] | None:
     )
     keys = [inputs.images.records[row].key for row in rows]
     return [float(score) for key, score in zip(keys, scores, strict=True) if captions[key]]
+
+
+def _frechet(
+    inputs: GenerationInputs, network: FeatureNetwork, generated_nF: Tensor, real_mF: Tensor
+) -> float:
+    """To the real images, or to what the reference file has for the network."""
+    file = inputs.reference
+    if file is None:
+        return frechet_distance(_statistics(generated_nF), _statistics(real_mF))
+    if file.has_statistics(network):
+        return frechet_distance(_statistics(generated_nF), file.statistics(network))
+    parts = (
+        FeatureStatistics.of(network.extract(images.to(inputs.device)).float().cpu())
+        for images in file.images(inputs.batch_size)
+    )
+    return frechet_distance(_statistics(generated_nF), merge_all(parts))
 
 
 def _statistics(features_nF: Tensor) -> FeatureStatistics:

@@ -22,6 +22,7 @@ from textok.config.check import require
 from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.frechet import Moments
 from textok.metrics.image import from_8bit
+from textok.runtime.files import file_sha256
 
 STATISTICS = {"inception_spatial": ("mu_s", "sigma_s")}
 """Arrays of a network's mean and covariance; of every other ``mu`` and ``sigma``."""
@@ -42,6 +43,11 @@ class ReferenceFile:
     def has_images(self) -> bool:
         """Whether it holds pictures themselves."""
         return IMAGES in self.arrays
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, its first digits."""
+        return f"sha256 {file_sha256(self.path)[:16]}"
 
     def has_statistics(self, network: FeatureNetwork) -> bool:
         """Whether it holds a mean and a covariance for ``network``."""

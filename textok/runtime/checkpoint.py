@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from textok.runtime.files import remove_folder, replace_folder, sync
+from textok.runtime.files import file_sha256, remove_folder, replace_folder, sync
 
 TENSORS, STRUCTURE = "state.safetensors", "state.json"
 
@@ -48,7 +48,7 @@ def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
     text = json.dumps(structure)
     record = {
         "step": step,
-        "sha256": {TENSORS: _file_digest(writing / TENSORS), "state": _text_digest(text)},
+        "sha256": {TENSORS: file_sha256(writing / TENSORS), "state": _text_digest(text)},
         "state": structure,
     }
     (writing / STRUCTURE).write_text(json.dumps(record), encoding="utf-8")
@@ -67,7 +67,7 @@ def load_checkpoint(folder: Path) -> State:
         expected = record["sha256"]
         if _text_digest(json.dumps(record["state"])) != expected["state"]:
             raise DamagedCheckpoint(f"checkpoint {folder} is damaged: checksum of {STRUCTURE}")
-        if _file_digest(folder / TENSORS) != expected[TENSORS]:
+        if file_sha256(folder / TENSORS) != expected[TENSORS]:
             raise DamagedCheckpoint(f"checkpoint {folder} is damaged: checksum of {TENSORS}")
         state: State = _restore(record["state"], load_file(folder / TENSORS))
     except DamagedCheckpoint:
@@ -124,14 +124,6 @@ def _restore(node: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "map":
         return {key: _restore(value, tensors) for key, value in content}
     return [_restore(value, tensors) for value in content]
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _text_digest(text: str) -> str:
