@@ -8,7 +8,7 @@ from PIL import Image
 
 from textok.config import DataConfig
 from textok.data.images import open_captioned_images
-from textok.data.items import chance_of
+from textok.data.items import augmentation_of
 from textok.data.order import Draw
 from textok.data.sides import names_a_side
 
@@ -51,7 +51,8 @@ def test_training_mirrors_no_image_whose_caption_it_would_contradict(
     config = DataConfig(path=str(folder), flip=True, keep_sides=keep)
     images = open_captioned_images(config, image_size=8)
     flips = [
-        {chance_of(images, 0, Draw(epoch, image)).flip for epoch in range(40)} for image in (0, 1)
+        {augmentation_of(images, 0, Draw(epoch, image)).flip for epoch in range(40)}
+        for image in (0, 1)
     ]
 
     assert tuple(int(True in flip) for flip in flips) == expected

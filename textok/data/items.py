@@ -23,7 +23,7 @@ MAX_TRIES = 100
 """How many images in a row may be unreadable when one is replaced by the next."""
 
 
-class Chance(NamedTuple):
+class Augmentation(NamedTuple):
     """What is drawn at random for one image in one pass."""
 
     caption: str
@@ -32,13 +32,13 @@ class Chance(NamedTuple):
     flip: bool
 
 
-def chance_of(images: CaptionedImages, seed: int, draw: Draw) -> Chance:
+def augmentation_of(images: CaptionedImages, seed: int, draw: Draw) -> Augmentation:
     """Caption, crop and mirroring: a function of the seed, the pass and the image."""
     pick, flip, across, down = draw_generator(seed, draw).random(4)
     config, captions = images.config, images.records[draw.image].captions
     caption = captions[int(pick * len(captions))] if captions else ""
     sided = config.keep_sides and names_a_side(caption)
-    return Chance(
+    return Augmentation(
         caption=caption,
         crop=(across, down) if config.crop == "random" else CENTER,
         flip=config.flip and bool(flip < 0.5) and not sided,
@@ -77,13 +77,13 @@ class TrainingItems(Dataset[Item]):
         bad: dict[str, str] = {}
         for step in range(MAX_TRIES):
             index = self.images.following(draw.image, step)
-            chance = chance_of(self.images, self.seed, Draw(draw.epoch, index))
+            augmentation = augmentation_of(self.images, self.seed, Draw(draw.epoch, index))
             try:
-                pixels = self.images.read(index, crop=chance.crop, flip=chance.flip)
+                pixels = self.images.read(index, crop=augmentation.crop, flip=augmentation.flip)
             except (BadImageError, OSError) as error:
                 bad[self.images.records[index].key] = str(error)
             else:
-                return Item(index=index, caption=chance.caption, pixels=pixels, bad=bad)
+                return Item(index=index, caption=augmentation.caption, pixels=pixels, bad=bad)
         return Item(index=draw.image, caption="", pixels=None, bad=bad)
 
 

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from textok.data.cache import PictureCache
 from textok.data.images import CaptionedImages
-from textok.data.items import MAX_TRIES, EvaluationItems, Items, TrainingItems, chance_of, load
+from textok.data.items import (
+    MAX_TRIES,
+    EvaluationItems,
+    Items,
+    TrainingItems,
+    augmentation_of,
+    load,
+)
 from textok.data.mixture_order import MixtureOrder
 from textok.data.order import Draw, Order
 from textok.data.pixels import to_tensor
@@ -87,10 +94,12 @@ def _from_cache(
     for draws in order.micro_batches(first_step):
         found = [_readable(images, cache, draw) for draw in draws]
         kept = [draw for draw in found if draw is not None]
-        chances = [chance_of(images, order.seed, draw) for draw in kept]
+        augmentations = [augmentation_of(images, order.seed, draw) for draw in kept]
         indices = [draw.image for draw in kept]
-        pixels = cache.batch(indices, [chance.flip for chance in chances])
-        yield _batch(images, indices, [chance.caption for chance in chances], pixels)
+        pixels = cache.batch(indices, [augmentation.flip for augmentation in augmentations])
+        yield _batch(
+            images, indices, [augmentation.caption for augmentation in augmentations], pixels
+        )
 
 
 def _readable(images: CaptionedImages, cache: PictureCache, draw: Draw) -> Draw | None:
