@@ -38,6 +38,8 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
+            # As in a terminal: a shell's background job, as tests may be, ignores Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
