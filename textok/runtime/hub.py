@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from textok.config.check import require
 
 EDGE_BYTES = 1 << 20
 
 
-def find_model_folder(name: str | Path, *, what: str) -> Path:
+def find_model_folder(
+    name: str | Path, *, what: str, files: Sequence[str] = ("*.json",), weights: bool = True
+) -> Path:
     """The folder ``name``, or the hub repository of that name, fetched if it is not here yet.
 
-    Sub-folders are left out: they hold exports for other runtimes. Raises ValueError with ``what``
-    in front where neither is to be had, or it has no ``config.json``.
+    Of a repository ``files`` and, with ``weights``, those too. Sub-folders are left out: they hold
+    exports for other runtimes. Raises ValueError with ``what`` in front where neither is to be had,
+    or it has no ``config.json``.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         local = folder.is_absolute() or str(name)[:1] in (".", "~", "") or str(name).count("/") > 1
         require(not local, f"{what}: there is no folder {name}")
-        folder = _fetch(str(name), what)
+        folder = _fetch(str(name), what, list(files), weights=weights)
     has_config = (folder / "config.json").is_file()
     require(has_config, f"{what}: {folder} has no config.json: not a model folder")
     return folder
 
 
-def _fetch(name: str, what: str) -> Path:
+def _fetch(name: str, what: str, files: list[str], *, weights: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
     def download(patterns: list[str]) -> Path:
         return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
 
     try:
-        folder = download(["*.json", "*.safetensors"])
-        if not any(folder.glob("*.safetensors")):
+        folder = download([*files, "*.safetensors"] if weights else files)
+        if weights and not any(folder.glob("*.safetensors")):
             folder = download(["pytorch_model*.bin"])
     except HFValidationError:
         raise ValueError(f"{what}: {name!r} is neither a folder nor a hub name") from None

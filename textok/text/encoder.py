@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from textok.config.check import require
 from textok.config.data import TextConfig
+from textok.runtime.hub import quiet_transformers
 from textok.text.folder import ModelType, TextModelFolder, find_text_model
 from textok.text.pool import pool_states
 from textok.types import TextFeatures
@@ -123,7 +123,7 @@ def load_text_encoder(
         "CLIP: set it to false",
     )
     try:
-        with _quiet():
+        with quiet_transformers():
             model, tokenizer = (
                 _load_model(folder, DTYPES[config.precision]),
                 load_tokenizer(folder),
@@ -184,20 +184,3 @@ def _loader(model_type: ModelType) -> Callable[..., Any]:
             return transformers.CLIPTextModel.from_pretrained
         case "bert":
             return partial(transformers.BertModel.from_pretrained, add_pooling_layer=False)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting the heads we leave out; its settings come back after."""
-    import transformers
-
-    settings: Any = transformers.utils.logging
-    verbosity, bar = settings.get_verbosity(), settings.is_progress_bar_enabled()
-    settings.set_verbosity_error()
-    settings.disable_progress_bar()
-    try:
-        yield
-    finally:
-        settings.set_verbosity(verbosity)
-        if bar:
-            settings.enable_progress_bar()

