@@ -24,7 +24,7 @@ from textok.evaluate import (
     read_generation_report,
 )
 from textok.metrics.clip_score import ClipScore
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 
 TEST, SIZE, COUNT = 9, 16, 20
 

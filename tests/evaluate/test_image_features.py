@@ -13,7 +13,7 @@ from textok.config import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate.image_features import image_features, training_images
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from textok.evaluate.judges import Judges, default_names, open_judges
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.nn.lpips import WEIGHTS_VARIABLE
 
 METRICS = {

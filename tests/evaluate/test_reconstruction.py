@@ -19,7 +19,7 @@ from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate import Report, read_report, reconstruction
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.image import from_8bit, psnr, to_8bit
 from textok.metrics.pca import fit_pca
 from textok.pipeline import Reconstructor

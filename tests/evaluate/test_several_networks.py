@@ -26,7 +26,7 @@ from textok.evaluate import (
     read_report,
     reconstruction,
 )
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit, to_8bit
 from textok.nn.lpips import WEIGHTS_VARIABLE, load_lpips

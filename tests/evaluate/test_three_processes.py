@@ -22,7 +22,7 @@ from tests.evaluate.test_reconstruction import TEST, data, few_features
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate import generation, reconstruction
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.image import to_8bit
 
 SIZE, TRAIN, WORLD = 16, 40, 3

@@ -41,7 +41,7 @@ from textok.config import (
 )
 from textok.config.read import load_config
 from textok.latents import LatentSet
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.image import psnr
 from textok.runtime.run_log import RunLog
 from textok.runtime.sharding import local

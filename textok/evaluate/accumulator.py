@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textok.evaluate.report import CodebookUse
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.image import ImageMetric, from_8bit, psnr, to_8bit
 from textok.metrics.interval import Interval, mean_interval

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.store import Store
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.image import from_8bit, to_8bit
 
 PICTURES, FEATURES, CLIP = "pictures", "features", "clip"

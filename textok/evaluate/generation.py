@@ -26,7 +26,8 @@ from textok.evaluate.reconstruction import evenly
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
 from textok.metrics.clip_score import load_clip_score
-from textok.metrics.features import FeatureNetwork, load_feature_network
+from textok.metrics.feature_network import FeatureNetwork
+from textok.metrics.features import load_feature_network
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
 from textok.metrics.reference import ReferenceFile, open_reference

@@ -13,7 +13,7 @@ from textok.evaluate.judges import Judges
 from textok.evaluate.samples import Samples
 from textok.evaluate.text_alignment import Embed
 from textok.metrics.clip_score import ClipScore
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.reference import ReferenceFile
 
 

@@ -23,7 +23,7 @@ from textok.evaluate.generation_report import ClipScores, Scores
 from textok.evaluate.image_features import ImageFeatures, image_features, over_images
 from textok.evaluate.memorisation import memorisation
 from textok.evaluate.text_alignment import Alignment, Captioned, text_alignment
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
 from textok.metrics.inception_score import inception_score
 from textok.metrics.interval import mean_interval

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textok.data import CaptionedImages, eval_batches, open_captioned_images
 from textok.evaluate.baseline import images_digest, overlaps
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.runtime.counter import counter
 from textok.runtime.files import atomic_write
 from textok.runtime.processes import gather, join_processes

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from textok.config.check import require
 from textok.config.networks import INCEPTION, UNKNOWN, backbones
-from textok.metrics.features import FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.nn.lpips import default_weights
 
 METRIC_NETWORKS = {"perceptual": "efficientnet_lite0", "lpips": "vgg16", "lpips_alex": "alexnet"}

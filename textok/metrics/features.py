@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textok.config.networks import Resizing, require_feature_network
-from textok.metrics.feature_network import FeatureNetwork as FeatureNetwork
+from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.inception import (
     inception_features,
     inception_spatial_features,
