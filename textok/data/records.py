@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 CAPTION_FIELDS = ("captions", "caption", "text")
@@ -14,6 +15,13 @@ LISTED = 5
 
 class BadFilesError(ValueError):
     """Too many files of a data set cannot be read; the message names some of them."""
+
+
+class PictureRows(Protocol):
+    """Encoded images by row; loader processes receive it pickled."""
+
+    def read_bytes(self, row: int) -> bytes:
+        """The encoded image of a row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +37,14 @@ class Record:
     file: Path
     """The image itself, or the tar shard that holds it."""
     span: tuple[int, int] | None = None
-    """Offset and length inside a shard, in bytes."""
+    """Offset and length inside a shard, in bytes; with ``rows`` the row and 1."""
+    rows: PictureRows | None = None
+    """A table of columns that holds the image, in place of a shard."""
 
     def read_bytes(self) -> bytes:
         """The encoded image."""
+        if self.rows is not None and self.span is not None:
+            return self.rows.read_bytes(self.span[0])
         with self.file.open("rb") as stream:
             if self.span is None:
                 return stream.read()

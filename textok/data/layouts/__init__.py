@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textok.data.layouts import flickr8k, flickr8k_kaggle
-from textok.data.layouts.layout import Layout
+from textok.data.source import Source
 
-LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
+LAYOUTS: tuple[Callable[[Path], Source | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
 
 
-def find_layout(root: Path) -> Layout | None:
+def find_layout(root: Path) -> Source | None:
     """How the folder is read, if it is one of the ``LAYOUTS``."""
     return next((layout for find in LAYOUTS if (layout := find(root)) is not None), None)

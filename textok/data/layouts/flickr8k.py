@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from textok.data.folder import find_files, is_image
-from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry, ReadReport, Record
+from textok.data.source import Source
 
 TOKENS = "Flickr8k.token.txt"
 SPLITS = {
@@ -22,13 +22,13 @@ SPLITS = {
 OTHER_NAMES = {"validation": "val", "dev": "val"}
 
 
-def find(root: Path) -> Layout | None:
+def find(root: Path) -> Source | None:
     """The texts in ``root`` or a folder in it; the pictures anywhere below ``root``."""
     folders = (root, *sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir()))
     texts = next((folder for folder in folders if (folder / TOKENS).is_file()), None)
     if texts is None:
         return None
-    return Layout(read=partial(_read, root, texts), splits=tuple(_lists(texts)))
+    return Source(read=partial(_read, root, texts), splits=tuple(_lists(texts)))
 
 
 def _read(root: Path, texts: Path, split: str, report: ReadReport) -> Iterator[Entry]:

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from textok.data.folder import find_files, is_image
-from textok.data.layouts.layout import Layout
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry, ReadReport
+from textok.data.source import Source
 from textok.data.table import Table
 
 CAPTIONS, HEADER = "captions.txt", "image,caption"
 
 
-def find(root: Path) -> Layout | None:
+def find(root: Path) -> Source | None:
     """There are no splits in it: every one is the whole."""
     table = root / CAPTIONS
     if not table.is_file():
@@ -23,7 +23,7 @@ def find(root: Path) -> Layout | None:
     with table.open(encoding="utf-8-sig", errors="replace") as stream:
         head = stream.readline()
     fits = head.strip().replace(" ", "") == HEADER
-    return Layout(read=partial(_read, root)) if fits else None
+    return Source(read=partial(_read, root)) if fits else None
 
 
 def _read(root: Path, split: str, report: ReadReport) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""A well-known set that was found in a folder."""
+"""What was found at a path: how its records are read, and the splits that it has by itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from textok.data.records import Entry, ReadReport
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How the folder is read."""
+class Source:
+    """Captioned images in one convention."""
 
     read: Callable[[str, ReadReport], Iterator[Entry]]
     """The records of a split, or of everything for an empty one."""
     splits: tuple[str, ...] = ()
-    """Those that it has by itself."""
+    """Values of ``data.split`` that differ; none where every split is the whole."""
