@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.conftest import encoded, noise, write_tar
 from textok.config import DataConfig
-from textok.data import CaptionedImages, open_captioned_images, tar_index
+from textok.data import BadFilesError, CaptionedImages, open_captioned_images, tar_index
 
 
 def opened(path: Path | str, **options: object) -> CaptionedImages:
@@ -115,12 +115,14 @@ def test_a_truncated_shard_is_read_up_to_the_cut_and_listed(tmp_path: Path, cut:
     data = path.read_bytes()
     end = {"data": 2 * block + 5000, "header": 2 * block + 100, "members": 2 * block}[cut]
     path.write_bytes(data[:end])
-    images = opened(path)
+    with pytest.raises(BadFilesError, match=r"about 1 of 3 images .* a\.tar \(ends too early\)"):
+        opened(path)
+    images = opened(path, max_bad_share=0.5)
     assert [record.key for record in images.records] == ["a/0", "a/1"]
-    assert images.report.truncated == ["a.tar"]
+    assert images.report.truncated == {"a.tar": 1}
     assert images.read(1).shape == (8, 8, 3)
     path.write_bytes(data)
-    assert opened(path).report.truncated == [] and len(opened(path)) == 3
+    assert not opened(path).report.truncated and len(opened(path)) == 3
 
 
 def test_a_shard_that_is_no_tar_is_refused(tmp_path: Path) -> None:
@@ -135,7 +137,9 @@ def test_the_index_is_kept_until_the_shard_changes(
     path = shard(tmp_path / "a.tar", 0)
     scanned: list[str] = []
     scan = tar_index.scan
-    monkeypatch.setattr(tar_index, "scan", lambda p: (scanned.append(p.name), scan(p))[1])
+    monkeypatch.setattr(
+        tar_index, "scan", lambda p, **how: scanned.append(p.name) or scan(p, **how)
+    )
     first = opened(path)
     assert opened(path).records == first.records and scanned == ["a.tar"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json"]
@@ -155,6 +159,6 @@ def test_the_index_of_a_read_only_folder_goes_to_the_cache_folder(
     records = opened(path).records
     stored = list((tmp_path / "cache" / "textok" / "shards").iterdir())
     assert len(stored) == 1 and stored[0].name.endswith("-a.tar.index.json")
-    monkeypatch.setattr(tar_index, "scan", lambda shard: pytest.fail("scanned again"))
+    monkeypatch.setattr(tar_index, "scan", lambda shard, **how: pytest.fail("scanned again"))
     assert opened(path).records == records
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json", "cache"]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from textok.data.records import ReadReport, Record
+from textok.data.records import Record
+from textok.data.report import ReadReport
 from textok.data.where import keep_records
 
 FIELDS: list[dict[str, object]] = [

@@ -15,9 +15,10 @@ from textok.caption.by_class import (
 from textok.config.captioning import CaptionsByClassConfig
 from textok.config.check import require
 from textok.config.data import DataConfig
+from textok.data.captions import clean_captions
 from textok.data.class_captions import ClassCaptions, write_class_captions
 from textok.data.detect import find_entries
-from textok.data.records import ReadReport, clean_captions
+from textok.data.report import ReadReport
 from textok.runtime.pretrained import read_json
 
 NAME_FIELDS = ("names", "synonyms", "class")

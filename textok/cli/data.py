@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from textok.config.datasets import (
+    CheckConfig,
     ImageNetConfig,
     PictogramsConfig,
     PrepareConfig,
@@ -68,6 +69,19 @@ def data_tiny_imagenet(config: TinyImageNetConfig) -> None:
         )
         _print_bad(summary.bad)
     print(config.out)
+
+
+def data_check(config: CheckConfig) -> None:
+    """Say what would be read of a set: images, captions, classes, and what is left out and why.
+
+    Example: textok data check photos
+
+    Nothing is trained or written but a sheet of images with their captions. --json prints an
+    object with images, with_captions, captions, classes, splits, left_out and messages.
+    """
+    from textok.datasets.check import check_data
+
+    print(check_data(config))
 
 
 def data_prepare(config: PrepareConfig) -> None:

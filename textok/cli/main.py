@@ -16,6 +16,7 @@ from textok.cli import caption, commands, data, doctor, train
 from textok.cli.commands import NoSettings
 from textok.cli.completion import CompletionConfig, completion
 from textok.cli.help import help_text
+from textok.cli.messages import messages_on_stderr
 from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
 from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Command] = {
     "convert 1d-tokenizer": Command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
     "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
     "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
+    "data check": Command(datasets.CheckConfig, data.data_check),
     "data prepare": Command(datasets.PrepareConfig, data.data_prepare),
     "data imagenet": Command(datasets.ImageNetConfig, data.data_imagenet),
     "data tiny-imagenet": Command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),
@@ -114,7 +116,8 @@ def _run(arguments: list[str]) -> int:
         if {"-h", "--help"} & set(takewhile(lambda word: word != "--", words)):
             print(_help(name, words))
         else:
-            command.run(settings_of(name, words))
+            with messages_on_stderr():
+                command.run(settings_of(name, words))
         return 0
     if arguments == ["--version"]:
         print(f"textok {__version__}")

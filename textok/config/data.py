@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from textok.config.check import require, require_range
 from textok.config.resume import may_change
 
+CaptionSeparator = Literal["auto", "line", "paragraph", "file"]
 Store = Literal["exact", "float8", "nothing"]
 
 
@@ -25,6 +27,14 @@ class SourceConfig:
     """Between its columns, as ``;`` or ``tab``; empty: the most frequent in its first line."""
     images: str = ""
     """Folder of the pictures that it names, in ``path``; empty: anywhere below ``path``."""
+    encoding: str = ""
+    """Of its captions and of texts beside images, as ``cp1252`` or ``gb18030``; empty: UTF-8, or
+    UTF-16 or Windows-1252 where a file is plainly in it."""
+    caption_separator: CaptionSeparator = "auto"
+    """In a text beside an image: one caption a ``line``, a ``paragraph``, or the whole ``file``.
+    ``auto``: the whole file where it has blank lines between others, else one a line."""
+    allow_outside: bool = False
+    """Also read files that a table names outside the set's folder."""
     fit: Literal["crop", "pad"] = "crop"
     """Cut the largest square out of a picture, or fill it up with white to one."""
 
@@ -37,6 +47,11 @@ class SourceConfig:
             len(self.delimiter) <= 1 or self.delimiter in ("tab", "\\t"),
             f"data.delimiter is '{self.delimiter}': give one character, or 'tab'",
         )
+        if self.encoding:
+            require(
+                _is_encoding(self.encoding),
+                f"data.encoding is '{self.encoding}', which is none; name one, as gb18030",
+            )
         require(
             self.delimiter not in ('"', "\n", "\r"),
             "data.delimiter: a quote or a line break separates no columns",
@@ -72,6 +87,8 @@ class DataConfig(SourceConfig):
     (``ram``), the memory of the GPU (``device``), or nowhere."""
     max_bad_share: float = may_change(0.01)
     """Stop when more than this share of the files cannot be read."""
+    allow_uncaptioned: bool = may_change(False)
+    """Go on where a model that reads captions finds none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +99,13 @@ class DataConfig(SourceConfig):
             f"data.captions is {self.captions} and data.class_captions is {self.class_captions}: "
             "leave one of them out",
         )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return codecs.lookup(name)._is_text_encoding
+    except (LookupError, ValueError):
+        return False
 
 
 FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache")

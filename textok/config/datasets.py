@@ -35,6 +35,40 @@ class PictogramsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckedDataConfig(DataConfig):
+    """Images that are looked at before anything is made of them."""
+
+    split: str = ""
+    """Sub-folder of ``path`` to check; without it all splits that there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """All of ``textok data check``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("data.path",)
+    WITHOUT: ClassVar[tuple[str, ...]] = (*FOR_TRAINING, "data.max_bad_share",
+                                          "data.allow_uncaptioned")  # fmt: skip
+
+    data: CheckedDataConfig = field(default_factory=CheckedDataConfig)
+    sheet: Path | None = Path("data-check.png")
+    """Picture of some images with their captions; 'none' for none."""
+    rows: int = 12
+    """Images on it, evenly spaced over the set."""
+    every: bool = False
+    """Decode every image and count those that cannot be, not only those on the sheet."""
+    json: bool = False
+    """Print one JSON object in place of lines."""
+
+    def __post_init__(self) -> None:
+        require_range("rows", self.rows, 1)
+        require(
+            self.sheet is None or self.sheet.suffix.lower() == ".png",
+            f"sheet {self.sheet}: give the name of a .png",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """All of ``textok data prepare``."""
 

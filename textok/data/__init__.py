@@ -2,7 +2,8 @@
 
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, train_batches
-from textok.data.records import BadFilesError, ReadReport, Record
+from textok.data.records import Record
+from textok.data.report import BadFilesError, ReadReport
 
 __all__ = [
     "BadFilesError",

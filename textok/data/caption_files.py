@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from textok.data.captions import clean_captions
+
 PATTERN = "captions*.jsonl"
 
 
@@ -47,6 +49,5 @@ def read_captions(path: Path, split: str = "") -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for file in caption_files(folder):
         for fields in caption_lines(file):
-            if fields.get("captions"):
-                found[fields["key"]] += tuple(fields["captions"])
-    return dict(found)
+            found[fields["key"]] += clean_captions(fields.get("captions"))
+    return {key: captions for key, captions in found.items() if captions}

@@ -1,20 +1,109 @@
-"""Image folders: their files, sidecar texts and class sub-folders."""
+"""What lies in a folder: its images, and the files that may hold their captions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
-from textok.data.records import IMAGE_SUFFIXES, Entry, Record, clean_captions
+from textok.data.formats import IMAGE_SUFFIXES, looks_like_image, reads
+from textok.data.report import ReadReport
 
 TABLES = ("metadata.jsonl", "metadata.csv", "captions.csv")
+"""Tables that are read strictly: a row that cannot be is an error."""
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".txt", ".token")
+SIDECAR_SUFFIXES = (".txt", ".caption", ".text", ".cap", ".json")
+"""Of captions beside an image, the most likely first."""
+PREVIEWS = ("@eaDir", "__MACOSX", ".thumbnails")
+"""Folders that programs keep thumbnails and the like in."""
 
 
-def find_files(root: Path) -> list[str]:
-    """All images and tables under ``root`` but hidden ones, relative to it, sorted."""
-    found = []
-    seen = set()
+@dataclass(frozen=True, kw_only=True)
+class FolderFiles:
+    """The files below ``root``, relative to it and sorted, without hidden ones."""
+
+    root: Path
+    images: Sequence[str]
+    """Those that can be read here."""
+    others: Sequence[str]
+    thumbnails: int = 0
+    formats: dict[str, int] = field(default_factory=dict)
+    """Images that nothing installed reads, by suffix."""
+
+    @property
+    def sidecars(self) -> list[str]:
+        """Files that could be captions of one image each."""
+        return [name for name in self.others if suffix_of(name) in SIDECAR_SUFFIXES]
+
+    @property
+    def tables(self) -> list[str]:
+        """Files that could hold the captions of many images."""
+        return [name for name in self.others if suffix_of(name) in TABLE_SUFFIXES]
+
+    def below(self, folder: str) -> FolderFiles:
+        """The files of a sub-folder."""
+        head = f"{folder}/"
+
+        def inside(names: Sequence[str]) -> list[str]:
+            return [name.removeprefix(head) for name in names if name.startswith(head)]
+
+        return FolderFiles(
+            root=self.root / folder, images=inside(self.images), others=inside(self.others)
+        )
+
+    def tell(self, report: ReadReport) -> None:
+        """Add what is left out to the report."""
+        report.thumbnails += self.thumbnails
+        for suffix, count in self.formats.items():
+            report.formats[suffix] = report.formats.get(suffix, 0) + count
+
+
+def list_folder(root: Path, *, without: Sequence[Path] = ()) -> FolderFiles:
+    """Walk through a folder, but not ``without``; links are followed, not round in circles."""
+    images: list[str] = []
+    others: list[str] = []
+    formats: dict[str, int] = {}
+    thumbnails = 0
+    for folder, names in _walk(root, without):
+        inside = Path(folder).relative_to(root)
+        for name in names:
+            path = (inside / name).as_posix()
+            suffix = suffix_of(name)
+            if any(part in PREVIEWS for part in inside.parts):
+                thumbnails += suffix in IMAGE_SUFFIXES
+            elif suffix in IMAGE_SUFFIXES and not reads(suffix):
+                formats[suffix] = formats.get(suffix, 0) + 1
+            elif suffix in IMAGE_SUFFIXES or _unnamed_image(Path(folder) / name, suffix):
+                images.append(path)
+            else:
+                others.append(path)
+    return FolderFiles(
+        root=root,
+        images=sorted(images),
+        others=sorted(others),
+        thumbnails=thumbnails,
+        formats=dict(sorted(formats.items())),
+    )
+
+
+def is_image(name: str) -> bool:
+    """By its suffix."""
+    return suffix_of(name) in IMAGE_SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    """The last suffix of a file's name, in lower case."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def printable(name: str) -> str:
+    """A file's name as a key: bytes that are not UTF-8 are written out, as ``caf\\xe9.png``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _walk(root: Path, without: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    seen = {os.path.realpath(folder) for folder in without}
     for folder, children, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:  # a link to a parent would never end
@@ -22,39 +111,15 @@ def find_files(root: Path) -> list[str]:
             continue
         seen.add(real)
         children[:] = sorted(child for child in children if not child.startswith("."))
-        inside = Path(folder).relative_to(root)
-        found += [
-            (inside / name).as_posix()
-            for name in names
-            if name in TABLES or (is_image(name) and not name.startswith("."))
-        ]
-    return sorted(found)
+        yield folder, [name for name in names if not name.startswith(".")]
 
 
-def is_image(name: str) -> bool:
-    """By its suffix."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def read_sidecars(root: Path, images: list[str]) -> Iterator[Entry]:
-    """Captions from ``NAME.txt`` beside each image, one a line; labels from the sub-folders.
-
-    The label is the first sub-folder's name, provided that no image lies in ``root`` itself, and
-    that the sub-folders are no shards of img2dataset, which writes their tables beside them.
-    """
-    shards = {path.stem for path in root.glob("*.parquet")}
-    labelled = all("/" in name and name.split("/")[0] not in shards for name in images)
-    for name in images:
-        sidecar = (root / name).with_suffix(".txt")
-        text = ""
-        if sidecar.is_file():
-            text = sidecar.read_text(encoding="utf-8-sig", errors="replace")
-        yield (
-            Record(
-                key=name,
-                captions=clean_captions(text.splitlines()),
-                label=name.split("/")[0] if labelled else None,
-                file=root / name,
-            ),
-            {},
-        )
+def _unnamed_image(path: Path, suffix: str) -> bool:
+    """An image without a suffix, or with a number for one (``Track 2.0``)."""
+    if suffix and not suffix[1:].isdigit():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return looks_like_image(stream.read(16))
+    except OSError:
+        return False

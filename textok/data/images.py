@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +20,12 @@ from textok.data.other_captions import (
     with_class_captions,
 )
 from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
-from textok.data.records import ReadReport, Record
+from textok.data.records import Record
+from textok.data.report import ReadReport
 from textok.data.sides import names_a_side
 from textok.data.where import keep_records
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,14 @@ class CaptionedImages:
     def _numbers(self) -> dict[str, int]:
         return {label: place for place, label in enumerate(self.classes)}
 
+    def require_captions(self) -> None:
+        """Raise ValueError where no image has a caption, unless ``data.allow_uncaptioned``."""
+        if not self.report.captions and not self.config.allow_uncaptioned:
+            raise ValueError(
+                f"data.path {self.config.path}: none of {len(self)} images has a caption, which "
+                f"the model reads; {self.report.cure()}; data.allow_uncaptioned goes on without"
+            )
+
     def note_bad(self, bad: Mapping[str, str]) -> None:
         """Count files that could not be read (key: reason).
 
@@ -82,10 +94,12 @@ class CaptionedImages:
             self.report.check_share(self.config.max_bad_share)
 
 
-def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedImages:
+def open_captioned_images(
+    config: DataConfig, *, image_size: int, quiet: bool = False
+) -> CaptionedImages:
     """List the images and captions of a folder or of tar shards, by the rules of docs/data.md.
 
-    Of a mixture all sets, one after the other.
+    Of a mixture all sets, one after the other. What was found goes to the log, unless ``quiet``.
 
     Raises:
         ValueError: nothing there, a mixture of conventions, a ``where`` that fits nothing,
@@ -102,21 +116,29 @@ def open_captioned_images(config: DataConfig, *, image_size: int) -> CaptionedIm
             with_captions_by_set(records, parts, config) if sets else with_captions(records, config)
         )
     records = with_class_captions(records, config)
-    report.images = len(records)
+    labels = {record.label for record in records if record.label is not None}
+    report.images, report.classes = len(records), len(labels)
+    report.captions = sum(len(record.captions) for record in records)
     report.without_caption = sum(not record.captions for record in records)
     if config.flip and config.keep_sides:
         report.sided = sum(names_a_side(text) for record in records for text in record.captions)
     report.check_share(config.max_bad_share)
     if not records:
         raise ValueError(f"data.path {config.path}: no image that can be read")
+    for message in [] if quiet else report.messages():
+        _LOGGER.info("data %s%s: %s", config.path, _split_of(config), message)
     return CaptionedImages(
         config=config,
         image_size=image_size,
         records=records,
-        classes=sorted_labels({record.label for record in records if record.label is not None}),
+        classes=sorted_labels(labels),
         report=report,
         parts=tuple(parts),
     )
+
+
+def _split_of(config: DataConfig) -> str:
+    return f" ({config.split})" if config.split else ""
 
 
 def _first_of_each_key(records: Iterable[Record], report: ReadReport) -> list[Record]:

@@ -20,7 +20,7 @@ from textok.data.items import (
 from textok.data.mixture_order import MixtureOrder
 from textok.data.order import Draw, Order
 from textok.data.pixels import to_tensor
-from textok.data.records import BadFilesError
+from textok.data.report import BadFilesError
 from textok.types import Batch
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.detect import find_entries
-from textok.data.records import Entry, ReadReport, Record
+from textok.data.records import Entry, Record
+from textok.data.report import ReadReport
 
 MIN_SHARE = 1e-6
 """The smallest share of the draws that a set can have."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from textok.data.records import IMAGE_SUFFIXES
+from textok.data.folder import is_image, printable
+
+OUTSIDE = "lies outside the folder; data.allow_outside reads it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,39 +34,68 @@ class PictureFiles:
     root: Path
     names: Sequence[str]
     """Their paths relative to ``root``."""
+    allow_outside: bool = False
+    """Also take files that a table names in other folders."""
 
     def at(self, name: str) -> Found:
-        """The picture at the path ``name``; ``./`` and backslashes do not matter."""
-        for path in (name, _clean(name)):
+        """The picture at the path ``name``; ``./``, backslashes and accents' form do not matter."""
+        for path in (name, _clean(name), self._composed.get(_normal(_clean(name)), "")):
             if path in self.known:
-                return Found(path=path, key=path)
-        if (self.root / name).is_file():
-            return Found(path=name, key=name)
-        return Found(problem="no such picture")
+                return Found(path=path, key=printable(path))
+        place = os.path.normpath(self.root / name)
+        inside = os.path.relpath(place, self.root)
+        if not Path(place).is_file():
+            return Found(problem="no such picture")
+        if inside.startswith(".."):
+            return Found(path=place, key=name) if self.allow_outside else Found(problem=OUTSIDE)
+        return Found(path=Path(inside).as_posix(), key=printable(Path(inside).as_posix()))
 
     def find(self, name: str) -> Found:
-        """The picture that ``name`` means: a path, the end of one, or either without its suffix.
+        """The picture that ``name`` means.
 
-        The key of a picture is its name with the suffix, so that it does not depend on the folder.
+        That is a path, the end of one, or either without its suffix, in any case; a path that
+        starts with the name of the folder itself; or one of another machine whose end is here.
+        The key is the name with the suffix, so that it does not depend on the folder.
         """
         there = self.at(name)
-        if there.path:
+        if there.path or there.problem == OUTSIDE:
             return there
         clean = _clean(name)
-        if PurePosixPath(clean).suffix.lower() in IMAGE_SUFFIXES:
-            fitting = self._ending(self._by_name[PurePosixPath(clean).name], clean)
-        else:
-            stem = PurePosixPath(clean).name
-            fitting = [p for p in self._by_stem[stem] if f"/{_stem(p)}".endswith(f"/{clean}")]
+        stem = PurePosixPath(clean).name
+        fitting = self._ending(self._by_name[_plain(stem)], clean) if is_image(clean) else []
         if not fitting:
-            return Found(problem="no such picture")
+            fitting = [p for p in self._by_stem[_plain(stem)] if _ends(_stem(p), clean)]
+        if not fitting:
+            return self._by_its_end(clean) or Found(problem=self._problem(clean))
         if len(fitting) > 1:
             return Found(problem=f"several pictures: {fitting[0]}, {fitting[1]}")
-        suffix = "" if fitting[0].endswith(clean) else PurePosixPath(fitting[0]).suffix
-        return Found(path=fitting[0], key=clean + suffix)
+        only = fitting[0]
+        if _plain(only).endswith(_plain(clean)):
+            return Found(path=only, key=printable(only[len(only) - len(clean) :]))
+        return Found(path=only, key=printable(clean + PurePosixPath(only).suffix))
 
     def _ending(self, paths: Sequence[str], name: str) -> list[str]:
-        return [path for path in paths if f"/{path}".endswith(f"/{name}")]
+        """Those that end as ``name`` does; if in another case, then only without a better one."""
+        exact = [path for path in paths if f"/{path}".endswith(f"/{name}")]
+        return exact or [path for path in paths if _ends(path, name)]
+
+    def _by_its_end(self, name: str) -> Found | None:
+        """A picture whose whole path ends ``name``, of another machine or with the folder's own."""
+        absolute = name != name.lstrip("/") or re.match(r"[A-Za-z]:/", name)
+        own = _plain(self.root.resolve().as_posix())
+        for path in self._by_name[_plain(PurePosixPath(name).name)]:
+            head = _plain(name)[: -len(_plain(path))].rstrip("/")
+            fits = _ends(name, path) and (absolute or f"/{own}".endswith(f"/{head}"))
+            if fits:
+                return Found(path=path, key=printable(path))
+        return None
+
+    def _problem(self, name: str) -> str:
+        """Why nothing is found, with a picture that differs in its suffix alone."""
+        stem = _stem(name) if is_image(name) else name
+        named = self._by_stem.get(_plain(PurePosixPath(stem).name), [])
+        others = [path for path in named if _ends(_stem(path), stem)]
+        return f"no such picture, but {others[0]}" if others else "no such picture"
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -69,16 +103,34 @@ class PictureFiles:
         return frozenset(self.names)
 
     @cached_property
+    def _composed(self) -> dict[str, str]:
+        return {_normal(path): path for path in self.names}
+
+    @cached_property
     def _by_name(self) -> defaultdict[str, list[str]]:
-        return _grouped((PurePosixPath(path).name, path) for path in self.names)
+        return _grouped((_plain(PurePosixPath(path).name), path) for path in self.names)
 
     @cached_property
     def _by_stem(self) -> defaultdict[str, list[str]]:
-        return _grouped((PurePosixPath(path).stem, path) for path in self.names)
+        return _grouped((_plain(PurePosixPath(path).stem), path) for path in self.names)
 
 
 def _clean(name: str) -> str:
-    return posixpath.normpath(name.replace("\\", "/")).removeprefix("/")
+    name = name.replace("\\", "/")
+    clean = posixpath.normpath(name)
+    return clean if clean.startswith("/") and name.startswith("/") else clean.removeprefix("/")
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _plain(name: str) -> str:
+    return _normal(name).casefold()
+
+
+def _ends(path: str, name: str) -> bool:
+    return f"/{_plain(path)}".endswith(f"/{_plain(name).lstrip('/')}")
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> defaultdict[str, list[str]]:

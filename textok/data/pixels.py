@@ -9,34 +9,15 @@ import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from textok.data.formats import format_of, needs, reader_of
 
 MAX_PIXELS = 100_000_000
 """A picture with more pixels to decode is refused; 300 MB as RGB."""
 
 CENTER = (0.5, 0.5)
-
-# Opened by their own class: Image.open would apply a limit that only a process-wide flag changes.
-_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
-    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
-    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-    b"RIFF": WebPImagePlugin.WebPImageFile,
-    b"GIF8": GifImagePlugin.GifImageFile,
-    b"BM": BmpImagePlugin.BmpImageFile,
-    b"II*\x00": TiffImagePlugin.TiffImageFile,
-    b"MM\x00*": TiffImagePlugin.TiffImageFile,
-}
 
 
 class BadImageError(ValueError):
@@ -53,9 +34,11 @@ def decode(data: bytes, *, size: int | None) -> Image.Image:
     Raises:
         BadImageError: damaged or truncated, no known format, or over ``MAX_PIXELS``.
     """
-    reader = next((r for magic, r in _READERS.items() if data.startswith(magic)), None)
+    name = format_of(data)
+    reader = reader_of(name)
     if reader is None:
-        raise BadImageError("no known image format" if data else "empty file")
+        unknown = "no known image format" if data else "empty file"
+        raise BadImageError(f"{name}, which {needs(name)} reads" if name else unknown)
     try:
         image = reader(BytesIO(data))
         if size is not None:

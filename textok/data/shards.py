@@ -5,10 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from textok.data.records import Entry, ReadReport, Record
+from textok.config.data import SourceConfig
+from textok.data.records import Entry, Record
+from textok.data.report import ReadReport
+from textok.data.splits import split_name
 from textok.data.tar_index import read_index
 
 
@@ -30,15 +33,39 @@ def find_shards(pattern: str) -> list[Path]:
     return shards
 
 
-def read_shards(shards: list[Path], report: ReadReport) -> Iterator[Entry]:
-    """One record for each image of the shards; its key is SHARD/KEY."""
+def shards_by_split(shards: Sequence[Path]) -> dict[str, list[Path]]:
+    """The shards of each split, by names like ``train-000.tar``; none if all are of one or none."""
+    found: dict[str, list[Path]] = {}
+    for shard in shards:
+        first = re.split(r"[ _.-]|\d", shard.stem)[0]
+        found.setdefault(split_name(first), []).append(shard)
+    return {} if "" in found or len(found) < 2 else found
+
+
+def read_shards(
+    shards: Sequence[Path], config: SourceConfig, report: ReadReport
+) -> Iterator[Entry]:
+    """One record for each image of the shards; its key is SHARD/KEY.
+
+    A shard that ends too early is read up to there, and thought to hold as many images as the
+    others do on average, at least one more than were found.
+
+    Raises:
+        ValueError: a file is no tar archive.
+    """
+    found: list[int] = []
+    cut: dict[str, int] = {}
     base = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
     for shard in shards:
         name = shard.absolute().relative_to(base).with_suffix("").as_posix()
-        index = read_index(shard)
-        if not index.complete:
-            report.truncated.append(shard.name)
+        index = read_index(shard, separator=config.caption_separator, encoding=config.encoding)
+        if index.complete:
+            found.append(len(index.members))
+        else:
+            cut[shard.name] = len(index.members)
         report.duplicates += [f"{name}/{key}" for key in index.duplicates]
+        report.dotted += [f"{name}/{member}" for member in index.dotted]
+        index.tell(report)
         for member in index.members:
             key = f"{name}/{member.key}"
             if member.span is None:
@@ -48,6 +75,8 @@ def read_shards(shards: list[Path], report: ReadReport) -> Iterator[Entry]:
                 key=key, captions=member.captions, label=member.label, file=shard, span=member.span
             )
             yield record, member.fields
+    mean = sum(found) // max(1, len(found))
+    report.truncated |= {name: max(1, mean - there) for name, there in cut.items()}
 
 
 def _expand_braces(pattern: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from textok.data.records import Entry, ReadReport
+from textok.data.records import Entry
+from textok.data.report import ReadReport
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,22 +7,21 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from textok.data.captions import CAPTION_FIELDS, caption_columns, clean_captions, field_captions
+from textok.data.documents import FILE_NAME
+from textok.data.folder import printable
 from textok.data.pictures import Found, PictureFiles
-from textok.data.records import (
-    CAPTION_FIELDS,
-    Entry,
-    ReadReport,
-    Record,
-    clean_captions,
-)
+from textok.data.records import Entry, Record
+from textok.data.report import ReadReport
 from textok.data.rows import TableRow, read_rows
+from textok.data.sidecars import Sidecars
+from textok.data.splits import split_name
 
-FILE_NAME = "file_name"
 IMAGE_COLUMNS = (
-    *(FILE_NAME, "filename", "file", "image", "image_path", "image_name", "path", "img"),
-    *("image_id", "id"),
+    *(FILE_NAME, "filename", "file", "image", "image_path", "image_name", "image_file", "img"),
+    *("path", "filepath", "file_path", "img_path", "image_id", "id"),
 )
-"""Names of the column of images in tables that the user names; the first one there holds."""
+"""Names of the column of images; the first one there holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,106 +29,161 @@ class Table:
     """A file and its columns."""
 
     path: Path
-    image_column: str = FILE_NAME
+    image_column: str = ""
     """Empty: the first of ``IMAGE_COLUMNS``."""
     caption_columns: tuple[str, ...] = ()
-    """Empty: the first of ``captions``, ``caption`` and ``text``."""
+    """Empty: those that :func:`field_captions` finds."""
     captions_needed: bool = False
     """Refuse the table where there is no such column."""
     delimiter: str = ""
-    anywhere: bool = False
-    """Look for pictures in sub-folders too, and by names without a suffix."""
+    encoding: str = ""
+    columns: tuple[str, ...] = ()
+    """Of a table without a header."""
+    split: str = ""
+    """Take only rows whose ``split`` is this one."""
+    partial: bool = False
+    """Pictures that are not there are counted, but are no fault of the set."""
     _seen: dict[str, None] = field(default_factory=dict)
 
-    def read(self, pictures: PictureFiles, report: ReadReport) -> Iterator[Entry]:
+    def read(
+        self,
+        pictures: PictureFiles,
+        report: ReadReport,
+        *,
+        sidecars: Sidecars | None = None,
+        elsewhere: PictureFiles | None = None,
+    ) -> Iterator[Entry]:
         """One record for each image; several rows of it give several captions.
 
-        The fields of an image are those of its first row.
+        The fields of an image are those of its first row. An image whose rows have no caption takes
+        that of ``sidecars``. Rows of pictures ``elsewhere``, in other splits, are passed over.
 
         Raises:
             ValueError: a row that cannot be read or names no image, or a column that is not there.
         """
         found: dict[str, Entry] = {}
-        for row in read_rows(self.path, self.delimiter):
-            self._seen.update(dict.fromkeys(row.fields))
-            name = self._image_name(row)
+        for row in self.rows(report):
+            name = self.image_name(row)
+            if self.split and split_name(str(row.fields.get("split"))) != self.split:
+                continue
             if row.surplus and (row := self._joined(row)).surplus:
                 report.malformed[name] = (
-                    f"{self.path.name} line {row.line}: {len(row.surplus)} fields too many, put "
-                    "quotes around those with a delimiter in them"
+                    f"{self._where(row)}: {len(row.surplus)} fields too many, put quotes around "
+                    "those with a delimiter in them"
                 )
                 continue
-            picture = self._find(pictures, name)
+            picture = pictures.find(name)
             if picture.path in found:
                 record, first = found[picture.path]
-                several = (*record.captions, *self._captions(row))
+                several = (*record.captions, *self._captions(row, report))
                 found[picture.path] = (replace(record, captions=several), first)
             elif picture.path:
-                found[picture.path] = self._entry(row, picture, pictures.root), row.fields
-            else:
-                where = f"{self.path.name} line {row.line}"
-                told = picture.problem.startswith("several")
-                report.missing[name] = f"{where}: {picture.problem}" if told else where
-        self._check_captions()
-        report.unlisted = len(set(pictures.names) - found.keys())
-        yield from found.values()
+                found[picture.path] = self._entry(row, picture, pictures.root, report), row.fields
+            elif elsewhere is None or not elsewhere.find(name).path:
+                self._miss(row, name, picture, report)
+        self._check_columns()
+        report.unlisted += len(set(pictures.names) - found.keys())
+        for path, (record, fields) in found.items():
+            if not record.captions and sidecars is not None:
+                captions, _ = sidecars.captions(path, report)
+                record = replace(record, captions=captions)
+            yield record, fields
 
-    def _entry(self, row: TableRow, picture: Found, root: Path) -> Record:
-        label = row.fields.get("label")
-        return Record(
-            key=str(row.fields.get("key") or picture.key),
-            captions=self._captions(row),
-            label=None if label is None or label == "" else str(label),
-            file=root / picture.path,
+    def rows(self, report: ReadReport) -> Iterator[TableRow]:
+        """All rows; remembers their columns. Raises ValueError for one that cannot be read."""
+        read = read_rows(
+            self.path,
+            self.delimiter,
+            encoding=self.encoding,
+            report=report,
+            columns=self.columns,
         )
+        for row in read:
+            self._seen.update(dict.fromkeys(row.fields))
+            yield row
 
-    def _find(self, pictures: PictureFiles, name: str) -> Found:
-        return pictures.find(name) if self.anywhere else pictures.at(name)
-
-    def _image_name(self, row: TableRow) -> str:
+    def image_name(self, row: TableRow) -> str:
+        """What a row calls its image. Raises ValueError where it names none."""
         wanted = [self.image_column] if self.image_column else IMAGE_COLUMNS
-        column = _first_there(wanted, row.fields)
+        column = first_there(wanted, row.fields)
         if column is None:
+            needed = self.image_column or FILE_NAME
+            between = "" if self.path.suffix.startswith(".json") else f", by '{row.delimiter}'"
             raise ValueError(
-                f"{self.path} line {row.line}: no {self.image_column or 'column of images'}; name "
-                f"it with data.image_column{self._others(wanted)}"
+                f"{self.path} line {row.line}: no {needed}; name the column of images with "
+                f"data.image_column{self._others(wanted)}{between}"
             )
         value = row.fields[column]
         if not isinstance(value, (str, int)) or not str(value).strip():
             raise ValueError(f"{self.path} line {row.line}: no {column}; each row needs one")
-        return str(value).strip()
+        return str(value).strip().partition("#")[0] if self.columns else str(value).strip()
 
-    def _captions(self, row: TableRow) -> tuple[str, ...]:
-        groups: list[Sequence[str]] = [[name] for name in self.caption_columns]
-        columns = (_first_there(names, row.fields) for names in groups or [CAPTION_FIELDS])
-        texts = (clean_captions(row.fields[name]) for name in columns if name is not None)
-        return tuple(text for several in texts for text in several)
+    def _entry(self, row: TableRow, picture: Found, root: Path, report: ReadReport) -> Record:
+        label = row.fields.get("label")
+        return Record(
+            key=printable(str(row.fields.get("key") or picture.key)),
+            captions=self._captions(row, report),
+            label=None if label is None or label == "" else str(label),
+            file=root / picture.path,
+        )
+
+    def _captions(self, row: TableRow, report: ReadReport) -> tuple[str, ...]:
+        if not self.caption_columns:
+            captions = field_captions(row.fields, report)
+            wanted: Sequence[str] = caption_columns(list(row.fields))
+        else:
+            wanted = self.caption_columns
+            columns = (first_there([name], row.fields) for name in wanted)
+            captions = tuple(
+                text
+                for name in columns
+                if name is not None
+                for text in clean_captions(row.fields[name], report)
+            )
+        if not captions and row.absent and first_there(wanted, dict.fromkeys(row.absent)):
+            report.short[self._where(row)] = f"{len(row.fields) - len(row.absent)} fields"
+        return captions
 
     def _joined(self, row: TableRow) -> TableRow:
         """The row with the surplus as part of its last column, where that holds captions."""
         last = next(reversed(row.fields), "")
-        wanted = self.caption_columns or CAPTION_FIELDS
+        wanted = self.caption_columns or caption_columns([last])
         value = row.fields.get(last)
-        if _first_there(wanted, {last: value}) is None or not isinstance(value, str):
+        if first_there(wanted, {last: value}) is None or not isinstance(value, str):
             return row
         whole = row.delimiter.join([value, *row.surplus])
         return replace(row, fields={**row.fields, last: whole}, surplus=())
 
-    def _check_captions(self) -> None:
-        """Raise ValueError for columns that no row has."""
+    def _miss(self, row: TableRow, name: str, picture: Found, report: ReadReport) -> None:
+        """Count a row whose picture is not there."""
+        if self.partial:
+            report.pictureless += 1
+        else:
+            plain = picture.problem == "no such picture"
+            where = self._where(row)
+            report.missing[printable(name)] = where if plain else f"{where}: {picture.problem}"
+
+    def _check_columns(self) -> None:
+        """Raise ValueError for columns that no row has, and for a table without rows."""
         if not self._seen:
-            return
-        absent = [name for name in self.caption_columns if not _first_there([name], self._seen)]
+            raise ValueError(
+                f"{self.path} has no rows, so no image that can be read: write a row for each "
+                "image, or remove it"
+            )
+        absent = [name for name in self.caption_columns if not first_there([name], self._seen)]
         if absent:
             raise ValueError(
                 f"{self.path}: no column {absent[0]} of data.caption_columns{self._others(absent)}"
             )
-        guessed = self.captions_needed and not self.caption_columns
-        if guessed and _first_there(CAPTION_FIELDS, self._seen) is None:
+        guessed = not self.caption_columns and not caption_columns(list(self._seen))
+        if guessed and self.captions_needed:
             raise ValueError(
                 f"{self.path}: no column of captions; name it with data.caption_columns"
                 f"{self._others(CAPTION_FIELDS)}"
             )
+
+    def _where(self, row: TableRow) -> str:
+        return f"{self.path.name} line {row.line}"
 
     def _others(self, wanted: Sequence[str]) -> str:
         """The nearest column that there is, and all of them."""
@@ -139,11 +193,14 @@ class Table:
         return f"; {hint}there are {', '.join(self._seen) or 'none'}"
 
 
-def _first_there(wanted: Sequence[str], fields: Mapping[str, object]) -> str | None:
-    """The first wanted column that there is; case and spaces around do not matter."""
+def first_there(wanted: Sequence[str], fields: Mapping[str, object]) -> str | None:
+    """The first wanted column that there is; case, spaces and dashes do not matter."""
     for name in wanted:
         if name in fields:
             return name
-    there = {name.strip().casefold(): name for name in fields}
-    plain = (name.strip().casefold() for name in wanted)
-    return next((there[name] for name in plain if name in there), None)
+    there = {_plain(name): name for name in reversed(list(fields))}
+    return next((there[plain] for plain in map(_plain, wanted) if plain in there), None)
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.strip().casefold().replace("-", " ").replace("_", " ").split())

@@ -6,17 +6,25 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from textok.data.records import IMAGE_SUFFIXES, clean_captions, field_captions
+from textok.config.data import CaptionSeparator
+from textok.data.captions import clean_captions, field_captions, split_text
+from textok.data.folder import SIDECAR_SUFFIXES
+from textok.data.formats import IMAGE_SUFFIXES
+from textok.data.report import ReadReport
+from textok.data.rows import parse_json
+from textok.data.text_files import EncodingError, decode_text
 from textok.runtime.files import write_text
 
-VERSION = 2
+VERSION = 3
 IMAGE = "image"
-PARTS = (IMAGE, ".txt", ".json", ".cls")
+TEXTS = tuple(suffix for suffix in SIDECAR_SUFFIXES if suffix != ".json")
+PARTS = (IMAGE, *SIDECAR_SUFFIXES, ".cls")
+_COUNTS = ("void", "not_text", "joined", "recoded", "undecodable")
 
 Span = tuple[int, int]
 """Offset and length in bytes."""
@@ -40,35 +48,54 @@ class TarIndex:
     complete: bool
     members: list[Member]
     duplicates: list[str] = field(default_factory=list)
+    dotted: list[str] = field(default_factory=list)
+    """Images that are parts of no sample, as their names have a dot before the suffix."""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """What a :class:`ReadReport` counts of the texts."""
+
+    def tell(self, report: ReadReport) -> None:
+        """Add the counts to a report."""
+        report.add(ReadReport(**self.counts), prefix="")
 
 
-def read_index(shard: Path) -> TarIndex:
+def read_index(
+    shard: Path, *, separator: CaptionSeparator = "auto", encoding: str = ""
+) -> TarIndex:
     """The index of a shard: from its cache while size and time stamp match, else by scanning it.
 
     The cache is ``SHARD.tar.index.json`` beside the shard, or in the user's cache folder
     where that cannot be written; without either it is made anew every time.
+
+    Raises:
+        ValueError: the file is no tar archive.
     """
     status = shard.stat()
-    stamp = [VERSION, status.st_size, status.st_mtime_ns]
+    stamp = [VERSION, status.st_size, status.st_mtime_ns, separator, encoding]
     places = _cache_places(shard)
     for place in places:
         index = _load(place, stamp)
         if index is not None:
             return index
-    index = scan(shard)
+    index = scan(shard, separator=separator, encoding=encoding)
     text = json.dumps({"stamp": stamp, **asdict(index)})
     any(_store(place, text) for place in places)
     return index
 
 
-def scan(shard: Path) -> TarIndex:
+def scan(shard: Path, *, separator: CaptionSeparator = "auto", encoding: str = "") -> TarIndex:
     """Read the members of a shard up to its end, or to where it was cut off.
 
     Members with the same name up to the first dot make one sample, as in WebDataset.
+
+    Raises:
+        ValueError: the file is no tar archive.
     """
     samples: dict[str, dict[str, Span]] = {}
     duplicates: list[str] = []
+    dotted: dict[str, str] = {}
+    report = ReadReport()
     with shard.open("rb") as stream:
+        _check_kind(shard, stream.read(512))
         files, complete = list_files(stream, 0, shard.stat().st_size)
         for name, span in files:
             kind = Path(name).name.partition(".")[2]
@@ -76,73 +103,147 @@ def scan(shard: Path) -> TarIndex:
             suffix = f".{kind.lower()}"
             part = IMAGE if suffix in IMAGE_SUFFIXES else suffix
             if part not in PARTS:
+                if Path(suffix).suffix in IMAGE_SUFFIXES:
+                    dotted[name] = key
                 continue
             sample = samples.setdefault(key, {})
             if part in sample:
                 duplicates.append(key)
             sample.setdefault(part, span)
-        members = [_member(stream, key, parts) for key, parts in samples.items()]
-    return TarIndex(complete=complete, members=members, duplicates=list(dict.fromkeys(duplicates)))
-
-
-def list_files(stream: BinaryIO, start: int, end: int) -> tuple[list[tuple[str, Span]], bool]:
-    """Name and place of every whole file of the archive in these bytes, and whether it is whole."""
-    files: list[tuple[str, Span]] = []
-    stream.seek(start)
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for info in tar:
-                last = info.offset_data + info.size
-                if info.isfile() and last <= end:
-                    files.append((info.name, (info.offset_data, info.size)))
-            stream.seek(tar.offset)
-            # An empty block ends every archive; tarfile also stops at the end of the file or at a
-            # damaged header, without a word.
-            return files, stream.read(512) == bytes(512)
-    except tarfile.TarError:
-        return files, False
-
-
-def _member(stream: BinaryIO, key: str, parts: Mapping[str, Span]) -> Member:
-    def text(part: str) -> str:
-        offset, length = parts.get(part, (0, 0))
-        stream.seek(offset)
-        return stream.read(length).decode("utf-8-sig", errors="replace")
-
-    fields = _scalars(text(".json"))
-    label = fields.get("label")
-    return Member(
-        key=key,
-        span=parts.get(IMAGE),
-        captions=_captions(text(".txt"), fields),
-        label=text(".cls").strip() or ("" if label is None else str(label)).strip() or None,
-        fields=fields,
+        texts = _Texts(stream=stream, separator=separator, encoding=encoding, report=report)
+        members = [texts.member(key, parts) for key, parts in samples.items()]
+    return TarIndex(
+        complete=complete,
+        members=members,
+        duplicates=list(dict.fromkeys(duplicates)),
+        dotted=[name for name, key in dotted.items() if IMAGE not in samples.get(key, {})],
+        counts={name: getattr(report, name) for name in _COUNTS},
     )
 
 
-def _captions(text: str, fields: Mapping[str, object]) -> tuple[str, ...]:
-    """One a line of the text; but img2dataset's texts, repeated in its JSON, are one caption."""
-    words, whole = text.split(), fields.get("caption")
-    if words and isinstance(whole, str) and whole.split() == words:
-        return (" ".join(words),)
-    return clean_captions(text.splitlines()) or field_captions(fields)
+def list_files(stream: BinaryIO, start: int, end: int) -> tuple[list[tuple[str, Span]], bool]:
+    """Name and place of every whole file in these bytes, and whether all archives are whole.
+
+    There are several where one was appended to another (``cat``). A link to a file of the archive
+    has its place.
+    """
+    files: dict[str, Span] = {}
+    several: list[tuple[str, Span]] = []
+    while True:
+        try:
+            stream.seek(start)
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                for info in tar:
+                    span = _span(info, files)
+                    if span is not None and sum(span) <= end:
+                        files[info.name.removeprefix("./")] = span
+                        several.append((info.name, span))
+                stream.seek(tar.offset)
+                # An empty block ends every archive; tarfile also stops at the end of the file or
+                # at a damaged header, without a word.
+                if stream.read(512) != bytes(512):
+                    return several, False
+        except tarfile.TarError:
+            return several, False
+        start = _after_padding(stream, end)
+        if start < 0:
+            return several, True
 
 
-def _scalars(text: str) -> dict[str, object]:
-    """The metadata of one sample; a damaged JSON text counts as none."""
+def _span(info: tarfile.TarInfo, files: Mapping[str, Span]) -> Span | None:
+    if info.isfile():
+        return info.offset_data, info.size
+    if info.issym():
+        target = os.path.normpath(Path(info.name).parent / info.linkname)
+        return files.get(target)
+    return files.get(info.linkname.removeprefix("./")) if info.islnk() else None
+
+
+def _after_padding(stream: BinaryIO, end: int) -> int:
+    """Where the next archive begins after the empty blocks that end one; -1 for nowhere."""
+    while stream.tell() < end:
+        block = stream.read(512)
+        if block.count(0) < len(block):
+            return stream.tell() - len(block)
+    return -1
+
+
+def _check_kind(shard: Path, head: bytes) -> None:
+    """Raise ValueError for a file that is something else."""
+    if not head.strip(b"\0"):
+        return
+    if head.startswith(b"\x1f\x8b"):
+        raise ValueError(f"{shard} is compressed by gzip: gunzip it, shards are read at random")
     try:
-        fields = json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-    if not isinstance(fields, dict):
-        return {}
-    return {name: value for name, value in fields.items() if not isinstance(value, dict)}
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        text = head[:30].decode("ascii", "replace").strip()
+        problem = (
+            f"{shard} holds no image that can be read: it begins with {text!r}, fetch it again"
+        )
+        raise ValueError(problem) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Texts:
+    """Reads what belongs to the images of a shard."""
+
+    stream: BinaryIO
+    separator: CaptionSeparator
+    encoding: str
+    report: ReadReport
+
+    def member(self, key: str, parts: Mapping[str, Span]) -> Member:
+        fields = self._scalars(key, parts)
+        label = fields.get("label")
+        texts = [self._text(key, part, parts) for part in TEXTS if part in parts]
+        return Member(
+            key=key,
+            span=parts.get(IMAGE),
+            captions=self._captions(next(filter(str.strip, texts), ""), fields),
+            label=self._text(key, ".cls", parts).strip()
+            or ("" if label is None else str(label)).strip()
+            or None,
+            fields=fields,
+        )
+
+    def _captions(self, text: str, fields: Mapping[str, object]) -> tuple[str, ...]:
+        """Those of the text; but img2dataset's texts, repeated in its JSON, are one caption."""
+        words, whole = text.split(), fields.get("caption")
+        if words and isinstance(whole, str) and whole.split() == words:
+            return clean_captions(" ".join(words), self.report)
+        captions = split_text(text, self.separator, self.report) if words else ()
+        return captions or field_captions(fields, self.report)
+
+    def _text(self, key: str, part: str, parts: Mapping[str, Span]) -> str:
+        offset, length = parts.get(part, (0, 0))
+        self.stream.seek(offset)
+        name = f"{key}{part}"
+        try:
+            text, used = decode_text(self.stream.read(length), self.encoding)
+        except EncodingError as error:
+            self.report.undecodable[name] = str(error)
+            return ""
+        if used == "cp1252" and not self.encoding:
+            self.report.recoded[name] = "Windows-1252"
+        return text
+
+    def _scalars(self, key: str, parts: Mapping[str, Span]) -> dict[str, object]:
+        """The metadata of one sample; a damaged JSON text counts as none, a list as captions."""
+        try:
+            fields = parse_json(self._text(key, ".json", parts))
+        except ValueError:
+            return {}
+        if isinstance(fields, list):
+            return {"captions": fields}
+        pairs = fields.items() if isinstance(fields, dict) else ()
+        return {name: value for name, value in pairs if not isinstance(value, dict)}
 
 
 def _cache_places(shard: Path) -> list[Path]:
     name = f"{shard.name}.index.json"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(str(shard.absolute()).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(shard.absolute())).hexdigest()[:16]
     return [shard.with_name(name), home / "textok" / "shards" / f"{digest}-{name}"]
 
 
@@ -151,15 +252,15 @@ def _store(place: Path, text: str) -> bool:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, text, shared=True)
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return True
 
 
-def _load(place: Path, stamp: list[int]) -> TarIndex | None:
+def _load(place: Path, stamp: Sequence[object]) -> TarIndex | None:
     try:
         stored = json.loads(place.read_text(encoding="utf-8"))
-        if stored["stamp"] != stamp:
+        if stored["stamp"] != list(stamp):
             return None
         members = [
             Member(
@@ -172,7 +273,11 @@ def _load(place: Path, stamp: list[int]) -> TarIndex | None:
             for member in stored["members"]
         ]
         return TarIndex(
-            complete=stored["complete"], members=members, duplicates=stored["duplicates"]
+            complete=stored["complete"],
+            members=members,
+            duplicates=stored["duplicates"],
+            dotted=stored["dotted"],
+            counts=stored["counts"],
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

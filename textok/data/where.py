@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from textok.data.records import Entry, ReadReport, Record
+from textok.data.records import Entry, Record
+from textok.data.report import ReadReport
 
 SHOWN = 8
 

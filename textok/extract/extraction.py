@@ -44,6 +44,8 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
     network = Tokenizer.from_pretrained(config.tokenizer)
     sha256 = weights_sha256(network)
     images = _open_splits(config.data, splits, network.config.image_size)
+    if network.config.text != "none" and not any(one.report.captions for one in images.values()):
+        images[splits[0]].require_captions()
     if config.captions_per_image:
         images = {name: _first_captions(images[name], config.captions_per_image) for name in splits}
     plan = partial(

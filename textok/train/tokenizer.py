@@ -42,6 +42,8 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     size, distributed = config.tokenizer.image_size, session.distributed
     with distributed.main_first():
         images = open_captioned_images(config.data, image_size=size)
+    if config.tokenizer.text != "none":
+        images.require_captions()
     preview = open_preview(config.data, image_size=size)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)

@@ -1,4 +1,4 @@
-"""Well-known data sets in the layouts in which they are published, a module each.
+"""Well-known data sets whose files say less than their authors know, a module each.
 
 A layout is a function that looks at a folder: None where it is another one, else what reads it.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from textok.data.layouts import flickr8k, flickr8k_kaggle
+from textok.config.data import SourceConfig
+from textok.data.layouts import flickr8k
 from textok.data.source import Source
 
-LAYOUTS: tuple[Callable[[Path], Source | None], ...] = (flickr8k.find, flickr8k_kaggle.find)
+Layout = Callable[[Path, SourceConfig], Source | None]
+LAYOUTS: tuple[Layout, ...] = (flickr8k.find,)
 
 
-def find_layout(root: Path) -> Source | None:
+def find_layout(root: Path, config: SourceConfig) -> Source | None:
     """How the folder is read, if it is one of the ``LAYOUTS``."""
-    return next((layout for find in LAYOUTS if (layout := find(root)) is not None), None)
+    found = (find(root, config) for find in LAYOUTS)
+    return next((source for source in found if source is not None), None)

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from textok.data.folder import find_files, is_image
+from textok.config.data import SourceConfig
+from textok.data.folder import list_folder
 from textok.data.pictures import PictureFiles
-from textok.data.records import Entry, ReadReport, Record
+from textok.data.records import Entry, Record
+from textok.data.report import ReadReport
 from textok.data.source import Source
+from textok.data.splits import split_name
 
 TOKENS = "Flickr8k.token.txt"
 SPLITS = {
@@ -19,11 +22,11 @@ SPLITS = {
     "val": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-OTHER_NAMES = {"validation": "val", "dev": "val"}
 
 
-def find(root: Path) -> Source | None:
+def find(root: Path, config: SourceConfig) -> Source | None:
     """The texts in ``root`` or a folder in it; the pictures anywhere below ``root``."""
+    del config
     folders = (root, *sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir()))
     texts = next((folder for folder in folders if (folder / TOKENS).is_file()), None)
     if texts is None:
@@ -34,7 +37,9 @@ def find(root: Path) -> Source | None:
 def _read(root: Path, texts: Path, split: str, report: ReadReport) -> Iterator[Entry]:
     captions = _captions(texts / TOKENS)
     members = _members(texts, split)
-    pictures = PictureFiles(root=root, names=[name for name in find_files(root) if is_image(name)])
+    files = list_folder(root)
+    files.tell(report)
+    pictures = PictureFiles(root=root, names=files.images)
     for name in captions if members is None else members:
         found = pictures.find(name)
         if not found.path:
@@ -63,7 +68,7 @@ def _members(texts: Path, split: str) -> list[str] | None:
     lists = _lists(texts)
     if not split or not lists:
         return None
-    name = OTHER_NAMES.get(split, split)
+    name = split_name(split)
     if name not in lists:
         raise ValueError(f"{texts} has no list of '{split}'; data.split can be {', '.join(lists)}")
     return list(dict.fromkeys(line.strip() for line in _lines(lists[name]) if line.strip()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.config.datasets import ImageNetConfig
-from textok.data.records import ReadReport
+from textok.data.report import ReadReport
 from textok.datasets.imagenet.sources import find_classes
 from textok.datasets.imagenet.write import Job, Recipe, Written, write_shard
 from textok.datasets.workers import run_jobs

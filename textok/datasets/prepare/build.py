@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.config.datasets import PrepareConfig
-from textok.data.records import ReadReport
+from textok.data.report import ReadReport
 from textok.datasets.prepare.plan import Item, Plan, Shares, plan
 from textok.datasets.prepare.write import picture_path, write_pictures
 from textok.runtime.counter import counter

@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from textok.config.data import DataConfig
+from textok.data.captions import CAPTION_FIELDS
 from textok.data.detect import find_entries, own_splits
 from textok.data.folder import is_image
 from textok.data.images import open_captioned_images
-from textok.data.records import CAPTION_FIELDS, ReadReport, Record
+from textok.data.records import Record
+from textok.data.report import ReadReport
 from textok.runtime.counter import counter
 
 SPLITS = ("test", "val", "train")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textok.config.check import require, require_range
 from textok.data.pixels import BadImageError, decode
-from textok.data.records import ReadReport
+from textok.data.report import ReadReport
 from textok.datasets.tiny_imagenet.captions import captions_of, layout
 from textok.datasets.tiny_imagenet.place import Place
 from textok.datasets.tiny_imagenet.source import Picture, read_published
