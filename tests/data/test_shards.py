@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +164,95 @@ def test_the_index_of_a_read_only_folder_goes_to_the_cache_folder(
     monkeypatch.setattr(tar_index, "scan", lambda shard, **how: pytest.fail("scanned again"))
     assert opened(path).records == records
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json", "cache"]
+
+
+@pytest.mark.parametrize("part", [".caption", ".text", ".TXT", ".json"])
+def test_captions_in_other_members(tmp_path: Path, part: str) -> None:
+    text = '["one", "two"]' if part == ".json" else "one\ntwo"
+    write_tar(tmp_path / "a.tar", [("1.png", encoded(0)), (f"1{part}", text)])
+    assert opened(tmp_path).records[0].captions == ("one", "two")
+
+
+def test_fields_that_hold_captions_and_texts_in_other_encodings(tmp_path: Path) -> None:
+    members: list[tuple[str, bytes | str]] = [("1.png", encoded(0)), ("1.json", '{"prompt": "x"}')]
+    members += [("2.png", encoded(0)), ("2.txt", "a café".encode("cp1252"))]
+    members += [("3.png", encoded(0)), ("3.txt", "赤い猫の写真".encode("gb18030"))]
+    write_tar(tmp_path / "a.tar", members)
+    for _ in range(2):  # the second time from the index
+        images = opened(tmp_path)
+        assert [record.captions for record in images.records] == [("x",), ("a café",), ()]
+        assert images.report.recoded == {"2.txt": "Windows-1252"}
+        assert list(images.report.undecodable) == ["3.txt"]
+    assert opened(tmp_path, encoding="gb18030").records[2].captions == ("赤い猫の写真",)
+
+
+def test_names_with_dots_are_left_out_and_named(tmp_path: Path) -> None:
+    names = ("ok.png", "ok.seg.png", "22.05.png", "photo.v2.jpg")
+    write_tar(tmp_path / "a.tar", [(name, encoded(0)) for name in names])
+    images = opened(tmp_path)
+    assert [record.key for record in images.records] == ["a/ok"]
+    assert images.report.dotted == ["a/22.05.png", "a/photo.v2.jpg"]
+    assert "a shard's key ends at the first dot): a/22.05.png" in images.report.summary()
+
+
+def test_links_in_a_shard_are_their_targets(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        data = encoded(70)
+        info = tarfile.TarInfo("x/1.png")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+        for name, kind, target in (("x/2.png", tarfile.LNKTYPE, "x/1.png"),
+                                   ("x/3.png", tarfile.SYMTYPE, "1.png"),
+                                   ("x/4.png", tarfile.SYMTYPE, "gone.png")):  # fmt: skip
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    images = opened(tmp_path)
+    assert [record.key for record in images.records] == ["a/x/1", "a/x/2", "a/x/3"]
+    assert (images.read(1) == 70).all() and (images.read(2) == 70).all()
+
+
+def test_archives_one_after_the_other(tmp_path: Path) -> None:
+    first = write_tar(tmp_path / "1", [("1.png", encoded(10))]).read_bytes()
+    second = write_tar(tmp_path / "2", [("2.png", encoded(20)), ("2.txt", "two")]).read_bytes()
+    path = tmp_path / "both.tar"
+    path.write_bytes(first + second)
+    images = opened(path)
+    assert [record.key for record in images.records] == ["both/1", "both/2"]
+    assert (images.read(1) == 20).all() and images.records[1].captions == ("two",)
+    path.write_bytes(first + second[:700])
+    assert opened(path, max_bad_share=1.0).report.truncated == {"both.tar": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x1f\x8b" + bytes(600), "compressed by gzip"),
+        (b"<!DOCTYPE html>" + bytes(600), "begins with '<!DOCTYPE html>"),
+    ],
+)
+def test_other_files_called_tar_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    shard(tmp_path / "0.tar", 0)
+    (tmp_path / "1.tar").write_bytes(data)
+    with pytest.raises(ValueError, match=message):
+        opened(tmp_path)
+
+
+def test_a_cut_shard_counts_as_many_images_as_the_others_have(tmp_path: Path) -> None:
+    for number in range(3):
+        write_tar(tmp_path / f"{number}.tar", [(f"{i}.png", noise()) for i in range(5)])
+    path = tmp_path / "2.tar"
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(BadFilesError, match=r"about 4 of 15 images"):
+        opened(tmp_path, max_bad_share=0.25)
+    assert opened(tmp_path, max_bad_share=0.3).report.left_out() == {"truncated shards": 4}
+
+
+def test_shards_named_after_splits(tmp_path: Path) -> None:
+    for name in ("train-000", "train-001", "val-000"):
+        write_tar(tmp_path / f"{name}.tar", [("1.png", encoded(0))])
+    keys = [record.key for record in opened(tmp_path).records]
+    assert keys == ["train-000/1", "train-001/1"]
+    assert [r.key for r in opened(tmp_path, split="val").records] == ["val-000/1"]
+    with pytest.raises(ValueError, match=r"no shards of 'test'; data\.split can be train, val"):
+        opened(tmp_path, split="test")

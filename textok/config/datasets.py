@@ -52,7 +52,7 @@ class CheckConfig:
 
     data: CheckedDataConfig = field(default_factory=CheckedDataConfig)
     sheet: Path | None = Path("data-check.png")
-    """Picture of some images with their captions; 'none' for none."""
+    """Picture of some images with their captions; null for none."""
     rows: int = 12
     """Images on it, evenly spaced over the set."""
     every: bool = False

@@ -146,7 +146,8 @@ class FolderSource:
                 f"{found.name} has no rows of '{split}'; data.split can be "
                 f"{', '.join(found.splits)}"
             )
-        table = replace(found.table, split=wanted)
+        shared = self.root not in found.path.parents
+        table = replace(found.table, split=wanted, shared=shared)
         yield from table.read(self._pictures, report, sidecars=self._sidecars)
 
     def _strictly(self, tables: list[str], report: ReadReport) -> Iterator[Entry]:

@@ -43,6 +43,8 @@ class Table:
     """Take only rows whose ``split`` is this one."""
     partial: bool = False
     """Pictures that are not there are counted, but are no fault of the set."""
+    shared: bool = False
+    """The pictures of some rows are in other splits."""
     _seen: dict[str, None] = field(default_factory=dict)
 
     def read(
@@ -51,12 +53,11 @@ class Table:
         report: ReadReport,
         *,
         sidecars: Sidecars | None = None,
-        elsewhere: PictureFiles | None = None,
     ) -> Iterator[Entry]:
         """One record for each image; several rows of it give several captions.
 
         The fields of an image are those of its first row. An image whose rows have no caption takes
-        that of ``sidecars``. Rows of pictures ``elsewhere``, in other splits, are passed over.
+        that of ``sidecars``.
 
         Raises:
             ValueError: a row that cannot be read or names no image, or a column that is not there.
@@ -79,7 +80,7 @@ class Table:
                 found[picture.path] = (replace(record, captions=several), first)
             elif picture.path:
                 found[picture.path] = self._entry(row, picture, pictures.root, report), row.fields
-            elif elsewhere is None or not elsewhere.find(name).path:
+            elif not self.shared:
                 self._miss(row, name, picture, report)
         self._check_columns()
         report.unlisted += len(set(pictures.names) - found.keys())
