@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from textok.config.data import DataConfig
-from textok.data.folder import (
-    SIDECAR_SUFFIXES,
-    TABLE_SUFFIXES,
-    TABLES,
-    FolderFiles,
-    list_folder,
-    printable,
-    suffix_of,
-)
-from textok.data.formats import IMAGE_SUFFIXES, needs
+from textok.data.advice import is_strict, require_images, unread_captions
+from textok.data.folder import TABLES, FolderFiles, list_folder
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry
 from textok.data.report import ReadReport
@@ -28,17 +19,6 @@ from textok.data.source import Source
 from textok.data.splits import SplitFolders, split_name
 from textok.data.table import Table
 from textok.data.table_place import FoundTable, find_tables
-
-ARCHIVES = (".zip", ".gz", ".tgz", ".7z", ".rar", ".zst", ".xz", ".bz2")
-CURES = {
-    ".tar": "in sub-folders: give that one as data.path, or a pattern",
-    ".parquet": "without images; have img2dataset write with --output_format webdataset",
-    ".tfrecord": "have img2dataset write with --output_format webdataset",
-}
-PLAIN_TEXTS = frozenset(
-    "readme license licence notice copying requirements summary citation version classes".split()
-)
-"""Names of texts that come with data sets and hold no captions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +52,8 @@ class FolderSource:
             yield from read_shards(sorted(self.root.glob("*.tar")), self.config, report)
             return
         self._files.tell(report)
-        self._check_images()
-        inner = [name for name in self._files.others if _is_strict(name)]
+        require_images(self._files)
+        inner = [name for name in self._files.others if is_strict(name)]
         found = self._table_of(split) if not inner else None
         if inner:
             yield from self._strictly(inner, report)
@@ -81,7 +61,8 @@ class FolderSource:
             yield from self._by_table(found, split, report)
         else:
             yield from read_sidecars(self._sidecars, report)
-        report.unread += self._unread(found)
+        used = self._sidecars.used() | (set() if found is None else {found.path})
+        report.unread += unread_captions(self._files, self._around, used)
 
     def check_one_convention(self) -> bool:
         """Whether the folder is of shards. Raises ValueError for one that has tables as well."""
@@ -180,49 +161,3 @@ class FolderSource:
             delimiter=self.config.delimiter,
             encoding=self.config.encoding,
         )
-
-    def _unread(self, found: FoundTable | None) -> list[str]:
-        """Files that look like captions of the images, and were not read."""
-        used = self._sidecars.used() | (set() if found is None else {found.path})
-        files = [files for files in (self._files, self._around) if files is not None]
-        names = [
-            name
-            for each in files
-            for name in each.sidecars + each.tables
-            if each.root / name not in used
-        ]
-        likely = [name for name in names if not _is_strict(name)]
-        return [printable(name) for name in dict.fromkeys(likely) if _may_be_captions(name)]
-
-    def _check_images(self) -> None:
-        """Raise ValueError for a folder without images, naming what is there in their place."""
-        files = self._files
-        if files.images:
-            return
-        kinds = Counter(suffix_of(name) for name in files.others)
-        there = [f"{n} {suffix} files ({_cure(suffix)})" for suffix, n in files.formats.items()]
-        there += [f"{n} {suffix} ({_cure(suffix)})" for suffix, n in kinds.items() if _cure(suffix)]
-        if self._strict and not there:
-            return  # its rows name what is missing
-        told = f"; it has {', '.join(there)}" if there else ""
-        raise ValueError(
-            f"{self.root} has no images, no .tar shards and none of {', '.join(TABLES)}{told}"
-        )
-
-
-def _is_strict(name: str) -> bool:
-    return PurePosixPath(name).name in TABLES
-
-
-def _may_be_captions(name: str) -> bool:
-    stem = PurePosixPath(name).stem.casefold()
-    return suffix_of(name) in (*TABLE_SUFFIXES, *SIDECAR_SUFFIXES) and stem not in PLAIN_TEXTS
-
-
-def _cure(suffix: str) -> str:
-    """What to do about files of a kind; empty where they are none of captioned images."""
-    if suffix in IMAGE_SUFFIXES:
-        return f"install {needs(suffix)} to read them"
-    if suffix in ARCHIVES:
-        return "unpack it; shards must be .tar without compression"
-    return CURES.get(suffix, "")

@@ -1,0 +1,77 @@
+"""What a user is told of a folder: which files were not read, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container
+from pathlib import Path, PurePosixPath
+
+from textok.data.folder import (
+    SIDECAR_SUFFIXES,
+    TABLE_SUFFIXES,
+    TABLES,
+    FolderFiles,
+    printable,
+    suffix_of,
+)
+from textok.data.formats import IMAGE_SUFFIXES, needs
+
+ARCHIVES = (".zip", ".gz", ".tgz", ".7z", ".rar", ".zst", ".xz", ".bz2")
+CURES = {
+    ".tar": "in sub-folders: give that one as data.path, or a pattern",
+    ".parquet": "without images; have img2dataset write with --output_format webdataset",
+    ".tfrecord": "have img2dataset write with --output_format webdataset",
+}
+PLAIN_TEXTS = frozenset(
+    "readme license licence notice copying requirements summary citation version classes".split()
+)
+"""Names of texts that come with data sets and hold no captions."""
+
+
+def unread_captions(
+    files: FolderFiles, around: FolderFiles | None, used: Container[Path]
+) -> list[str]:
+    """Files in a folder, or around a split, that look like captions and are not ``used``."""
+    names = [
+        name
+        for each in filter(None, (files, around))
+        for name in {**dict.fromkeys(each.sidecars), **dict.fromkeys(each.tables)}
+        if each.root / name not in used and not is_strict(name)
+    ]
+    return [printable(name) for name in dict.fromkeys(names) if _may_be_captions(name)]
+
+
+def require_images(files: FolderFiles) -> None:
+    """Raise ValueError for a folder without images, naming what is there in their place.
+
+    A folder with a table and nothing else is left to that: its rows name what is missing.
+    """
+    if files.images:
+        return
+    kinds = Counter(suffix_of(name) for name in files.others)
+    there = [f"{n} {suffix} files ({_cure(suffix)})" for suffix, n in files.formats.items()]
+    there += [f"{n} {suffix} ({_cure(suffix)})" for suffix, n in kinds.items() if _cure(suffix)]
+    if there or not any(name in TABLES for name in files.others):
+        told = f"; it has {', '.join(there)}" if there else ""
+        raise ValueError(
+            f"{files.root} has no images, no .tar shards and none of {', '.join(TABLES)}{told}"
+        )
+
+
+def is_strict(name: str) -> bool:
+    """Whether a file is one of ``TABLES``, in any folder."""
+    return PurePosixPath(name).name in TABLES
+
+
+def _may_be_captions(name: str) -> bool:
+    stem = PurePosixPath(name).stem.casefold()
+    return suffix_of(name) in (*TABLE_SUFFIXES, *SIDECAR_SUFFIXES) and stem not in PLAIN_TEXTS
+
+
+def _cure(suffix: str) -> str:
+    """What to do about files of a kind; empty where they are none of captioned images."""
+    if suffix in IMAGE_SUFFIXES:
+        return f"install {needs(suffix)} to read them"
+    if suffix in ARCHIVES:
+        return "unpack it; shards must be .tar without compression"
+    return CURES.get(suffix, "")
