@@ -68,10 +68,8 @@ def read(root: Path, **settings: object) -> None:
 def test_folders(files: dict[str, bytes], *, images: bool) -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        for name, content in {
-            **files,
-            **({"a.png": IMAGE, "b.png": IMAGE} if images else {}),
-        }.items():
+        there = files | ({"a.png": IMAGE, "b.png": IMAGE} if images else {})
+        for name, content in there.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
