@@ -29,7 +29,7 @@ RUN = {
         *("validate_images", "wait_minutes", "wandb"),
     )
 }
-DATA = {"data.cache", "data.max_bad_share", "data.workers"}
+DATA = {"data.allow_uncaptioned", "data.cache", "data.max_bad_share", "data.workers"}
 TEXT = {"text.cache", "text.shard", "text.store"}
 SAMPLING = {
     f"sampling.{name}"

@@ -19,7 +19,8 @@ from textok.data.detect import own_splits
 IMAGE = encoded(50)
 WORDS = st.sampled_from(
     ["a.png", "b.png", "a", "train/a.png", "x.jpg", "caption", "file_name", "text", "label",
-     "split", "images", "annotations", "id", "nan", "train", ",", ";", "\t", "\n", '"', "#0", "é", "\ud83d",
+     "split", "images", "annotations", "id", "nan", "train", ",", ";", "\t", "\n", '"', "#0",
+     "é", "\ud83d",
      "\0", "..", "/", "\\", "{", "}", "[", "]", "0", "1e999", "9" * 5000]
 )  # fmt: skip
 JSON = st.recursive(

@@ -49,10 +49,11 @@ def test_opening_clears_what_a_killed_process_left(folder: RunFolder) -> None:
     (folder.root / ".writing-model").mkdir()
     folder.open(TrainTokenizerConfig())
     assert [p.name for p in folder.checkpoints.iterdir()] == ["step-00000001"]
-    assert {p.name for p in folder.root.iterdir()} == {"checkpoints", "sheets", "config.yaml"}
+    own = {"checkpoints", "sheets", "config.yaml", ".textok.json"}
+    assert {p.name for p in folder.root.iterdir()} == own
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"run\.out: .*file cannot be a folder"):
+    with pytest.raises(ValueError, match=r"run\.out .*file is a file: name a folder"):
         RunFolder(tmp_path / "file").open(replace(TrainTokenizerConfig()))

@@ -75,3 +75,15 @@ def test_wandb_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     log.write(5, {"loss": 1.0})
     log.close()
     assert fake.calls == [("pictures", tmp_path.name, "allow"), (5, {"loss": 1.0}), "finished"]
+
+
+def test_damaged_lines_are_left_out_and_counted(tmp_path: Path) -> None:
+    lines = ['{"step": 1, "loss": 0.5}', "\0\0\0\0", '{"step": 2, "lo', '{"step": "3"}', "[4]",
+             '{"step": 5, "loss": null}', '{"step": 6, "loss": "x"}']  # fmt: skip
+    (tmp_path / "log.jsonl").write_text("\n".join(lines) + "\n" + '{"step": 7')
+    said: list[str] = []
+    assert read_log(tmp_path, say=said.append) == [
+        {"step": 1, "loss": 0.5},
+        {"step": 5, "loss": None},
+    ]
+    assert said == [f"{tmp_path / 'log.jsonl'}: 5 damaged lines are left out"]

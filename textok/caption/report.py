@@ -13,6 +13,7 @@ from textok.config.captioning import CaptionsReportConfig
 from textok.config.data import DataConfig
 from textok.data import Record, open_captioned_images
 from textok.runtime.files import atomic_write, write_text
+from textok.runtime.own_folder import OwnFolder
 from textok.text.lengths import TokenCounter
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
@@ -91,6 +92,10 @@ def caption_report(config: CaptionsReportConfig) -> CaptionReport:
     Raises ValueError for data or a text encoder that cannot be read.
     """
     data, out, max_tokens = config.data, config.out, config.max_tokens
+    folder = OwnFolder(
+        path=out, kind="a report on captions", setting="out", made_before=_was_a_report
+    )
+    folder.check()
     counters = {name: TokenCounter(name) for name in config.text_encoder}
     images = open_captioned_images(data, image_size=1)
     texts = [text for record in images.records for text in record.captions]
@@ -106,11 +111,15 @@ def caption_report(config: CaptionsReportConfig) -> CaptionReport:
             for name, counter in counters.items()
         },
     )
-    out.mkdir(parents=True, exist_ok=True)
+    folder.claim()
     if texts:
         plot_lengths(report.encoders, out / "lengths.png")
     write_text(out / "report.md", report.to_markdown())
     return report
+
+
+def _was_a_report(folder: Path) -> bool:
+    return (folder / "report.md").is_file() and (folder / "lengths.png").is_file()
 
 
 def plot_lengths(encoders: Mapping[str, Lengths], path: Path) -> None:

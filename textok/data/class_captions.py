@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from textok.config.read import build
+from textok.runtime.files import write_text
 from textok.runtime.pretrained import read_json
 
 TRAINING = ("train", "training", "")
@@ -57,9 +58,19 @@ def class_sentence(name: str) -> str:
 
 
 def write_class_captions(path: Path, captions: Mapping[str, ClassCaptions]) -> None:
-    """Write ``{class: {"train": [...], "held_out": [...]}}``."""
+    """Write ``{class: {"train": [...], "held_out": [...]}}``.
+
+    Raises ValueError where another kind of file lies.
+    """
+    if path.exists():
+        try:
+            read_class_captions(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is there already and has no captions of classes: choose another name"
+            ) from error
     data = {name: asdict(of_class) for name, of_class in captions.items()}
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_class_captions(path: Path) -> dict[str, ClassCaptions]:

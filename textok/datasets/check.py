@@ -10,7 +10,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from textok.config.check import require
 from textok.config.datasets import CheckConfig
 from textok.data.detect import own_splits
 from textok.data.images import CaptionedImages, open_captioned_images
@@ -19,7 +18,7 @@ from textok.data.order import evenly_spaced
 from textok.data.pixels import BadImageError
 from textok.data.report import BadFilesError
 from textok.runtime.counter import counter
-from textok.runtime.png import read_png_note
+from textok.runtime.png import require_own
 from textok.runtime.sheet import picture_sheet, save_picture
 
 CELL = 128
@@ -49,7 +48,7 @@ def check_data(config: CheckConfig) -> str:
     place of another file.
     """
     if config.sheet is not None:
-        _check_place(config.sheet)
+        require_own(config.sheet)
     data = replace(config.data, max_bad_share=1)
     splits = _splits(config)
     opened = {}
@@ -139,13 +138,3 @@ def _spread(opened: Sequence[CaptionedImages], rows: int) -> Iterator[tuple[Capt
     each = -(-rows // len(opened))
     for images in opened:
         yield from ((images, index) for index in evenly_spaced(len(images), each))
-
-
-def _check_place(path: Path) -> None:
-    """Refuse to write over a file that is no sheet."""
-    if path.exists():
-        try:
-            ours = "data check" in read_png_note(path)
-        except (ValueError, OSError):
-            ours = False
-        require(ours, f"sheet {path}: another file is there; choose another name")

@@ -11,6 +11,7 @@ from textok.evaluate.markdown import markdown_table, mean_and_range
 from textok.evaluate.plot import plot_frechet
 from textok.evaluate.report import HEADINGS, Report, Row, read_report
 from textok.runtime.files import write_text
+from textok.runtime.own_folder import OwnFolder
 
 SAME = ("data", "split", "where", "images", "selection", "crop", "feature network")
 """Entries of the protocol without whose agreement no two numbers compare."""
@@ -29,6 +30,8 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
     of tokenizer, paired with the baseline's (no text, continuous, regression) in the order given.
     Raises ValueError for reports of different protocols.
     """
+    folder = OwnFolder(path=out, kind="a comparison", setting="out", made_before=_was_a_comparison)
+    folder.check()
     reports = [read_report(path) for path in paths]
     _check_protocols(paths, reports)
     seeds: dict[Key, list[Row]] = defaultdict(list)
@@ -51,10 +54,14 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
         _caption_table(metric, reports),
     ]
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-    out.mkdir(parents=True, exist_ok=True)
+    folder.claim()
     write_text(out / "comparison.md", text)
     plot_frechet(metric, {key: [row.frechet for row in rows] for key, rows in seeds.items()}, out)
     return text
+
+
+def _was_a_comparison(folder: Path) -> bool:
+    return (folder / "comparison.md").is_file()
 
 
 def frechet_gains(seeds: Seeds, key: Key) -> list[float]:

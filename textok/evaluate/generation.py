@@ -23,6 +23,7 @@ from textok.evaluate.image_generator import ImageGenerator, load_image_generator
 from textok.evaluate.judges import Judges, open_judges
 from textok.evaluate.memorisation import plot_distances
 from textok.evaluate.reconstruction import evenly
+from textok.evaluate.report_folder import report_folder
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
 from textok.metrics.clip_score import load_clip_score
@@ -55,11 +56,12 @@ def evaluate_generation(
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
-    device = pick_device(config.device)
+    device, folder = pick_device(config.device), report_folder(config.out)
+    folder.check()
     rank, _ = join_processes()
     inputs = _open(config, own_device(device), generator)
     if rank == 0:
-        config.out.mkdir(parents=True, exist_ok=True)  # drawing takes long: errors show now
+        folder.claim()  # drawing takes long: errors show now
     return _judge(inputs, config)
 
 

@@ -20,6 +20,7 @@ from textok.evaluate.measure import ReconstructionInputs, reconstructions
 from textok.latents import save_latents
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.device import pick_device
+from textok.runtime.png import require_own
 from textok.runtime.sheet import picture_sheet, save_picture
 from textok.types import Batch, Latents
 
@@ -109,6 +110,7 @@ def reconstruct_files(config: ReconstructConfig) -> list[Path]:
     captions or settings that do not fit.
     """
     device, paths = pick_device(config.device), config.images
+    require_own(config.out / "sheet.png")
     texts = _one_each(config.caption, len(paths))
     reconstructor = Reconstructor.from_pretrained(config.model, device=device)
     shape, seed = reconstructor.config, config.seed
@@ -128,7 +130,7 @@ def reconstruct_files(config: ReconstructConfig) -> list[Path]:
         sheet = reconstruction_sheet(reconstructor, pictures, texts, num_tokens=only, **look)
     config.out.mkdir(parents=True, exist_ok=True)
     written = [config.out / "sheet.png"]
-    save_picture(sheet, written[0])
+    save_picture(sheet, written[0], {"reconstruct": str(config.model)})
     if config.tokens:
         latents = reconstructor.encode(pictures, texts, num_tokens=k)
         written.append(config.out / "tokens.safetensors")

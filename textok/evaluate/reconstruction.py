@@ -21,6 +21,7 @@ from textok.evaluate.measure import ReconstructionInputs, count_floats, measure
 from textok.evaluate.pictures import evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
 from textok.evaluate.report import Report
+from textok.evaluate.report_folder import report_folder
 from textok.metrics.features import load_feature_network
 from textok.metrics.image import load_image_metrics
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
@@ -43,10 +44,12 @@ def evaluate_reconstruction(
     Raises ValueError for a model, data or settings that do not fit together.
     """
     device, out = pick_device(config.device), config.out
+    folder = report_folder(out)
+    folder.check()
     rank, world_size = join_processes()
     inputs, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
     if rank == 0:
-        out.mkdir(parents=True, exist_ok=True)  # measuring takes long: what is wrong shows now
+        folder.claim()  # measuring takes long: what is wrong shows now
     rows, count = measure(inputs, batch_size=config.batch_size, rank=rank, world_size=world_size)
     report = Report(
         model=str(config.model),

@@ -21,6 +21,8 @@ from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
 from textok.runtime.device import pick_device
 from textok.runtime.files import discard_leftovers, replace_folder
+from textok.runtime.lock import FolderLock
+from textok.runtime.own_folder import OwnFolder
 from textok.runtime.pretrained import rename_keys
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.text import TextFeaturesSource, open_features
@@ -40,6 +42,8 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
     Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
     """
     device, out, splits = pick_device(config.device), config.out, config.splits
+    folder = OwnFolder(path=out, kind="latents", setting="out", made_before=_were_latents)
+    folder.check()
     rank, world_size = join_processes()
     network = Tokenizer.from_pretrained(config.tokenizer)
     sha256 = weights_sha256(network)
@@ -58,6 +62,8 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
     )
     parts = [plan(images[name], out / name) for name in splits]
     if rank == 0:
+        folder.claim()
+        lock = FolderLock(out)
         _keep_tokenizer(network, sha256, out)
     place = own_device(device)
     text = _open_text(network, config.text, default=out / TEXT_CACHE, device=place)
@@ -73,6 +79,8 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
         if rank == 0:
             split.complete(str(config.tokenizer), reconstructor)
     gather(rank)
+    if rank == 0:
+        lock.release()
     return {name: read_index(out / name) for name in splits}
 
 
@@ -88,6 +96,10 @@ def weights_sha256(tokenizer: Tokenizer) -> str:
         digest.update(name.encode())
         digest.update(value.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _were_latents(folder: Path) -> bool:
+    return (folder / TOKENIZER / "config.json").is_file()
 
 
 def _open_splits(

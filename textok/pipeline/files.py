@@ -20,7 +20,7 @@ from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import TextToImage
 from textok.runtime.counter import counter
 from textok.runtime.device import pick_device
-from textok.runtime.png import read_png_note
+from textok.runtime.png import read_png_note, require_own
 from textok.runtime.sheet import picture_sheet, save_picture
 
 CELL = 128
@@ -51,20 +51,29 @@ def generate_files(config: GenerateConfig) -> list[Path]:
         config.separate or count <= SHEET_ROWS,
         f"{count} rows do not fit on a sheet: write a file each with --separate",
     )
+    for path in _paths(request, config):
+        require_own(path)
     pipe = TextToImage.from_pretrained(request.model, device=pick_device(config.device))
     sampling = config.sampling.applied_to(pipe.sampling)
     decoded = pipe.tokenizer.config.sampled_by(config.decoding)
     request = replace(request, sampling=sampling, decoding=decoded)
     drawn = _draw(pipe, request, _rows(request))
     out.mkdir(parents=True, exist_ok=True)
+    paths = _paths(request, config)
     if not config.separate:
-        path = out / "sheet.png"
-        _write_sheet(path, request, drawn)
-        return [path]
-    paths = [out / _name(request, place) for place in range(len(drawn))]
+        _write_sheet(paths[0], request, drawn)
+        return paths
     for place, (path, picture) in enumerate(zip(paths, drawn, strict=True)):
         save_picture(picture, path, asdict(_note(request, place)))
     return paths
+
+
+def _paths(request: Request, config: GenerateConfig) -> list[Path]:
+    """The files to write."""
+    if not config.separate:
+        return [config.out / "sheet.png"]
+    count = len(request.conditions) * request.num_images
+    return [config.out / _name(request, place) for place in range(count)]
 
 
 def _repeat_file(file: Path, config: GenerateConfig) -> Path:
@@ -79,6 +88,7 @@ def _repeat_file(file: Path, config: GenerateConfig) -> Path:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     request, path = drawn.request, config.out / file.name
+    require_own(path)
     model = config.model or request.model
     request, rows = replace(request, model=model), _rows(request)
     pipe = TextToImage.from_pretrained(model, device=pick_device(config.device))

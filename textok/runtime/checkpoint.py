@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from textok.runtime.files import file_sha256, remove_folder, replace_folder, sync
+from textok.runtime.files import apply_umask, file_sha256, remove_folder, replace_folder, sync
 
 TENSORS, STRUCTURE = "state.safetensors", "state.json"
 
@@ -45,6 +45,7 @@ def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir(parents=True)
     save_file(tensors, writing / TENSORS)
+    apply_umask(writing / TENSORS)
     text = json.dumps(structure)
     record = {
         "step": step,

@@ -9,17 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)  # there is no other way to ask
+
 
 @contextmanager
 def atomic_write(path: Path, *, shared: bool = False, flush: bool = False) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; it is moved there when the block ends.
 
     A block that raises leaves nothing behind. ``shared``: another process may write the same file.
-    ``flush``: the bytes are on the disk before the file is seen.
+    ``flush``: the bytes are on the disk before the file is seen. The file can be read by whom the
+    umask says, whatever the writer made of it (safetensors: the user alone).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
     try:
         yield temporary
+        apply_umask(temporary)
         if flush:
             sync(temporary)
         os.replace(temporary, path)
@@ -29,9 +34,14 @@ def atomic_write(path: Path, *, shared: bool = False, flush: bool = False) -> It
         raise
 
 
-def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+def apply_umask(path: Path) -> None:
+    """Give a file the permissions of any other new file."""
+    path.chmod(0o666 & ~_UMASK)
+
+
+def write_text(path: Path, text: str, *, shared: bool = False, flush: bool = False) -> None:
     """Write ``text`` whole or not at all."""
-    with atomic_write(path, shared=shared) as temporary:
+    with atomic_write(path, shared=shared, flush=flush) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

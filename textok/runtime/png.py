@@ -19,6 +19,17 @@ def png_note(note: Mapping[str, object]) -> PngImagePlugin.PngInfo:
     return info
 
 
+def require_own(path: Path) -> None:
+    """Raise ValueError where a file lies that textok did not draw."""
+    if path.exists():
+        try:
+            read_png_note(path)
+        except (ValueError, OSError):
+            raise ValueError(
+                f"{path} is there already and was not drawn by textok: choose another place"
+            ) from None
+
+
 def read_png_note(path: Path) -> dict[str, Any]:
     """The note in a PNG file. Raises ValueError for another file and for a PNG without one."""
     data = path.read_bytes()

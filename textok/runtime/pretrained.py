@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
+from textok.runtime.files import apply_umask
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PIPELINE = ("*.json", "*.safetensors", "*.md")
@@ -50,6 +51,7 @@ def write_model(
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as part:
         save_file(tensors, Path(part) / WEIGHTS, metadata={"format": "pt"})
+        apply_umask(Path(part) / WEIGHTS)
         if card is not None:
             (Path(part) / CARD).write_text(card)
         (Path(part) / CONFIG).write_text(json.dumps(config, indent=2) + "\n")

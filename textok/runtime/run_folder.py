@@ -11,6 +11,7 @@ from textok.config.read import load_config, to_yaml
 from textok.config.resume import changeable
 from textok.runtime.checkpoint import list_checkpoints
 from textok.runtime.files import discard_leftovers, write_text
+from textok.runtime.own_folder import OwnFolder
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class RunFolder:
 
         Raises ValueError naming the first one that differs and may not.
         """
+        self._own.check()
         if not self.config.exists() or not list_checkpoints(self.checkpoints):
             return
-        stored = dict(_leaves(asdict(load_config(type(config), [self.config]))))
+        stored = dict(_leaves(asdict(self._stored(type(config)))))
         free = changeable(type(config))
         for name, value in _leaves(asdict(config)):
             if name not in free and stored[name] != value:
@@ -65,16 +67,36 @@ class RunFolder:
                     f"set it back to continue that run, or choose another run.out"
                 )
 
+    def claim(self) -> None:
+        """Create the folder and mark it. Raises ValueError where something else lies there."""
+        self._own.claim()
+
     def open(self, config: Any) -> None:
         """Create the folders, clear what a killed process left half done, store the settings."""
-        try:
-            for folder in (self.root, self.checkpoints, self.sheets):
-                folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise ValueError(f"run.out: {self.root} cannot be a folder: {error}") from None
+        self.claim()
+        for folder in (self.checkpoints, self.sheets):
+            folder.mkdir(exist_ok=True)
         for folder in (self.root, self.checkpoints):
             discard_leftovers(folder)
-        write_text(self.config, to_yaml(config))
+        write_text(self.config, to_yaml(config), flush=True)
+
+    @property
+    def _own(self) -> OwnFolder:
+        return OwnFolder(path=self.root, kind="a run", setting="run.out", made_before=_was_a_run)
+
+    def _stored(self, kind: type[Any]) -> Any:
+        """The settings of the interrupted run. Raises ValueError for a damaged file."""
+        text = self.config.read_bytes()
+        if not text.strip(b"\0 \n"):
+            raise ValueError(
+                f"{self.config} is empty, as a power cut leaves a file: delete it to go on from "
+                "the checkpoints with the settings that are given"
+            )
+        return load_config(kind, [self.config])
+
+
+def _was_a_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file() and (folder / "checkpoints").is_dir()
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

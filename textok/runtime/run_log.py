@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from textok.runtime.files import write_text
 
 LOG = "log.jsonl"
+
+
+def _quiet(message: str) -> None:
+    del message
 
 
 class RunLog:
@@ -23,7 +27,7 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self._wandb = start_wandb(wandb, root) if wandb else None
-        kept = [line for line in read_log(root) if line["step"] <= step]
+        kept = [line for line in read_log(root, say=print) if line["step"] <= step]
         write_text(root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = (root / LOG).open("a", encoding="utf-8")
         self._board: Any = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
@@ -45,13 +49,33 @@ class RunLog:
             self._wandb.finish()
 
 
-def read_log(root: Path) -> list[dict[str, Any]]:
-    """The logged steps of a run, oldest first; a last line cut short by a kill is left out."""
+def read_log(root: Path, *, say: Callable[[str], None] = _quiet) -> list[dict[str, Any]]:
+    """The logged steps of a run, oldest first; a last line cut short by a kill is left out.
+
+    Lines that a power cut or a disk damaged are left out too, and counted through ``say``.
+    """
     path = root / LOG
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    read = [_logged(line) for line in lines]
+    damaged = sum(line is None for line in read)
+    if damaged:
+        say(f"{path}: {damaged} damaged lines are left out")
+    return [line for line in read if line is not None]
+
+
+def _logged(line: str) -> dict[str, Any] | None:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    known = isinstance(values, dict) and isinstance(values.get("step"), int)
+    return values if known and all(_is_number(value) for value in values.values()) else None
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, (int, float))
 
 
 def start_wandb(project: str, root: Path) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from textok.config import RunConfig, TextConfig
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
+from textok.runtime.finished import finish_run, is_finished, reopen_run
+from textok.runtime.lock import FolderLock
 from textok.runtime.run_folder import RunFolder
 from textok.text import TextFeaturesSource, open_features
 from textok.train.distributed import Distributed, join_distributed
@@ -30,12 +32,27 @@ class Session:
     config: TrainConfig
     folder: RunFolder
     distributed: Distributed
+    _locks: list[FolderLock] = field(default_factory=list)
 
     def open_folder(self) -> None:
-        """Create the run folder and store the settings."""
-        if self.distributed.is_main:
+        """Create the run folder, keep other processes out of it, and store the settings.
+
+        Raises ValueError in every process where the folder is another's or in use.
+        """
+        problem = self._open() if self.distributed.is_main else ""
+        problems = [text for text in self.distributed.gather_objects(problem) if text]
+        if problems:
+            raise ValueError(problems[0])
+
+    def _open(self) -> str:
+        try:
+            self.folder.claim()
+            self._locks.append(FolderLock(self.folder.root))
+            reopen_run(self.folder)
             self.folder.open(self.config)
-        self.distributed.wait()
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def open_text(
         self, text: TextConfig, captions: Sequence[str], *, default: Path | None = None
@@ -71,6 +88,9 @@ class Session:
         """Write the report, in which ``data`` says what was read; returns the run folder."""
         if self.distributed.is_main:
             write_report(self.folder, self.config, data)
+            finish_run(self.folder, step=self.config.run.steps)
+            for lock in self._locks:
+                lock.release()
             self.distributed.print(f"done: {self.folder.report}, model in {self.folder.model}")
         self.distributed.wait()
         self.distributed.close()
@@ -90,7 +110,7 @@ def open_session(config: TrainConfig) -> Session | None:
     folder.check(config)
     distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     done = [checkpoint_step(path) for path in list_checkpoints(folder.checkpoints)]
-    if folder.report.exists() and max(done, default=0) >= run.steps:
+    if max(done, default=0) >= run.steps and is_finished(folder, step=max(done)):
         distributed.print(f"{folder.root} is finished: {folder.report}")
         distributed.close()
         return None

@@ -1,0 +1,67 @@
+"""Folders that a command writes: its own, known by a marker, and nobody else's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textok.config.check import require
+from textok.runtime.files import write_text
+
+MARKER = ".textok.json"
+SHOWN = 3
+
+
+def _never(folder: Path) -> bool:
+    del folder
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnFolder:
+    """A folder that holds one kind of thing, and only that."""
+
+    path: Path
+    kind: str
+    """What it holds, as in "a run"."""
+    setting: str
+    """That names it."""
+    made_before: Callable[[Path], bool] = _never
+    """Whether a folder without a marker is of this kind, made by a version that wrote none."""
+
+    def check(self) -> None:
+        """Raise ValueError where something else lies there."""
+        path, name = self.path, f"{self.setting} {self.path}"
+        require(path.is_dir() or not path.exists(), f"{name} is a file: name a folder")
+        there = sorted(child.name for child in path.iterdir()) if path.is_dir() else []
+        if not there or self.made_before(path):
+            return
+        kind = _marked(path)
+        require(
+            kind == self.kind,
+            f"{name} holds {kind}, not {self.kind}: choose another folder"
+            if kind
+            else f"{name} holds other files ({', '.join(there[:SHOWN])}"
+            f"{', ...' if len(there) > SHOWN else ''}) and is not {self.kind} of textok: choose "
+            "another folder",
+        )
+
+    def claim(self) -> None:
+        """Create and mark it. Raises ValueError where something else lies there."""
+        self.check()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f"{self.setting} {self.path} cannot be a folder: {error}") from None
+        if _marked(self.path) != self.kind:
+            write_text(self.path / MARKER, json.dumps({"kind": self.kind}) + "\n", shared=True)
+
+
+def _marked(folder: Path) -> str:
+    try:
+        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("kind", "")) if isinstance(found, dict) else ""
