@@ -91,7 +91,7 @@ def test_the_run_folder(runs) -> None:
     names = {path.name for path in root.iterdir()}
     assert names == {
         *("checkpoints", "config.yaml", "curves.png", "log.jsonl", "model", "report.md"),
-        *("sheets", "tensorboard"),
+        *("sheets", "tensorboard", "finished.json", ".lock", ".textok.json"),
     }
     assert [p.name for p in sorted((root / "checkpoints").iterdir())] == [
         "step-00000008",
