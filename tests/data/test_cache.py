@@ -78,11 +78,11 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ram", "device"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "resize"), [(0, "lanczos"), (2, "lanczos"), (0, "adm")])
 def test_batches_from_a_cache_are_those_from_the_files(
-    wide: Path, kind: Kind, workers: int
+    wide: Path, kind: Kind, workers: int, resize: str
 ) -> None:
-    images = opened(wide, flip=True, workers=workers)
+    images = opened(wide, flip=True, workers=workers, resize=resize)
     cache = cached(images, kind)
     assert cache.pixels.dtype == torch.uint8 and cache.pixels.shape == (13, 8, 8, 3)
     plain = batches(images, None)

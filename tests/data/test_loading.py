@@ -4,8 +4,11 @@ import json
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from einops import reduce
+from PIL import Image
 
 from tests.data.conftest import array_bytes, encoded, noise, write_folder
 from textok.config import DataConfig
@@ -16,6 +19,7 @@ from textok.data import (
     open_captioned_images,
     train_batches,
 )
+from textok.data.pixels import pil_to_square
 from textok.types import Batch
 
 Row = tuple[str, str, tuple[float, ...]]
@@ -23,6 +27,31 @@ Row = tuple[str, str, tuple[float, ...]]
 
 def opened(path: Path, **options: object) -> CaptionedImages:
     return open_captioned_images(DataConfig(path=str(path), **options), image_size=8)
+
+
+def test_pictures_are_brought_to_size_as_named(tmp_path: Path) -> None:
+    # 18 x 16 to 8: ADM's averages of 2 x 2 are 9 x 8 already, of which the last column is cut off.
+    # They are whole numbers, of levels that 4 divides.
+    pixels = 4 * np.random.default_rng(0).integers(0, 64, (16, 18, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "wide", {"a.png": array_bytes(pixels)})
+    read = {name: opened(folder, resize=name).read(0) for name in ("lanczos", "adm")}
+    averages = reduce(pixels[:, :16] / 1.0, "(H h) (W w) c -> H W c", "mean", h=2, w=2)
+
+    assert np.array_equal(read["adm"], averages)
+    assert np.array_equal(read["lanczos"], pil_to_square(Image.fromarray(pixels), 8))
+    assert np.array_equal(opened(folder).read(0), read["lanczos"])
+    # In training the last two columns come in where the square is placed to the right.
+    places = {crop: opened(folder, resize="adm").read(0, crop=(crop, 0.5)) for crop in (0.0, 1.0)}
+    assert np.array_equal(places[0.0], averages)
+    assert np.array_equal(places[1.0][:, :7], averages[:, 1:])
+
+
+def test_a_large_jpeg_is_decoded_whole_for_adm(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    folder = write_folder(tmp_path / "photo", {"a.jpg": array_bytes(pixels, "JPEG")})
+
+    assert opened(folder).open(0).size == (16, 16)
+    assert opened(folder, resize="adm").open(0).size == (64, 64)
 
 
 def rows(batches: list[Batch]) -> list[Row]:

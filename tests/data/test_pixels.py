@@ -15,6 +15,7 @@ from textok.data.pixels import (
     decode,
     pil_to_square,
     to_pil,
+    to_square,
     to_tensor,
 )
 
@@ -197,6 +198,26 @@ def test_adm_rounds_the_longer_side_and_cuts_the_odd_pixel_behind() -> None:
     # Small pictures are enlarged; one of the size asked for stays as it is.
     assert adm_to_square(picture, 12).shape == (12, 12, 3)
     assert np.array_equal(adm_to_square(noise(8), 8), np.asarray(noise(8)))
+
+
+def test_adm_places_its_square_by_crop() -> None:
+    # 10 x 4 of 20 x column, to 2: halved to 5 x 2, columns of 10, 50, 90, 130 and 170.
+    columns = 20 * np.arange(10, dtype=np.uint8)
+    picture = Image.fromarray(np.broadcast_to(columns[None, :, None], (4, 10, 3)).copy())
+    found = {at: adm_to_square(picture, 2, (at, 0.3))[0, :, 0].tolist() for at in (0.0, 0.5, 1.0)}
+
+    # The middle of three free columns is one; a half is rounded down.
+    assert found == {0.0: [10, 50], 0.5: [50, 90], 1.0: [130, 170]}
+    named = to_square(picture, 2, (1.0, 0.3), resize="adm")
+    assert named[0, :, 0].tolist() == found[1.0]
+    lanczos = to_square(picture, 2, (1.0, 0.3))
+    assert np.array_equal(lanczos, pil_to_square(picture, 2, (1.0, 0.3)))
+    assert not np.array_equal(lanczos, named)
+
+
+def test_adm_refuses_what_would_not_fit_into_memory() -> None:
+    with pytest.raises(BadImageError, match="64000000 x 64 pixels if resized, over 100,000,000"):
+        adm_to_square(Image.new("RGB", (1_000_000, 1)), 64)
 
 
 def test_a_large_jpeg_is_decoded_whole_where_no_size_is_given() -> None:

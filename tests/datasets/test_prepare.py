@@ -17,6 +17,7 @@ from textok.cli.main import main
 from textok.config import DataConfig
 from textok.config.datasets import PrepareConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
+from textok.data.pixels import adm_to_square
 from textok.datasets.prepare import Prepared, prepare_data
 from textok.datasets.prepare.plan import Shares, file_names
 
@@ -115,6 +116,25 @@ def test_pad_shows_all_on_white_and_crop_the_middle(tmp_path: Path, size: tuple[
         # Reading the source with the same setting shows the same.
         shown = open_captioned_images(data, image_size=max(size)).read(0)
         assert (shown == image).all()
+
+
+def test_a_set_is_resized_as_named_and_not_continued_otherwise(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+    source = write_folder(tmp_path / "s", {"a.png": array_bytes(pixels)})
+    out = tmp_path / "out"
+    adm = DataConfig(path=str(source), resize="adm")
+    prepare(adm, out, size=8, val=0, test=0)
+    image = np.asarray(Image.open(out / "train/a.png"))
+    assert (image == open_captioned_images(adm, image_size=8).read(0)).all()
+    assert (image == adm_to_square(Image.fromarray(pixels), 8)).all()
+    with pytest.raises(ValueError, match="was prepared with another resize"):
+        prepare(DataConfig(path=str(source)), out, size=8, val=0, test=0)
+    # One from before this setting was resized by Lanczos.
+    note = out / ".build" / "prepare.json"
+    note.write_text(
+        json.dumps({k: v for k, v in json.loads(note.read_text()).items() if k != "resize"})
+    )
+    prepare(DataConfig(path=str(source)), out, size=8, val=0, test=0)
 
 
 def test_own_splits_are_kept_and_test_goes_before_train(tmp_path: Path) -> None:

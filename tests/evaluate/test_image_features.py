@@ -66,6 +66,10 @@ def test_features_are_kept_for_the_same_images_and_network(pictures: Path, tmp_p
     assert seen.images == 14
     features(images, dataclasses.replace(network(seen), protocol="others"))
     assert seen.images == 23
+    for other in ({"resize": "adm"}, {"fit": "pad"}):
+        config = dataclasses.replace(images.config, **other)
+        features(dataclasses.replace(images, config=config), network(seen))
+    assert seen.images == 41
 
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(b"cut")

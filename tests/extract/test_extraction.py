@@ -175,6 +175,7 @@ def test_the_index(whole: Path, pictures: Path, model: Callable[[str], Path]) ->
     assert (index.rows, index.shards) == (2 * ROWS, [5, 5, 5, 5, 4])
     assert (index.images, index.unreadable, index.flip) == (TRAIN, 0, True)
     assert (index.data, index.where) == (str(pictures), "")
+    assert (index.fit, index.resize) == ("crop", "lanczos")
     assert index.tokenizer == str(model("both"))
     assert index.tokenizer_sha256 == extraction.weights_sha256(tiny_tokenizer("both"))
 
@@ -336,6 +337,8 @@ def test_a_process_makes_its_share(
             r"of another tokenizer: \w{8}\.\.\., not \w{8}\.\.\.;",
         ),
         ({"where": "label=a"}, r"holds latents of another where: '', not 'label=a'"),
+        ({"fit": "pad"}, r"holds latents of another fit: 'crop', not 'pad'"),
+        ({"resize": "adm"}, r"holds latents of another resize: 'lanczos', not 'adm'"),
         ({"path": "elsewhere"}, r"holds latents of another data: '.*', not '.*elsewhere'"),
         ({"caption": "new"}, r"holds latents of another list of keys, captions and labels: "),
     ],
@@ -358,7 +361,8 @@ def test_other_settings_are_refused(
         sidecar = pictures / "train" / "a" / "00.txt"
         text = sidecar.read_text()
         sidecar.write_text(changed["caption"])
-    data = DataConfig(path=str(path), where=changed.get("where", ""), workers=0)
+    read = {name: value for name, value in changed.items() if name in ("where", "fit", "resize")}
+    data = DataConfig(path=str(path), workers=0, **read)
     rest = {name: value for name, value in changed.items() if name in ("flip", "shard_rows")}
     given = {**options, "data": data, "flip": True, **rest}
     with pytest.raises(ValueError, match=message) as error:

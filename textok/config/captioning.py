@@ -16,7 +16,7 @@ from textok.config.caption import (
 from textok.config.check import require, require_range
 from textok.config.data import FOR_TRAINING, DataConfig
 
-UNREAD = (*FOR_TRAINING, "data.class_captions", "data.workers")
+UNREAD = (*FOR_TRAINING, "data.class_captions", "data.resize", "data.workers")
 """Settings of data that nothing here looks at."""
 
 

@@ -11,6 +11,8 @@ from textok.config.resume import may_change
 
 CaptionSeparator = Literal["auto", "line", "paragraph", "file"]
 Store = Literal["exact", "float8", "nothing"]
+Resize = Literal["lanczos", "adm"]
+"""How pictures are brought to size (``textok.data.pixels.to_square``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,9 @@ class DataConfig(SourceConfig):
     """Do not mirror an image for which a caption is drawn that says left or right."""
     crop: Literal["center", "random"] = "center"
     """Square crop after resizing the shorter side."""
+    resize: Resize = "lanczos"
+    """``adm``: as ADM's evaluation and DiT's training resize: halved by box averages while the
+    shorter side is at least twice the size, then bicubic (docs/evaluation.md)."""
     workers: int = may_change(2)
     """Loader processes on each rank; 0 reads in the training process."""
     cache: Literal["none", "ram", "device"] = may_change("none")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from textok.config.check import require, require_range
-from textok.config.data import FOR_TRAINING, DataConfig
+from textok.config.data import FOR_TRAINING, DataConfig, Resize
 
 PictogramSize = Literal[64, 128, 256]
 
@@ -107,6 +107,8 @@ class ImageNetConfig:
     """Pixels of the shorter side; 0 keeps the files as they are."""
     square: bool = True
     """Cut the centre square. Without, the longer side stays, for ``data.crop: random``."""
+    resize: Resize = "lanczos"
+    """``adm``: halved by box averages, then bicubic, as the images of published FIDs."""
     encoding: Literal["jpeg", "png"] = "jpeg"
     """Of resized images: JPEG of quality 95, or lossless PNG."""
     captions: bool = True
@@ -121,6 +123,8 @@ class ImageNetConfig:
     def __post_init__(self) -> None:
         sensible = self.size == 0 or self.size >= 8
         require(sensible, f"size {self.size}: choose 0 or 8 and more pixels")
+        unused = "size 0 keeps the files as they are: leave resize out, or give a size"
+        require(self.size > 0 or self.resize == "lanczos", unused)
         there = bool(self.splits) and set(self.splits) <= {"train", "val"}
         given = " ".join(self.splits) or "are empty"
         require(there, f"splits {given}: name train and val, or one of them")

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from textok.config.check import require
 from textok.data.images import CaptionedImages
 from textok.data.items import Item, load
-from textok.data.pixels import BadImageError, pil_to_square, to_tensor
+from textok.data.pixels import BadImageError, to_tensor
 from textok.runtime.counter import counter
 from textok.runtime.memory import free_bytes
 
@@ -112,7 +112,7 @@ class _SquareItems(Dataset[Item]):
             image = self.images.open(index)
             if self.images.config.crop == "random" and image.width != image.height:
                 raise BadImageError(NOT_SQUARE)
-            pixels = pil_to_square(image, self.images.image_size)
+            pixels = self.images.square(image)
         except (BadImageError, OSError) as error:
             bad[self.images.records[index].key] = str(error)
         return Item(index=index, caption="", pixels=pixels, bad=bad)

@@ -19,7 +19,7 @@ from textok.data.other_captions import (
     with_captions_by_set,
     with_class_captions,
 )
-from textok.data.pixels import CENTER, decode, pad_to_square, pil_to_square
+from textok.data.pixels import CENTER, decode, pad_to_square, to_square
 from textok.data.records import Record
 from textok.data.report import ReadReport
 from textok.data.sides import names_a_side
@@ -54,13 +54,18 @@ class CaptionedImages:
             BadImageError: damaged, truncated or refused.
             OSError: the file is gone.
         """
-        pixels = pil_to_square(self.open(index), self.image_size, crop)
+        pixels = self.square(self.open(index), crop)
         return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
 
     def open(self, index: int) -> Image.Image:
         """One image, decoded and padded where ``data.fit`` asks. Raises what :meth:`read` does."""
-        image = decode(self.records[index].read_bytes(), size=self.image_size)
+        size = self.image_size if self.config.resize == "lanczos" else None
+        image = decode(self.records[index].read_bytes(), size=size)
         return pad_to_square(image) if self.config.fit == "pad" else image
+
+    def square(self, image: Image.Image, crop: tuple[float, float] = CENTER) -> NDArray[np.uint8]:
+        """Pixels (image_size, image_size, 3) of what :meth:`open` gave, by ``data.resize``."""
+        return to_square(image, self.image_size, crop, resize=self.config.resize)
 
     def following(self, index: int, steps: int) -> int:
         """The image ``steps`` after ``index``, round and round in its own set."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from textok.config.data import Resize
 from textok.data.formats import format_of, needs, reader_of
 
 MAX_PIXELS = 100_000_000
@@ -53,6 +54,20 @@ def decode(data: bytes, *, size: int | None) -> Image.Image:
         raise BadImageError(f"damaged: {str(error) or type(error).__name__}") from error
 
 
+def to_square(
+    image: Image.Image,
+    size: int,
+    crop: tuple[float, float] = CENTER,
+    *,
+    resize: Resize = "lanczos",
+) -> NDArray[np.uint8]:
+    """A square of ``size`` pixels, uint8 (H, W, 3), placed by ``crop`` and resized by ``resize``.
+
+    See :func:`pil_to_square` (``lanczos``) and :func:`adm_to_square` (``adm``).
+    """
+    return {"lanczos": pil_to_square, "adm": adm_to_square}[resize](image, size, crop)
+
+
 def pil_to_square(
     image: Image.Image, size: int, crop: tuple[float, float] = CENTER
 ) -> NDArray[np.uint8]:
@@ -69,12 +84,28 @@ def pil_to_square(
     return np.array(square)
 
 
-def adm_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+def adm_to_square(
+    image: Image.Image, size: int, crop: tuple[float, float] = CENTER
+) -> NDArray[np.uint8]:
     """The centre crop of ADM (arXiv 2105.05233), which most published FIDs are of: (H, W, 3).
 
     The picture is halved by averaging while its shorter side stays at least ``size``, resized
-    (bicubic) until that side is ``size``, and cut to the square in the middle. For what others
-    measure, decode it whole: ``decode`` with ``size=None``.
+    (bicubic) until that side is ``size``, and cut to the square in the middle, or where ``crop``
+    places it (from 0 to 1). For what others measure, decode it whole: ``decode`` with
+    ``size=None``. Raises what :func:`adm_shorter_side` does.
+    """
+    image = adm_shorter_side(image, size)
+    # A half is rounded down, as ADM cuts.
+    left, top = (
+        math.ceil((length - size) * at - 0.5) for length, at in zip(image.size, crop, strict=True)
+    )
+    return np.array(image.crop((left, top, left + size, top + size)))
+
+
+def adm_shorter_side(image: Image.Image, size: int) -> Image.Image:
+    """The whole picture in RGB, its shorter side ``size`` pixels, resized as ADM does.
+
+    Raises BadImageError for one so long that it would have more than ``MAX_PIXELS`` then.
     """
     image = _to_rgb(image)
     while min(image.size) >= 2 * size:
@@ -83,9 +114,9 @@ def adm_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     scale = size / min(image.size)
     # To even at a half, as ADM rounds.
     sides = (round(image.width * scale), round(image.height * scale))
-    image = image.resize(sides, Image.Resampling.BICUBIC)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return np.array(image.crop((left, top, left + size, top + size)))
+    if math.prod(sides) > MAX_PIXELS:
+        raise BadImageError(f"{sides[0]} x {sides[1]} pixels if resized, over {MAX_PIXELS:,}")
+    return image.resize(sides, Image.Resampling.BICUBIC)
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:

@@ -69,6 +69,8 @@ def overlaps(images: CaptionedImages, measured: CaptionedImages) -> bool:
 def images_digest(images: CaptionedImages, settings: object) -> str:
     """A name of everything that is made of images by ``settings``: files, cut and settings."""
     digest = hashlib.sha256(repr((images.image_size, settings)).encode())
+    cut = {"fit": (images.config.fit, "crop"), "resize": (images.config.resize, "lanczos")}
+    digest.update("".join(f"{k} {v}\n" for k, (v, usual) in cut.items() if v != usual).encode())
     for record in images.records:
         size = record.file.stat().st_size if record.span is None else record.span
         digest.update(f"{record.file.resolve()} {size} {record.key}\n".encode())

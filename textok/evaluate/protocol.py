@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from textok import __version__
+from textok.config import DataConfig
 from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
 from textok.evaluate.judges import Judges
@@ -71,8 +72,17 @@ def describe_images(images: CaptionedImages, *, count: int, of: int) -> dict[str
         "images": count,
         "selection": "all" if len(images) == of else f"evenly spaced over {of}",
         "reader": images.report.summary(),
-        "crop": f"shorter side to {images.image_size} px (Lanczos), central square",
+        "crop": describe_crop(data, images.image_size),
     }
+
+
+def describe_crop(data: DataConfig, size: int) -> str:
+    """How pictures become squares of ``size`` pixels."""
+    square = "filled up with white to a square, " if data.fit == "pad" else ""
+    halved = "halved by box averages, " if data.resize == "adm" else ""
+    by = "bicubic, as ADM" if data.resize == "adm" else "Lanczos"
+    cut = "" if data.fit == "pad" else ", central square"
+    return f"{square}{halved}shorter side to {size} px ({by}){cut}"
 
 
 def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:

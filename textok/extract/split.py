@@ -30,6 +30,9 @@ from textok.pipeline import Reconstructor
 from textok.runtime.counter import counter
 from textok.types import Latents
 
+USUAL: Settings = {"fit": "crop", "resize": "lanczos"}
+"""What shards were made with that do not say: those of older versions."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
@@ -109,6 +112,8 @@ class Split:
             tokenizer_sha256=str(self.settings["tokenizer"]),
             data=images.config.path,
             where=images.config.where,
+            fit=images.config.fit,
+            resize=images.config.resize,
             flip=bool(self.settings["flip"]),
             not_mirrored=self.plan.not_mirrored,
             classes=images.classes,
@@ -145,6 +150,8 @@ def plan_split(
         "flip": flip,
         "shard-rows": shard_rows,
         "list of keys, captions and labels": plan.digest(),
+        "fit": images.config.fit,
+        "resize": images.config.resize,
         **({"text-store": "float8"} if float8 else {}),
         **({"captions not mirrored": plan.not_mirrored} if plan.not_mirrored else {}),
     }
@@ -182,6 +189,7 @@ def _join(parts: Sequence[Latents]) -> Latents:
 
 def check_same(folder: Path, *, found: Settings, requested: Settings) -> None:
     """Raise ValueError naming the first setting that the latents ``found`` were not made with."""
+    found, requested = {**USUAL, **found}, {**USUAL, **requested}
     for name in (*requested, *found):
         if found.get(name) != requested.get(name):
             raise ValueError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from textok.config.data import Resize
 from textok.config.read import build
 from textok.latents.scale import LatentScale
 from textok.runtime.files import write_text
@@ -34,6 +36,10 @@ class LatentIndex:
     """Of its weights."""
     data: str
     where: str
+    fit: Literal["crop", "pad"] = "crop"
+    """How images became square."""
+    resize: Resize = "lanczos"
+    """How they were brought to size."""
     flip: bool
     """Whether each row is there a second time, of the mirrored image."""
     not_mirrored: int = 0

@@ -126,12 +126,33 @@ def test_without_square_the_longer_side_is_left_to_the_random_crop(tmp_path: Pat
         made(source, out, square=True, encoding="png")
 
 
+@pytest.mark.parametrize("square", [True, False])
+def test_images_can_be_resized_as_adm_does(tmp_path: Path, square: bool) -> None:
+    source, out = folders(tmp_path / "source"), tmp_path / "out"
+    made(source, out, resize="adm", square=square, encoding="png")
+    images = opened(out, "train")
+    whole = DataConfig(path=str(source / "train"), split="", resize="adm")
+    expected = open_captioned_images(whole, image_size=16)
+    places = {record.key.rpartition("/")[2]: i for i, record in enumerate(expected.records)}
+    assert {images.open(place).size for place in range(len(images))} == {
+        (16, 16) if square else (22, 16)  # 60 x 45 halved to 30 x 22, then a shorter side of 16
+    }
+    for place, record in enumerate(images.records):
+        twin = next(at for name, at in places.items() if name.startswith(record.key.split("/")[-1]))
+        shown = np.asarray(images.open(place).crop((3, 0, 19, 16)))
+        assert ((images.read(place) if square else shown) == expected.read(twin)).all()
+    with pytest.raises(ValueError, match="was made with other settings"):
+        made(source, out, square=square, encoding="png")
+    with pytest.raises(ValueError, match="size 0 keeps the files as they are: leave resize out"):
+        made(source, tmp_path / "kept", size=0, resize="adm")
+
+
 def test_a_build_from_before_this_setting_continues(tmp_path: Path) -> None:
     source, out = folders(tmp_path / "source"), tmp_path / "out"
     made(source, out)
     note = out / ".build" / "recipe.json"
     old = json.loads(note.read_text())
-    del old["square"]
+    del old["square"], old["resize"]
     note.write_text(json.dumps(old))
     before = digests(out)
     made(source, out)

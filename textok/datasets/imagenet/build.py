@@ -63,6 +63,7 @@ def build_imagenet(config: ImageNetConfig, *, progress: bool = True) -> list[Spl
         encoding=config.encoding,
         captions=config.captions,
         square=config.square,
+        resize=config.resize,
     )
     jobs = [
         Job(images=images, recipe=recipe, out=out)
@@ -86,7 +87,7 @@ def _check_place(out: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     if note.is_file():
         there = json.loads(note.read_text(encoding="utf-8"))
         require(
-            {"square": True, **there} == asdict(recipe),
+            {"square": True, "resize": "lanczos", **there} == asdict(recipe),
             f"{out}: was made with other settings ({there}); give them or choose another folder",
         )
     else:

@@ -11,7 +11,14 @@ from typing import Literal
 
 from PIL import Image
 
-from textok.data.pixels import BadImageError, decode, pil_to_square, resize_shorter_side
+from textok.config.data import Resize
+from textok.data.pixels import (
+    BadImageError,
+    adm_shorter_side,
+    decode,
+    resize_shorter_side,
+    to_square,
+)
 from textok.data.records import Record
 from textok.datasets.imagenet.classes import class_names
 from textok.datasets.imagenet.sources import ClassImages
@@ -35,6 +42,7 @@ class Recipe:
     captions: bool
     square: bool = True
     """Whether the centre square is cut."""
+    resize: Resize = "lanczos"
 
     def estimate(self, images: int, size: int) -> int:
         """Bytes of a shard of ``images`` images that were ``size`` bytes."""
@@ -48,11 +56,12 @@ class Recipe:
         if not self.size:
             decode(data, size=1)  # a JPEG at an eighth: all of its bytes, few of its pixels
             return (".png" if data.startswith(b"\x89PNG") else ".jpg"), data
-        image = decode(data, size=self.size)
+        adm = self.resize == "adm"
+        image = decode(data, size=None if adm else self.size)
         if self.square:
-            image = Image.fromarray(pil_to_square(image, self.size))
+            image = Image.fromarray(to_square(image, self.size, resize=self.resize))
         else:
-            image = resize_shorter_side(image, self.size)
+            image = (adm_shorter_side if adm else resize_shorter_side)(image, self.size)
         stream = io.BytesIO()
         if self.encoding == "png":
             image.save(stream, "PNG")

@@ -52,7 +52,13 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
     _check_apart(Path(data.path).expanduser(), out)
     _check_own(out)
     found = plan(data, Shares(val=config.val, test=config.test), workers=workers, progress=progress)
-    recipe = {"version": VERSION, "size": size, "fit": data.fit, "source": found.digest()}
+    recipe = {
+        "version": VERSION,
+        "size": size,
+        "fit": data.fit,
+        "resize": data.resize,
+        "source": found.digest(),
+    }
     _check_recipe(out, recipe)
     for split in {item.split for item in found.items}:
         (out / split).mkdir(parents=True, exist_ok=True)
@@ -65,7 +71,7 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
     left = [item for item in found.items if not picture_path(out, item).is_file()]
     done = len(found.items) - len(left)
     with counter("images", total=len(found.items), done=done, shown=progress) as advance:
-        written = write_pictures(left, out, size=size, fit=data.fit, workers=workers)
+        written = write_pictures(left, out, size=size, data=data, workers=workers)
         for count, bad in written:
             advance(count)
             report.bad |= bad
@@ -111,7 +117,7 @@ def _check_own(out: Path) -> None:
 
 def _check_recipe(out: Path, recipe: Mapping[str, object]) -> None:
     if _note(out).is_file():
-        there = json.loads(_note(out).read_text(encoding="utf-8"))
+        there = {"resize": "lanczos", **json.loads(_note(out).read_text(encoding="utf-8"))}
         other = sorted(name for name in recipe if there.get(name) != recipe[name])
         require(
             not other,

@@ -9,7 +9,8 @@ from typing import Literal
 
 from PIL import Image
 
-from textok.data.pixels import BadImageError, decode, pad_to_square, pil_to_square
+from textok.config.data import DataConfig, Resize
+from textok.data.pixels import BadImageError, decode, pad_to_square, to_square
 from textok.datasets.prepare.plan import Item
 from textok.datasets.workers import run_jobs
 from textok.runtime.files import atomic_write
@@ -26,14 +27,21 @@ class Job:
     out: Path
     size: int
     fit: Literal["crop", "pad"]
+    resize: Resize
 
 
 def write_pictures(
-    items: Sequence[Item], out: Path, *, size: int, fit: Literal["crop", "pad"], workers: int
+    items: Sequence[Item], out: Path, *, size: int, data: DataConfig, workers: int
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Write pictures in groups: how many are done, and which could not be read and why."""
     jobs = [
-        Job(items=items[start : start + PICTURES_A_JOB], out=out, size=size, fit=fit)
+        Job(
+            items=items[start : start + PICTURES_A_JOB],
+            out=out,
+            size=size,
+            fit=data.fit,
+            resize=data.resize,
+        )
         for start in range(0, len(items), PICTURES_A_JOB)
     ]
     if workers == 0:
@@ -54,15 +62,17 @@ def write_job(job: Job) -> dict[str, str]:
     bad = {}
     for item in job.items:
         try:
-            image = decode(item.record.read_bytes(), size=job.size)
+            whole = job.resize == "adm"
+            image = decode(item.record.read_bytes(), size=None if whole else job.size)
+            if job.fit == "pad":
+                image = pad_to_square(image)
+            square = to_square(image, job.size, resize=job.resize)
         except (BadImageError, OSError) as error:
             bad[item.id] = str(error)
             continue
-        if job.fit == "pad":
-            image = pad_to_square(image)
         target = picture_path(job.out, item)
         with atomic_write(target, shared=True) as temporary:
-            Image.fromarray(pil_to_square(image, job.size)).save(temporary, "PNG")
+            Image.fromarray(square).save(temporary, "PNG")
     return bad
 
 
