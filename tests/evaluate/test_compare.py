@@ -96,3 +96,19 @@ def test_reports_of_different_protocols_do_not_compare(tmp_path: Path) -> None:
     ]
     with pytest.raises(ValueError, match="images is 8, but 9 in"):
         compare_reports(paths, tmp_path / "out")
+
+
+def test_reports_without_a_precision_are_of_fp32(tmp_path: Path) -> None:
+    old, fp32, bf16 = (write(tmp_path / name, "none", {2: 1.0}) for name in ("old", "fp32", "bf16"))
+    for path in (old, fp32, bf16):
+        report = read_report(path)
+        said = {"precision": f"{path.parent.name}; feature networks and metrics in float32"}
+        protocol = {name: report.protocol[name] for name in SAME if name != "precision"}
+        replace(report, protocol=protocol | ({} if path == old else said)).write(path.parent)
+
+    assert compare_reports([old, fp32], tmp_path / "out") == compare_reports(
+        [fp32, old], tmp_path / "out"
+    )
+    for paths in ([old, bf16], [fp32, bf16]):
+        with pytest.raises(ValueError, match=r"precision is 'bf16; .*', but 'fp32; .*' in .*/"):
+            compare_reports(paths, tmp_path / "out")

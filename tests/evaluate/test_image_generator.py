@@ -19,6 +19,7 @@ from textok.evaluate.image_generator import load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
 from textok.pipeline import ImageRequest, PipelineParts, TextToImage, save_pipeline
+from textok.runtime.device import autocast
 from textok.tokenizer import Tokenizer
 
 CLASSES = ("cat", "dog")
@@ -91,6 +92,20 @@ def test_it_draws_what_the_pipeline_draws(folder: Path) -> None:
     assert not torch.allclose(drawn[0], drawn[2])  # another seed
 
 
+def test_bf16_is_for_generator_and_decoder(folder: Path) -> None:
+    exact, rounded = load_image_generator(folder), load_image_generator(folder, precision="bf16")
+    drawn = rounded.draw(["dog"], [5])
+    pipeline = TextToImage.from_pretrained(folder)
+    with autocast("cpu", "bf16"):
+        expected = pipeline.draw_tensor([ImageRequest(condition="dog", seed=5)])
+
+    assert (exact.precision, rounded.precision) == ("fp32", "bf16")
+    assert drawn.dtype == torch.float32 and torch.equal(drawn, expected.float())
+    assert 0 < (drawn - exact.draw(["dog"], [5])).abs().max() < 0.2
+    with pytest.raises(ValueError, match="precision is tf32, which is for CUDA devices, not cpu"):
+        load_image_generator(folder, precision="tf32")
+
+
 def test_sampling_is_the_models_own_or_what_is_given(folder: Path) -> None:
     own, other = (
         load_image_generator(folder),
@@ -158,7 +173,7 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
 ) -> None:
     pipeline = TextToImage.from_pretrained(folder)
     pipeline.classes = []
-    monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device: pipeline)
+    monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device, precision: pipeline)
 
     assert "decoder captions" not in load_image_generator(folder).settings
     with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,7 @@ def test_protocol_is_written(report: Report, pictures: Path) -> None:
     assert report.protocol["data"] == str(pictures)
     assert (report.protocol["split"], report.protocol["images"]) == ("test", TEST)
     assert report.protocol["crop"] == "shorter side to 16 px (Lanczos), central square"
+    assert report.protocol["precision"] == "fp32; feature networks and metrics in float32"
     assert report.protocol["feature network"] == "means of 4 x 4 pixels"
     assert set(report.protocol["captions"]) == {"true", "plain", "absent", "shuffled"}
     assert report.protocol["versions"]["torch"] == torch.__version__
@@ -190,6 +191,25 @@ def test_a_discrete_tokenizer(
     assert rows[1].codebook is None
     assert report.protocol["codebook use"] == "of 11 codes, over the tokens of all images"
     assert report.protocol["rounding"].startswith("PCA codes to float16")
+
+
+def test_precision_is_of_the_tokenizer_and_in_the_protocol(
+    pictures: Path, model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconstruction, "load_feature_network", few_features)
+    report = reconstruct(model("none"), data(pictures), tmp_path, precision="bf16", batch_size=9)
+    tokenizer = Reconstructor.from_pretrained(model("none"), precision="bf16")
+    images = originals(pictures, "test")
+    latents = tokenizer.encode(images)
+    latents = replace(latents, mean=latents.mean.half().float())
+    made = from_8bit(to_8bit(tokenizer.decode_tensor(latents)))
+
+    assert report.protocol["precision"] == "bf16; feature networks and metrics in float32"
+    found = report.rows[0].metrics["psnr"].mean
+    assert found == pytest.approx(psnr(made, images).mean().item(), abs=1e-5)
+    with pytest.raises(ValueError, match="precision is tf32, which is for CUDA devices, not cpu"):
+        reconstruct(model("none"), data(pictures), tmp_path / "no", precision="tf32")
+    assert not (tmp_path / "no").exists()
 
 
 def test_limit_takes_images_from_everywhere(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.extract.make import make_latents
 from textok.cli.main import main
@@ -156,6 +159,41 @@ def test_a_row_is_what_the_tokenizer_gives(
     assert not torch.equal(mean[0], mean[1])  # the same image with another caption
 
 
+def test_latents_in_bf16(
+    whole: Path, model: Callable[[str], Path], options: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {**options, "splits": ["val"], "precision": "bf16"}
+    index = make_latents(model("both"), out=tmp_path, **given)["val"]
+    latents, exact = open_latents(tmp_path, "val"), open_latents(whole, "val")
+    images = open_captioned_images(replace(options["data"], split="val"), image_size=SIZE)
+    tokenizer = Reconstructor.from_pretrained(model("both"), precision="bf16")
+    first = latents.batch([0])
+    expected = tokenizer.encode(to_tensor(images.read(0))[None], first.captions)
+
+    assert (index.precision, exact.index.precision) == ("bf16", "fp32")
+    torch.testing.assert_close(first.latents.mean, expected.mean.half().float(), rtol=0, atol=0.01)
+    assert not torch.equal(first.latents.mean, exact.batch([0]).latents.mean)
+
+
+def test_an_extraction_of_an_older_version_continues(
+    copy: Path, whole: Path, model: Callable[[str], Path], options: dict[str, Any]
+) -> None:
+    train = copy / "train"
+    for path in sorted(train.glob("*.safetensors"))[1:]:
+        with safe_open(path, framework="pt") as shard:
+            metadata = shard.metadata()
+            tensors = {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
+        about = json.loads(metadata["shard"])
+        for name in ("precision", "fit", "resize"):
+            del about["settings"][name]
+        save_file(tensors, path, {"shard": json.dumps(about)})
+    (train / "shard-00000.safetensors").unlink()
+    make_latents(model("both"), out=copy, flip=True, **options)
+
+    name = "shard-00000.safetensors"
+    assert (train / name).read_bytes() == (whole / "train" / name).read_bytes()
+
+
 def test_classes_have_one_number_in_every_split(whole: Path) -> None:
     train, val = open_latents(whole), open_latents(whole, "val")
 
@@ -175,7 +213,7 @@ def test_the_index(whole: Path, pictures: Path, model: Callable[[str], Path]) ->
     assert (index.rows, index.shards) == (2 * ROWS, [5, 5, 5, 5, 4])
     assert (index.images, index.unreadable, index.flip) == (TRAIN, 0, True)
     assert (index.data, index.where) == (str(pictures), "")
-    assert (index.fit, index.resize) == ("crop", "lanczos")
+    assert (index.precision, index.fit, index.resize) == ("fp32", "crop", "lanczos")
     assert index.tokenizer == str(model("both"))
     assert index.tokenizer_sha256 == extraction.weights_sha256(tiny_tokenizer("both"))
 
@@ -337,6 +375,7 @@ def test_a_process_makes_its_share(
             r"of another tokenizer: \w{8}\.\.\., not \w{8}\.\.\.;",
         ),
         ({"where": "label=a"}, r"holds latents of another where: '', not 'label=a'"),
+        ({"precision": "bf16"}, r"holds latents of another precision: 'fp32', not 'bf16'"),
         ({"fit": "pad"}, r"holds latents of another fit: 'crop', not 'pad'"),
         ({"resize": "adm"}, r"holds latents of another resize: 'lanczos', not 'adm'"),
         ({"path": "elsewhere"}, r"holds latents of another data: '.*', not '.*elsewhere'"),
@@ -363,7 +402,8 @@ def test_other_settings_are_refused(
         sidecar.write_text(changed["caption"])
     read = {name: value for name, value in changed.items() if name in ("where", "fit", "resize")}
     data = DataConfig(path=str(path), workers=0, **read)
-    rest = {name: value for name, value in changed.items() if name in ("flip", "shard_rows")}
+    rests = ("flip", "shard_rows", "precision")
+    rest = {name: value for name, value in changed.items() if name in rests}
     given = {**options, "data": data, "flip": True, **rest}
     with pytest.raises(ValueError, match=message) as error:
         make_latents(model(changed.get("tokenizer", "both")), out=whole, splits=["train"], **given)

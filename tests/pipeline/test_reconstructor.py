@@ -8,6 +8,7 @@ from PIL import Image
 
 from textok.config import TextConfig, TokenizerConfig, ViTConfig
 from textok.pipeline import Reconstructor
+from textok.runtime.device import autocast
 from textok.tokenizer import Tokenizer
 from textok.types import Latents
 
@@ -53,6 +54,23 @@ def test_tensors_and_pictures_are_the_same(reconstructor: Reconstructor) -> None
     tensor = grey.expand(1, 3, 16, 16)
 
     assert torch.equal(reconstructor.encode(tensor).mean, reconstructor.encode(PICTURE).mean)
+
+
+def test_bf16_is_what_trainings_run_in_and_comes_back_as_float32() -> None:
+    network = tokenizer("none")
+    exact, rounded = Reconstructor(network), Reconstructor(network, precision="bf16")
+    latents = rounded.encode(PICTURE)
+    images = rounded.decode_tensor(latents)
+    with torch.inference_mode(), autocast("cpu", "bf16"):
+        expected = network.encode(rounded._images(PICTURE))
+        decoded = network.decode(expected)
+
+    assert latents.mean.dtype == images.dtype == torch.float32
+    assert torch.equal(latents.mean, expected.mean) and torch.equal(images, decoded.float())
+    assert 0 < (latents.mean - exact.encode(PICTURE).mean).abs().max() < 0.05
+    assert not torch.equal(images, exact.decode_tensor(latents))
+    with pytest.raises(ValueError, match="precision is tf32, which is for CUDA devices, not cpu"):
+        Reconstructor(network, precision="tf32")
 
 
 def test_a_photo_is_turned_as_its_camera_says(reconstructor: Reconstructor) -> None:

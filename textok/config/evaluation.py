@@ -10,7 +10,7 @@ from textok.config.check import require_range
 from textok.config.data import FOR_TRAINING, DataConfig, TextStoreConfig
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
-from textok.config.networks import Resizing, require_feature_network
+from textok.config.networks import Resizing, RunPrecision, require_feature_network
 
 CaptionMode = Literal["true", "plain", "absent", "shuffled"]
 DecoderCaptions = Literal["held_out", "class_name", "none"]
@@ -56,6 +56,9 @@ class EvaluationConfig:
     batch_size: int = 32
     """Pictures at once."""
     text: TextStoreConfig = field(default_factory=TextStoreConfig)
+    precision: RunPrecision = "fp32"
+    """What the tokenizer and the generator run in: fp32, tf32 (on CUDA devices) or bf16 (as
+    trainings in bf16). Feature networks and metrics are always in float32."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig, TextStoreConfig
+from textok.config.networks import RunPrecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ class ExtractConfig:
     batch_size: int = 64
     """Rows at once."""
     text: TextStoreConfig = field(default_factory=TextStoreConfig)
+    precision: RunPrecision = "fp32"
+    """What the tokenizer runs in: fp32, tf32 (on CUDA devices) or bf16 (as trainings in bf16); not
+    its text encoder, which names its own."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
 

@@ -1,4 +1,5 @@
-"""Pretrained networks: those that judge pictures, and those that a tokenizer is trained against."""
+"""Pretrained networks: those that judge pictures, those that a tokenizer is trained against, and in
+which numbers trained models run."""
 
 from __future__ import annotations
 
@@ -18,6 +19,9 @@ Resizing = Literal["tensorflow", "clean"]
 """Of images before Inception. ``tensorflow``: bilinear without antialiasing, as TensorFlow 1
 resizes in the graph that ADM's evaluator runs. ``clean``: bicubic with antialiasing, as Pillow
 resizes and clean-fid asks for (arXiv 2104.11222)."""
+RunPrecision = Literal["fp32", "tf32", "bf16"]
+"""What a trained model runs in. ``tf32``: matrix products and convolutions of a CUDA device with
+inputs rounded to 10 bits of mantissa. ``bf16``: as trainings in bf16 run, with weights in fp32."""
 UNKNOWN = "unknown"
 """In place of the losses of a tokenizer whose folder does not name them."""
 _BACKBONES = {"lpips_vgg": "vgg16", "lpips_alex": "alexnet"}

@@ -52,6 +52,7 @@ def generate_images(inputs: GenerationInputs, folder: Path) -> GeneratedImages:
         generator.name,
         generator.image_size,
         generator.settings,
+        generator.precision,
         generator.identity,
         samples.conditions,
         samples.seeds,

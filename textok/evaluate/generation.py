@@ -32,7 +32,7 @@ from textok.metrics.features import load_feature_network
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
 from textok.metrics.reference import ReferenceFile, open_reference
-from textok.runtime.device import pick_device
+from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import remove_folder
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.runtime.sheet import save_picture
@@ -52,17 +52,20 @@ def evaluate_generation(
     until the report is written: the same call goes on after an interruption. Under ``torchrun`` or
     ``accelerate launch`` every process calls it and draws its share; the first one writes.
 
-    ``generator`` stands in for the pipeline ``model``, and samples as it was made to.
+    ``generator`` stands in for the pipeline ``model``, and samples as it was made to, in its own
+    precision.
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
     device, folder = pick_device(config.device), report_folder(config.out)
     folder.check()
-    rank, _ = join_processes()
-    inputs = _open(config, own_device(device), generator)
-    if rank == 0:
-        folder.claim()  # drawing takes long: errors show now
-    return _judge(inputs, config)
+    check_precision(device, config.precision)
+    with cuda_products(device, tf32=False):
+        rank, _ = join_processes()
+        inputs = _open(config, own_device(device), generator)
+        if rank == 0:
+            folder.claim()  # drawing takes long: errors show now
+        return _judge(inputs, config)
 
 
 def _open(
@@ -74,6 +77,7 @@ def _open(
         sampling=config.sampling,
         decoding=config.decoding,
         decoder_captions=config.decoder_captions,
+        precision=config.precision,
         device=device,
     )
     judges = open_judges(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textok.config.networks import RunPrecision
 from textok.evaluate.captions import MODES
 from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_report import Scores
@@ -12,6 +13,7 @@ from textok.evaluate.protocol import (
     INTERVALS,
     describe_images,
     describe_machine,
+    describe_precision,
     sample_warnings,
 )
 from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
@@ -36,6 +38,7 @@ def describe_generation(
         "drawn by": by,
         "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
         **describe_images(inputs.images, count=real, of=inputs.of),
+        **_describe_precision(inputs.generator.precision),
         "rounding": "pictures to 8 bits, before any metric",
         **inputs.judges.describe(),
         "precision and recall": (
@@ -85,6 +88,10 @@ def generation_warnings(inputs: GenerationInputs, reference: Reference) -> list[
     if real < len(inputs.images):
         found.append(f"{len(inputs.images) - real} images could not be read and are left out")
     return found
+
+
+def _describe_precision(precision: RunPrecision | None) -> dict[str, str]:
+    return {} if precision is None else {"precision": describe_precision(precision)}
 
 
 def _describe_reference(reference: ReferenceFile | None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from textok.config.check import require
 from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.evaluation import DecoderCaptions
 from textok.config.generator import AS_SAMPLED, SamplingOptions
-from textok.config.networks import UNKNOWN
+from textok.config.networks import UNKNOWN, RunPrecision
 from textok.data.class_captions import class_sentence
 from textok.pipeline import ImageRequest, TextToImage
 from textok.runtime.pretrained import find_folder
@@ -33,6 +33,8 @@ class ImageGenerator:
     """What it is and how it samples, for the report."""
     decoding: str = ""
     """How its decoder samples, in words; empty where it samples nothing."""
+    precision: RunPrecision | None = None
+    """What it runs in, for the report; None where that is not known."""
     trained_with: tuple[str, ...] = (UNKNOWN,)
     """Losses by pretrained networks that its tokenizer was trained against."""
     identity: str = ""
@@ -47,6 +49,7 @@ def load_image_generator(
     sampling: SamplingOptions = AS_SAMPLED,
     decoding: DecodingOptions = AS_TRAINED,
     decoder_captions: DecoderCaptions = "held_out",
+    precision: RunPrecision = "fp32",
     device: torch.device | str = "cpu",
 ) -> ImageGenerator:
     """A pipeline as an ImageGenerator, its own sampling and decoding with what is given in place.
@@ -54,7 +57,7 @@ def load_image_generator(
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
     than ``held_out`` where the generator draws by caption: its decoder reads that caption.
     """
-    pipeline = TextToImage.from_pretrained(model, device=device)
+    pipeline = TextToImage.from_pretrained(model, device=device, precision=precision)
     config = pipeline.generator.config
     sampled = sampling.applied_to(pipeline.sampling)
     config.check_sampling(sampled)
@@ -86,6 +89,7 @@ def load_image_generator(
         classes=pipeline.classes,
         settings=settings,
         decoding="" if decoded is None else f"{decoded}; seed of each picture's own",
+        precision=precision,
         trained_with=pipeline.tokenizer.trained_with,
         identity=_weights(find_folder(model)),
         draw=draw,

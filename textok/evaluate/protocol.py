@@ -14,6 +14,7 @@ import torch
 
 from textok import __version__
 from textok.config import DataConfig
+from textok.config.networks import RunPrecision
 from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
 from textok.evaluate.judges import Judges
@@ -40,6 +41,7 @@ def describe(
     protocol: dict[str, Any] = {
         **describe_images(inputs.images, count=count, of=of),
         "reference": "the same images after the crop",
+        "precision": describe_precision(inputs.reconstructor.precision),
         "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
         **inputs.judges.describe(),
         "captions": {mode: MODES[mode] for mode in inputs.modes},
@@ -83,6 +85,11 @@ def describe_crop(data: DataConfig, size: int) -> str:
     by = "bicubic, as ADM" if data.resize == "adm" else "Lanczos"
     cut = "" if data.fit == "pad" else ", central square"
     return f"{square}{halved}shorter side to {size} px ({by}){cut}"
+
+
+def describe_precision(precision: RunPrecision) -> str:
+    """What models ran in, and what is measured by."""
+    return f"{precision}; feature networks and metrics in float32"
 
 
 def describe_machine(device: torch.device, *, caller: str) -> dict[str, Any]:

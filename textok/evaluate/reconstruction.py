@@ -26,7 +26,7 @@ from textok.metrics.features import load_feature_network
 from textok.metrics.image import load_image_metrics
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor
-from textok.runtime.device import pick_device
+from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.processes import join_processes, own_device
 from textok.runtime.sheet import save_picture
 from textok.tokenizer import Tokenizer
@@ -43,11 +43,19 @@ def evaluate_reconstruction(
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
-    device, out = pick_device(config.device), config.out
-    folder = report_folder(out)
+    device = pick_device(config.device)
+    check_precision(device, config.precision)
+    with cuda_products(device, tf32=False):
+        return _evaluate(config, own_device(device), pca_data)
+
+
+def _evaluate(
+    config: EvaluateReconstructionConfig, device: torch.device, pca_data: DataConfig | None
+) -> Report:
+    folder = report_folder(config.out)
     folder.check()
     rank, world_size = join_processes()
-    inputs, of, absent = _open(config, own_device(device), pca_data, quiet=rank > 0)
+    inputs, of, absent = _open(config, device, pca_data, quiet=rank > 0)
     if rank == 0:
         folder.claim()  # measuring takes long: what is wrong shows now
     rows, count = measure(inputs, batch_size=config.batch_size, rank=rank, world_size=world_size)
@@ -62,9 +70,9 @@ def evaluate_reconstruction(
         not_comparable=inputs.judges.not_comparable(inputs.metrics),
     )
     if rank == 0:
-        report.write(out)
+        report.write(config.out)
         sheet = evaluation_sheet(inputs, rows=config.sheet_rows, title=Path(config.model).name)
-        save_picture(sheet, out / "sheet.png")
+        save_picture(sheet, config.out / "sheet.png")
     return report
 
 
@@ -77,7 +85,9 @@ def _open(
 ) -> tuple[ReconstructionInputs, int, list[str]]:
     """What is to be measured, how many images the split has, and what cannot be measured."""
     cache = Path(config.text.cache) if config.text.cache else None
-    reconstructor = Reconstructor.from_pretrained(config.model, text_cache=cache, device=device)
+    reconstructor = Reconstructor.from_pretrained(
+        config.model, text_cache=cache, device=device, precision=config.precision
+    )
     shape = reconstructor.config
     budgets = _budgets(config.num_tokens, reconstructor.tokenizer)
     decoding = shape.sampled_by(config.decoding, seed=config.seed, num_samples=config.num_samples)

@@ -19,7 +19,7 @@ from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
 from textok.latents.index import LatentIndex, read_index
 from textok.pipeline import Reconstructor
-from textok.runtime.device import pick_device
+from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import discard_leftovers, replace_folder
 from textok.runtime.lock import FolderLock
 from textok.runtime.own_folder import OwnFolder
@@ -41,7 +41,14 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
 
     Raises ValueError for settings or data that do not fit together, or to what ``out`` holds.
     """
-    device, out, splits = pick_device(config.device), config.out, config.splits
+    device = pick_device(config.device)
+    check_precision(device, config.precision)
+    with cuda_products(device, tf32=False):
+        return _extract(config, own_device(device))
+
+
+def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentIndex]:
+    out, splits = config.out, config.splits
     folder = OwnFolder(path=out, kind="latents", setting="out", made_before=_were_latents)
     folder.check()
     rank, world_size = join_processes()
@@ -55,6 +62,7 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
     plan = partial(
         plan_split,
         sha256=sha256,
+        precision=config.precision,
         flip=config.flip,
         float8=config.text.store == "float8",
         shard_rows=config.shard_rows,
@@ -65,11 +73,10 @@ def extract(config: ExtractConfig) -> dict[str, LatentIndex]:
         folder.claim()
         lock = FolderLock(out)
         _keep_tokenizer(network, sha256, out)
-    place = own_device(device)
-    text = _open_text(network, config.text, default=out / TEXT_CACHE, device=place)
+    text = _open_text(network, config.text, default=out / TEXT_CACHE, device=device)
     if text is not None:
         text.warm([caption for split in parts for caption in split.plan.captions()])
-    reconstructor = Reconstructor(network, text=text, device=place)
+    reconstructor = Reconstructor(network, text=text, device=device, precision=config.precision)
     gather(rank)
     for split in parts:
         split.make(reconstructor, rank=rank, world_size=world_size)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from textok.config.networks import RunPrecision
 from textok.data import CaptionedImages
 from textok.data.pixels import to_tensor
 from textok.extract.rows import Pictures, RowPlan, read_pictures
@@ -30,7 +31,7 @@ from textok.pipeline import Reconstructor
 from textok.runtime.counter import counter
 from textok.types import Latents
 
-USUAL: Settings = {"fit": "crop", "resize": "lanczos"}
+USUAL: Settings = {"precision": "fp32", "fit": "crop", "resize": "lanczos"}
 """What shards were made with that do not say: those of older versions."""
 
 
@@ -110,6 +111,7 @@ class Split:
             image_size=config.image_size,
             tokenizer=tokenizer,
             tokenizer_sha256=str(self.settings["tokenizer"]),
+            precision=reconstructor.precision,
             data=images.config.path,
             where=images.config.where,
             fit=images.config.fit,
@@ -132,6 +134,7 @@ def plan_split(
     folder: Path,
     *,
     sha256: str,
+    precision: RunPrecision = "fp32",
     flip: bool,
     shard_rows: int,
     batch_size: int,
@@ -139,8 +142,8 @@ def plan_split(
 ) -> Split:
     """The split of ``images`` in ``folder``, with the tokenizer whose weights have ``sha256``.
 
-    With ``float8`` the features of its captions are rounded. Raises ValueError where the folder
-    holds latents of other settings, before anything is written.
+    The tokenizer runs in ``precision``. With ``float8`` the features of its captions are rounded.
+    Raises ValueError where the folder holds latents of other settings, before anything is written.
     """
     plan = RowPlan(images, flip=flip)
     settings: Settings = {
@@ -150,6 +153,7 @@ def plan_split(
         "flip": flip,
         "shard-rows": shard_rows,
         "list of keys, captions and labels": plan.digest(),
+        "precision": precision,
         "fit": images.config.fit,
         "resize": images.config.resize,
         **({"text-store": "float8"} if float8 else {}),

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from textok.config.data import Resize
+from textok.config.networks import RunPrecision
 from textok.config.read import build
 from textok.latents.scale import LatentScale
 from textok.runtime.files import write_text
@@ -34,6 +35,8 @@ class LatentIndex:
     """The name that the tokenizer was given by; a copy is beside the splits."""
     tokenizer_sha256: str
     """Of its weights."""
+    precision: RunPrecision = "fp32"
+    """What it ran in."""
     data: str
     where: str
     fit: Literal["crop", "pad"] = "crop"

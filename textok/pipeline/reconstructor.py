@@ -17,7 +17,9 @@ from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require_range
 from textok.config.decoding import AS_TRAINED
+from textok.config.networks import RunPrecision
 from textok.data.pixels import pil_to_square, to_pil, to_tensor
+from textok.runtime.device import check_precision, run_in
 from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
 from textok.types import Latents, TextFeatures
@@ -45,6 +47,8 @@ class Reconstructor:
     image size, and cropped to the central square. Captions go to the encoder, the decoder or
     both, as the tokenizer was trained; one that reads no text ignores them. The text encoder
     that the tokenizer names is loaded at the first caption, unless ``text`` gives its features.
+    ``precision`` is what the tokenizer runs in (``textok.runtime.device.run_in``); its results are
+    float32.
     """
 
     def __init__(
@@ -55,7 +59,10 @@ class Reconstructor:
         text_cache: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        precision: RunPrecision = "fp32",
     ) -> None:
+        check_precision(device, precision)
+        self.precision: RunPrecision = precision
         self.tokenizer = tokenizer.to(device, dtype).eval()
         self.config = tokenizer.config
         self.device = torch.device(device)
@@ -70,13 +77,17 @@ class Reconstructor:
         text_cache: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        precision: RunPrecision = "fp32",
     ) -> Reconstructor:
         """Load ``products`` (the bundled model), a folder or a hub name.
 
-        ``text_cache`` keeps caption features in a folder between runs.
+        ``text_cache`` keeps caption features in a folder between runs. Raises ValueError for a
+        model that cannot be read, and for tf32 on a device that has none.
         """
         tokenizer = Tokenizer.from_pretrained(name)
-        return cls(tokenizer, text_cache=text_cache, device=device, dtype=dtype)
+        return cls(
+            tokenizer, text_cache=text_cache, device=device, dtype=dtype, precision=precision
+        )
 
     @torch.inference_mode()
     def encode(
@@ -87,9 +98,9 @@ class Reconstructor:
         Raises ValueError where captions and pictures differ in number.
         """
         images = self._images(pictures)
-        return self.tokenizer.encode(
-            images, self._features(captions, len(images)), num_tokens=num_tokens
-        )
+        features = self._features(captions, len(images))
+        with run_in(self.device, self.precision):
+            return self.tokenizer.encode(images, features, num_tokens=num_tokens)
 
     @torch.inference_mode()
     def decode_tensor(
@@ -119,9 +130,11 @@ class Reconstructor:
             features = None if features is None else features[rows.to(self.device)]
             own = [0] * len(rows) if seeds is None else [seeds[row] for row in rows.tolist()]
             seeds = [seed + i % num_samples * NEXT_DRAW for i, seed in enumerate(own)]
-        return self.tokenizer.decode(
-            tokens.to(self.device), features, seeds=seeds, decoding=decoding
-        )
+        with run_in(self.device, self.precision):
+            images: Tensor = self.tokenizer.decode(
+                tokens.to(self.device), features, seeds=seeds, decoding=decoding
+            )
+        return images if self.precision == "fp32" else images.float()
 
     def decode(
         self,

@@ -16,10 +16,12 @@ from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import SamplingConfig, SamplingOptions
+from textok.config.networks import RunPrecision
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.image_request import ImageRequest, image_requests
+from textok.runtime.device import check_precision, run_in
 from textok.runtime.pretrained import push_folder
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
@@ -34,7 +36,8 @@ class TextToImage:
 
     Picture j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
     is the same, to one level of 255, whatever else is drawn. Text encoders are loaded at the first
-    caption, one only where the generator and the tokenizer read the same.
+    caption, one only where the generator and the tokenizer read the same. ``precision`` is what
+    generator and tokenizer run in (``textok.runtime.device.run_in``).
     """
 
     def __init__(
@@ -43,7 +46,10 @@ class TextToImage:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        precision: RunPrecision = "fp32",
     ) -> None:
+        check_precision(device, precision)
+        self.precision: RunPrecision = precision
         self.parts = parts
         self.sampling = parts.sampling
         self.classes = list(parts.classes)
@@ -64,12 +70,13 @@ class TextToImage:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        precision: RunPrecision = "fp32",
     ) -> TextToImage:
         """Load ``products`` (the bundled model), a folder or a hub name.
 
         Raises ValueError naming the file or setting that does not fit.
         """
-        return cls(load_pipeline(name), device=device, dtype=dtype)
+        return cls(load_pipeline(name), device=device, dtype=dtype, precision=precision)
 
     def __call__(
         self,
@@ -202,19 +209,24 @@ class TextToImage:
         on_step: OnStep | None = None,
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
-        tokens = self.generator.sample(
-            self._condition([one.condition for one in pictures]),
-            sampling=sampling or self.sampling,
-            seeds=[one.seed for one in pictures],
-            negative=self._condition([negative] * len(pictures)) if negative.strip() else None,
-            on_step=on_step,
-        )
+        condition = self._condition([one.condition for one in pictures])
+        away = self._condition([negative] * len(pictures)) if negative.strip() else None
+        with run_in(self.device, self.precision):
+            tokens = self.generator.sample(
+                condition,
+                sampling=sampling or self.sampling,
+                seeds=[one.seed for one in pictures],
+                negative=away,
+                on_step=on_step,
+            )
         captions = [self._caption(one) for one in pictures]
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
         seeds = [one.seed for one in pictures]
         features = self._features(captions)
-        return self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
+        with run_in(self.device, self.precision):
+            images: Tensor = self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
+        return images if self.precision == "fp32" else images.float()
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""

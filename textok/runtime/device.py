@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
+
+from textok.config.check import require
+from textok.config.networks import RunPrecision
 
 Precision = Literal["fp32", "bf16"]
 
@@ -37,3 +41,41 @@ def autocast(device: torch.device | str, precision: Precision) -> AbstractContex
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def run_in(device: torch.device | str, precision: RunPrecision) -> AbstractContextManager[object]:
+    """What a trained model runs in on ``device``: :func:`autocast`, or TF32; fp32 changes nothing.
+
+    Raises what :func:`check_precision` does.
+    """
+    check_precision(device, precision)
+    if precision == "tf32":
+        return cuda_products(device, tf32=True)
+    return autocast(device, precision)
+
+
+def check_precision(device: torch.device | str, precision: RunPrecision) -> None:
+    """Raise ValueError for TF32 on a device that has none."""
+    kind = torch.device(device).type
+    require(
+        precision != "tf32" or kind == "cuda",
+        f"precision is tf32, which is for CUDA devices, not {kind}: choose fp32 or bf16",
+    )
+
+
+@contextmanager
+def cuda_products(device: torch.device | str, *, tf32: bool) -> Iterator[None]:
+    """float32 products and convolutions of CUDA by TF32 or not, afterwards as before.
+
+    Torch's default is TF32 for convolutions alone. On other devices nothing changes.
+    """
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before
