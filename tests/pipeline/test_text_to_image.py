@@ -142,12 +142,12 @@ def test_classes(class_pipe: TextToImage) -> None:
 
 def test_the_decoder_reads_a_caption_of_the_class(class_pipe: TextToImage) -> None:
     def caption(name: str, seed: int) -> str:
-        return class_pipe._caption(ImageRequest(condition=name, seed=seed))
+        return class_pipe.decoder_caption(ImageRequest(condition=name, seed=seed))
 
     assert {caption("food-fruit", seed) for seed in range(20)} == {"a pear", "a plum"}
     assert {caption("animal-bird", seed) for seed in range(20)} == {"an owl", "a wren"}
     assert caption("sky", 3) == "a photo of a sky"
-    assert class_pipe._caption(ImageRequest(condition="sky", seed=0, caption="")) == ""
+    assert class_pipe.decoder_caption(ImageRequest(condition="sky", seed=0, caption="")) == ""
     drawn = class_pipe.of_class("food-fruit", num_images=2, seed=4)
     for j in range(2):
         named = class_pipe.of_class("food-fruit", seed=4 + j, caption=caption("food-fruit", 4 + j))

@@ -13,9 +13,10 @@ from textok.config.generator import SamplingOptions
 from textok.config.networks import Resizing, RunPrecision, require_feature_network
 
 CaptionMode = Literal["true", "plain", "absent", "shuffled"]
-DecoderCaptions = Literal["held_out", "class_name", "none"]
+DecoderCaptions = Literal["held_out", "other_image", "class_name", "none"]
 """What the tokenizer's decoder reads of a class: a caption not seen in training, as TexTok samples
-(arXiv 2412.05796, section 4), a sentence with the class's name, or nothing."""
+(arXiv 2412.05796, section 4), one of another image of the class in the split that is measured on, a
+sentence with the class's name, or nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,8 @@ class EvaluateGenerationConfig(EvaluationConfig):
     """Generate from the first caption of each image, or from the second, plain one."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     decoder_captions: DecoderCaptions = "held_out"
-    """What the decoder reads of a class: a held-out caption, its name, nothing."""
+    """What the decoder reads of a class: a caption held out from training, one of another image of
+    the class in the split, its name, nothing."""
     seed: int = 0
     """Of the first image; the next has the next."""
     clip: str | None = None

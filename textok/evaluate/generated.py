@@ -56,12 +56,17 @@ def generate_images(inputs: GenerationInputs, folder: Path) -> GeneratedImages:
         generator.identity,
         samples.conditions,
         samples.seeds,
+        samples.captions,
         inputs.batch_size,
     )
 
     def generate(span: range) -> Tensor:
         rows = slice(span.start, span.stop)
-        return to_8bit(generator.draw(samples.conditions[rows], samples.seeds[rows]))
+        wanted = samples.conditions[rows], samples.seeds[rows]
+        if samples.captions is None:
+            return to_8bit(generator.draw(*wanted))
+        assert generator.draw_captioned is not None
+        return to_8bit(generator.draw_captioned(*wanted, samples.captions[rows]))
 
     generated.store.fill(PICTURES, made, generate, what="drawing")
     for network in inputs.judges.networks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from textok.config.check import require, require_range
 from textok.config.evaluation import CaptionMode, EvaluateGenerationConfig
 from textok.data import CaptionedImages, open_captioned_images
+from textok.evaluate.decoder_captions import captions_of_others
 from textok.evaluate.export import write_npz
 from textok.evaluate.generated import PICTURES, generate_images
 from textok.evaluate.generation_inputs import GenerationInputs
@@ -100,9 +102,15 @@ def _open(
         clip = load_clip_score(config.clip, device=device)
     cache = Path(config.text.cache) if config.text.cache else None
     mode = config.caption_mode
+    samples = _samples(generator, images, count=count, mode=mode, seed=config.seed)
+    if config.decoder_captions == "other_image":
+        unread = "decoder_captions is other_image, but this decoder reads no captions: leave it out"
+        require(bool(generator.classes) and generator.draw_captioned is not None, unread)
+        captions = captions_of_others(samples, images, split)
+        samples = dataclasses.replace(samples, captions=captions)
     return GenerationInputs(
         generator=generator,
-        samples=_samples(generator, images, count=count, mode=mode, seed=config.seed),
+        samples=samples,
         mode=mode,
         images=images,
         of=len(split),

@@ -6,6 +6,7 @@ from typing import Any
 
 from textok.config.networks import RunPrecision
 from textok.evaluate.captions import MODES
+from textok.evaluate.decoder_captions import describe_captions
 from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_report import Scores
 from textok.evaluate.generation_scores import Reference
@@ -37,6 +38,7 @@ def describe_generation(
         "pictures": len(samples),
         "drawn by": by,
         "seeds": f"{samples.seeds[0]} to {samples.seeds[-1]}, one a picture",
+        **_describe_captions(inputs),
         **describe_images(inputs.images, count=real, of=inputs.of),
         **_describe_precision(inputs.generator.precision),
         "rounding": "pictures to 8 bits, before any metric",
@@ -88,6 +90,19 @@ def generation_warnings(inputs: GenerationInputs, reference: Reference) -> list[
     if real < len(inputs.images):
         found.append(f"{len(inputs.images) - real} images could not be read and are left out")
     return found
+
+
+def _describe_captions(inputs: GenerationInputs) -> dict[str, str]:
+    """Where the decoder's captions come from, where that is known."""
+    generator, samples = inputs.generator, inputs.samples
+    if not generator.caption_source:
+        return {}
+    given = samples.captions
+    if given is None and generator.decoder_caption is not None:
+        given = list(map(generator.decoder_caption, samples.conditions, samples.seeds))
+    called = "the reference images" if inputs.reference is None else "images of the split"
+    said = describe_captions(generator.caption_source, given, inputs.images, called=called)
+    return {"decoder captions": said}
 
 
 def _describe_precision(precision: RunPrecision | None) -> dict[str, str]:

@@ -69,6 +69,8 @@ class GenerationReport:
         """Tables, warnings and protocol."""
         scores = self.scores
         lines = [f"# Pictures drawn by `{self.model}`", "", *self._quality(), ""]
+        if "decoder captions" in self.protocol:
+            lines += [f"The decoder reads {self.protocol['decoder captions']}.", ""]
         lines += remarks(self.trained_with, self.not_comparable)
         if scores.class_accuracy is not None:
             lines += ["## Class accuracy", "", *_class_accuracy(scores.class_accuracy), ""]

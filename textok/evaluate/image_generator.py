@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from textok.config.check import require
-from textok.config.decoding import AS_TRAINED, DecodingOptions
+from textok.config.decoding import AS_TRAINED, DecodingConfig, DecodingOptions
 from textok.config.evaluation import DecoderCaptions
-from textok.config.generator import AS_SAMPLED, SamplingOptions
+from textok.config.generator import AS_SAMPLED, SamplingConfig, SamplingOptions
 from textok.config.networks import UNKNOWN, RunPrecision
 from textok.data.class_captions import class_sentence
+from textok.evaluate.decoder_captions import caption_source
 from textok.pipeline import ImageRequest, TextToImage
 from textok.runtime.pretrained import find_folder
 
@@ -39,8 +40,14 @@ class ImageGenerator:
     """Losses by pretrained networks that its tokenizer was trained against."""
     identity: str = ""
     """Tells its weights from others: pictures of other weights are not taken for its own."""
+    caption_source: str = ""
+    """Where its decoder's captions come from, in words; empty where that is not known."""
+    decoder_caption: Callable[[str, int], str] | None = None
+    """What its decoder reads for a caption or class and a seed, where it is not told."""
     draw: Callable[[Sequence[str], Sequence[int]], Tensor]
     """(B captions or classes, B seeds) to pictures (B, 3, H, W) of nominal range [-1, 1]."""
+    draw_captioned: Callable[[Sequence[str], Sequence[int], Sequence[str]], Tensor] | None = None
+    """The same, with B captions that the decoder reads; None where it cannot be told."""
 
 
 def load_image_generator(
@@ -55,7 +62,8 @@ def load_image_generator(
     """A pipeline as an ImageGenerator, its own sampling and decoding with what is given in place.
 
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
-    than ``held_out`` where the generator draws by caption: its decoder reads that caption.
+    than ``held_out`` where the generator draws by caption: its decoder reads that caption. With
+    ``other_image`` it is ``draw_captioned`` that draws.
     """
     pipeline = TextToImage.from_pretrained(model, device=device, precision=precision)
     config = pipeline.generator.config
@@ -73,16 +81,8 @@ def load_image_generator(
         "reads the same: leave it out",
     )
 
-    def caption(name: str) -> str | None:
-        return {"held_out": None, "class_name": class_sentence(name), "none": ""}[decoder_captions]
-
-    def draw(conditions: Sequence[str], seeds: Sequence[int]) -> Tensor:
-        pictures = [
-            ImageRequest(condition=condition, seed=seed, caption=caption(condition))
-            for condition, seed in zip(conditions, seeds, strict=True)
-        ]
-        return pipeline.draw_tensor(pictures, sampling=sampled, decoding=decoded)
-
+    drawing = _Drawing(pipeline, sampled, decoded, decoder_captions)
+    reads_text = pipeline.tokenizer.config.decoder_reads_text
     return ImageGenerator(
         name=str(model),
         image_size=pipeline.tokenizer.config.image_size,
@@ -92,8 +92,53 @@ def load_image_generator(
         precision=precision,
         trained_with=pipeline.tokenizer.trained_with,
         identity=_weights(find_folder(model)),
-        draw=draw,
+        caption_source=caption_source(
+            decoder_captions,
+            classes=pipeline.classes,
+            class_captions=pipeline.parts.class_captions,
+            reads_text=reads_text,
+        ),
+        decoder_caption=drawing.decoder_caption if reads_text else None,
+        draw=drawing.draw,
+        draw_captioned=drawing.draw_captioned if reads_text else None,
     )
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """How a pipeline draws for an evaluation."""
+
+    pipeline: TextToImage
+    sampling: SamplingConfig
+    decoding: DecodingConfig | None
+    choice: DecoderCaptions
+
+    def draw(self, conditions: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        """Pictures whose decoder reads what the choice says."""
+        return self.draw_captioned(conditions, seeds, [self._caption(one) for one in conditions])
+
+    def draw_captioned(
+        self, conditions: Sequence[str], seeds: Sequence[int], captions: Sequence[str | None]
+    ) -> Tensor:
+        """Pictures whose decoder reads ``captions``; None: what the pipeline gives it."""
+        pictures = [
+            ImageRequest(condition=condition, seed=seed, caption=caption)
+            for condition, seed, caption in zip(conditions, seeds, captions, strict=True)
+        ]
+        return self.pipeline.draw_tensor(pictures, sampling=self.sampling, decoding=self.decoding)
+
+    def decoder_caption(self, condition: str, seed: int) -> str:
+        """What the decoder reads of a picture that ``draw`` draws."""
+        caption = self._caption(condition)
+        request = ImageRequest(condition=condition, seed=seed, caption=caption)
+        return self.pipeline.decoder_caption(request)
+
+    def _caption(self, name: str) -> str | None:
+        require(
+            self.choice != "other_image",
+            "decoder_captions is other_image: give the captions to draw_captioned",
+        )
+        return {"held_out": None, "class_name": class_sentence(name), "none": ""}[self.choice]
 
 
 def _weights(folder: Path) -> str:

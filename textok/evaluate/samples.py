@@ -24,6 +24,8 @@ class Samples:
     """The number of each class; None where captions are drawn."""
     twins: list[int | None]
     """The place of a real image of the same caption or class, where there is one."""
+    captions: list[str] | None = None
+    """What the decoder reads of each; None where that is up to the generator."""
 
     def __len__(self) -> int:
         return len(self.conditions)

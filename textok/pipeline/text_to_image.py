@@ -219,7 +219,7 @@ class TextToImage:
                 negative=away,
                 on_step=on_step,
             )
-        captions = [self._caption(one) for one in pictures]
+        captions = [self.decoder_caption(one) for one in pictures]
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
         seeds = [one.seed for one in pictures]
@@ -256,8 +256,8 @@ class TextToImage:
         )
         return self.classes.index(name)
 
-    def _caption(self, one: ImageRequest) -> str:
-        """What the decoder reads of a picture."""
+    def decoder_caption(self, one: ImageRequest) -> str:
+        """What the decoder reads of a picture: its caption, the prompt, or one of its class."""
         if one.caption is not None:
             return one.caption
         if self._prompts is not None or not one.condition.strip():
