@@ -38,7 +38,7 @@ def test_words_become_settings_and_the_first_process_prints(
     monkeypatch.setenv("RANK", rank)
     words = (
         "evaluate generation m images --out o --split val --where core=true --caption-mode plain "
-        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --temperature 2 "
+        "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --time-shift 1.5 --temperature 2 "
         "--decoding-steps 7 --caption-guidance 1.5 --decoder-captions none --seed 3 "
         "--clip c --npz --feature-cache f --device cpu"
     )
@@ -51,7 +51,9 @@ def test_words_become_settings_and_the_first_process_prints(
             out=Path("o"),
             num_images=20,
             caption_mode="plain",
-            sampling=SamplingOptions(sampler="heun", steps=8, guidance=2.5, temperature=2.0),
+            sampling=SamplingOptions(
+                sampler="heun", steps=8, guidance=2.5, time_shift=1.5, temperature=2.0
+            ),
             decoding=DecodingOptions(steps=7, caption_guidance=1.5),
             decoder_captions="none",
             seed=3,

@@ -140,6 +140,8 @@ def test_a_pipeline_of_codes(tmp_path: Path, folder: Path) -> None:
     assert own.identity == other.identity != ""
     with pytest.raises(ValueError, match=r"temperature is for the sampler maskgit, not 'euler'"):
         load_image_generator(folder, sampling=SamplingOptions(temperature=9.0))
+    with pytest.raises(ValueError, match=r"time_shift is .*, not for the sampler maskgit"):
+        load_image_generator(codes, sampling=SamplingOptions(time_shift=2.0))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from textok.cli.main import main
 from textok.config.generator import GuidanceConfig, SamplingConfig
+from textok.diffusion.objective import objective
 from textok.pipeline import TextToImage
 from textok.pipeline.files import slug
 from textok.runtime.png import read_png_note
@@ -46,6 +48,31 @@ def test_a_sheet_of_prompts_and_seeds(by_text: Path, capsys: pytest.CaptureFixtu
     columns = {"seed 3": four[::2], "seed 4": four[1::2]}
     expected = picture_sheet(columns, ["a red apple", "a dog"], cell=128)
     assert np.array_equal(pixels("generated/sheet.png"), np.asarray(expected))
+
+
+def test_times_can_be_shifted_and_the_file_says_so(
+    by_text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--model prompted --num-images 1 --separate --time-shift 3"
+    draw(f"{words} --out shifted", "a red apple")
+    draw("--model prompted --num-images 1 --separate --out plain", "a red apple")
+    name = "000-a-red-apple-0.png"
+    pipe = TextToImage.from_pretrained(by_text)
+    own = replace(pipe.sampling, time_shift=3.0)
+    (expected,) = pipe("a red apple", sampling=own)
+
+    # Times of three steps at s = 3: t' = 3 t / (1 + 2 t) of 2/3 and 1/3.
+    times = objective(pipe.generator.config.objective).times(3, shift=own.time_shift)
+    assert times.tolist() == pytest.approx([1, 6 / 7, 3 / 5, 0])
+    assert np.array_equal(pixels(f"shifted/{name}"), np.asarray(expected))
+    assert np.array_equal(np.asarray(pipe("a red apple", time_shift=3)[0]), np.asarray(expected))
+    assert not np.array_equal(pixels(f"shifted/{name}"), pixels(f"plain/{name}"))
+    assert read_png_note(Path("shifted") / name)["request"]["sampling"]["time_shift"] == 3
+    draw(f"--repeat shifted/{name} --out again")
+    assert np.array_equal(pixels(f"again/{name}"), np.asarray(expected))
+    assert main(["generate", "--repeat", f"shifted/{name}", "--time-shift", "2"]) == 2
+    assert "leave out --time-shift" in capsys.readouterr().err
+    assert main(["generate", "a", "--model", "prompted", "--time-shift", "0"]) == 2
 
 
 def test_separate_files(by_text: Path, capsys: pytest.CaptureFixture[str]) -> None:

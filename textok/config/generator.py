@@ -232,6 +232,8 @@ class SamplingOptions:
     guidance: float | None = None
     """Scale of classifier-free guidance, instead of the model's own; 1 is no guidance (0 where the
     model adds to 1)."""
+    time_shift: float | None = None
+    """Of a flow's times, instead of the model's own: above 1 more of the steps near the noise."""
     temperature: float | None = None
     """Of the sampler maskgit, 0 or more: more gives more variety, 0 none."""
 
@@ -246,9 +248,14 @@ class SamplingOptions:
     def applied_to(self, own: SamplingConfig) -> SamplingConfig:
         """``own`` with what was given in its place.
 
-        Raises ValueError for a temperature where the sampler has none.
+        Raises ValueError for a temperature or a time shift where the sampler has none.
         """
         sampling = self._put_into(own)
+        require(
+            self.time_shift is None or sampling.sampler != "maskgit",
+            "time_shift is for generators trained by 'flow', not for the sampler maskgit: leave it "
+            "out",
+        )
         require(
             self.temperature is None or sampling.sampler == "maskgit",
             f"temperature is for the sampler maskgit, not '{sampling.sampler}': leave it out",

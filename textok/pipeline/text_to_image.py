@@ -86,6 +86,7 @@ class TextToImage:
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
+        time_shift: float | None = None,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
         negative: str = "",
@@ -101,6 +102,8 @@ class TextToImage:
             seed: Of each prompt's first picture; the next has the next.
             steps: Of the sampler, instead of the model's own number.
             guidance: Scale of classifier-free guidance, instead of the model's own.
+            time_shift: Of a flow's times, instead of the model's own; above 1 more steps near the
+                noise.
             sampling: All of the sampler's settings, instead of the model's own.
             decoding: How a decoder that samples does it, instead of the tokenizer's own way.
             negative: What guidance leads away from.
@@ -110,7 +113,7 @@ class TextToImage:
 
         Raises ValueError for a generator that draws classes, and for settings that cannot be.
         """
-        options = SamplingOptions(steps=steps, guidance=guidance)
+        options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
         pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
         self.expect("text", pictures, negative=negative)
         return self.draw(
@@ -130,6 +133,7 @@ class TextToImage:
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
+        time_shift: float | None = None,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
         negative: str = "",
@@ -144,7 +148,7 @@ class TextToImage:
 
         Raises ValueError for a class that there is not, and for a generator that draws prompts.
         """
-        options = SamplingOptions(steps=steps, guidance=guidance)
+        options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
         pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
         self.expect("class", pictures, negative=negative)
         return self.draw(
