@@ -41,3 +41,17 @@ def lpips_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         state |= {f"{backbone}.{key}": value for key, value in network.state_dict().items()}
     save_file(state, path)
     return path
+
+
+@pytest.fixture
+def hf_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the `datasets` library of the test's own, without the network and without bars."""
+    datasets = pytest.importorskip("datasets")
+    from textok.data.hub_set import load_set
+
+    folder = tmp_path_factory.mktemp("hf-cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+    load_set.cache_clear()
+    return folder

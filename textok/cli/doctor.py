@@ -20,6 +20,7 @@ USES = {
     "train": "textok train",
     "wandb": "training logs to Weights & Biases (run.wandb)",
     "data": "textok data",
+    "hf": "parquet files, sets of the Hugging Face hub (data.path hf://...), textok data export",
     "eval": "textok evaluate",
     "fid": "FID and Inception Score, with weights of their own",
     "demo": "textok demo",

@@ -10,6 +10,7 @@ from pathlib import Path
 from textok.config.data import DataConfig
 from textok.data.folder_source import FolderSource
 from textok.data.layouts import find_layout
+from textok.data.parquet import packed_source
 from textok.data.records import Entry
 from textok.data.report import ReadReport
 from textok.data.shards import find_shards, read_shards, shards_by_split
@@ -31,6 +32,7 @@ def own_splits(config: DataConfig) -> tuple[str, ...]:
 def find_source(config: DataConfig) -> Source:
     """What ``config.path`` is, by the first rule that fits.
 
+    0. ``hf://``, parquet files, or a folder of them with images: their columns.
     1. A pattern (``{000..009}``, ``*``) or a ``.tar`` file: tar shards.
     2. A folder with ``config.table``: that table, its pictures in ``config.images``.
     3. A folder in one of the ``LAYOUTS`` of well-known sets.
@@ -41,6 +43,9 @@ def find_source(config: DataConfig) -> Source:
     """
     if not config.path:
         raise ValueError("data.path is empty: give a folder of images or tar shards")
+    packed = None if config.table else packed_source(config.path, config)
+    if packed is not None:
+        return packed
     if "://" in config.path:
         raise ValueError(f"data.path {config.path}: copy the data to a local folder first")
     path = Path(config.path).expanduser()
