@@ -18,8 +18,9 @@ from textok.config import DataConfig
 from textok.config.datasets import PrepareConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
 from textok.data.pixels import adm_to_square
+from textok.datasets.names import file_names
 from textok.datasets.prepare import Prepared, prepare_data
-from textok.datasets.prepare.plan import Shares, file_names
+from textok.datasets.prepare.plan import Shares
 
 
 def opened(path: Path, split: str = "train", **options: object) -> CaptionedImages:

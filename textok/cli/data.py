@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from textok.config.datasets import (
     CheckConfig,
+    ExportConfig,
     ImageNetConfig,
     PictogramsConfig,
     PrepareConfig,
@@ -103,6 +104,27 @@ def data_prepare(config: PrepareConfig) -> None:
         f"unreadable, {prepared.without_caption} without a caption, {prepared.classes} classes"
     )
     _print_bad(prepared.bad)
+    print(config.out)
+
+
+def data_export(config: ExportConfig) -> None:
+    """Write any set as parquet for the Hugging Face hub, as WebDataset or as a folder.
+
+    Example: textok data export photos exported --to webdataset
+
+    Images keep their bytes. The same command continues where it was stopped.
+    """
+    from textok.datasets.export import export_data
+
+    exported = export_data(config)
+    for split in exported.splits:
+        mib = split.bytes / 2**20
+        files = f"{split.shards} shards  " if config.to != "folder" else ""
+        print(
+            f"{split.name:<10} {split.images:>9,} images  {files}{mib:.1f} MiB  "
+            f"{len(split.bad)} unreadable"
+        )
+        _print_bad(split.bad)
     print(config.out)
 
 

@@ -60,6 +60,7 @@ COMMANDS: dict[str, Command] = {
     "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
     "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
     "data check": Command(datasets.CheckConfig, data.data_check),
+    "data export": Command(datasets.ExportConfig, data.data_export),
     "data prepare": Command(datasets.PrepareConfig, data.data_prepare),
     "data imagenet": Command(datasets.ImageNetConfig, data.data_imagenet),
     "data tiny-imagenet": Command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),

@@ -93,6 +93,39 @@ class PrepareConfig:
         require(self.val + self.test < 1, nothing)
 
 
+ExportFormat = Literal["hf", "webdataset", "folder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """All of ``textok data export``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("data.path", "out")
+    WITHOUT: ClassVar[tuple[str, ...]] = (
+        *FOR_TRAINING,
+        *("data.split", "data.class_captions", "data.fit", "data.workers"),
+        "data.allow_uncaptioned",
+    )
+
+    data: DataConfig = field(default_factory=DataConfig)
+    out: Path
+    """Folder of the set that is written."""
+    to: ExportFormat
+    """``hf``: parquet files and a card, as on the Hugging Face hub. ``webdataset``: tar shards.
+    ``folder``: image files and a metadata.jsonl in each split."""
+    splits: tuple[str, ...] = ()
+    """Splits to write; without it all that the set has. A set without splits becomes ``train``."""
+    shard_images: int = 10_000
+    """Images in a parquet file or tar shard."""
+
+    def __post_init__(self) -> None:
+        require_range("shard_images", self.shard_images, 1)
+        require(
+            len(set(self.splits)) == len(self.splits),
+            f"splits {' '.join(self.splits)}: each one once",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageNetConfig:
     """All of ``textok data imagenet``."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from textok.config.check import require
 from textok.config.datasets import PrepareConfig
 from textok.data.report import ReadReport
+from textok.datasets.place import Place
 from textok.datasets.prepare.plan import Item, Plan, Shares, plan
 from textok.datasets.prepare.write import picture_path, write_pictures
 from textok.runtime.counter import counter
@@ -49,8 +49,9 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
         BadFilesError: more than ``data.max_bad_share`` of the pictures cannot be read.
     """
     data, out, size, workers = config.data, config.out, config.size, config.data.workers
-    _check_apart(Path(data.path).expanduser(), out)
-    _check_own(out)
+    place = Place(out=out, note="prepare", what="prepared set", usual={"resize": "lanczos"})
+    place.check_apart(data)
+    place.check_own()
     found = plan(data, Shares(val=config.val, test=config.test), workers=workers, progress=progress)
     recipe = {
         "version": VERSION,
@@ -59,13 +60,7 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
         "resize": data.resize,
         "source": found.digest(),
     }
-    _check_recipe(out, recipe)
-    for split in {item.split for item in found.items}:
-        (out / split).mkdir(parents=True, exist_ok=True)
-        for leftover in (out / split).glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-    (out / ".build").mkdir(parents=True, exist_ok=True)
-    write_text(_note(out), json.dumps(recipe))
+    place.begin(recipe, folders=sorted({item.split for item in found.items}))
     report = ReadReport(images=len(found.items) + len(found.bad), bad=dict(found.bad))
     report.check_share(data.max_bad_share)
     left = [item for item in found.items if not picture_path(out, item).is_file()]
@@ -83,7 +78,8 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
 def _finish(out: Path, found: Plan, kept: Sequence[Item], bad: dict[str, str]) -> Prepared:
     """Write the tables and the summary."""
     images = {}
-    for split in SHOWN_SPLITS:
+    others = {item.split for item in kept} - set(SHOWN_SPLITS)
+    for split in (*SHOWN_SPLITS, *sorted(others)):
         rows = [item.row() for item in kept if item.split == split]
         if rows:
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
@@ -99,32 +95,3 @@ def _finish(out: Path, found: Plan, kept: Sequence[Item], bad: dict[str, str]) -
     )
     write_text(out / "summary.json", json.dumps(asdict(prepared), indent=1) + "\n")
     return prepared
-
-
-def _check_apart(source: Path, out: Path) -> None:
-    inside = out.resolve() == source.resolve() or source.resolve() in out.resolve().parents
-    require(not inside, f"{out}: lies in the set that is prepared; choose a folder outside it")
-
-
-def _check_own(out: Path) -> None:
-    """Refuse a folder that holds something else, before anything long is done."""
-    free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    require(
-        free or _note(out).is_file(),
-        f"{out}: exists and is no prepared set; choose another folder",
-    )
-
-
-def _check_recipe(out: Path, recipe: Mapping[str, object]) -> None:
-    if _note(out).is_file():
-        there = {"resize": "lanczos", **json.loads(_note(out).read_text(encoding="utf-8"))}
-        other = sorted(name for name in recipe if there.get(name) != recipe[name])
-        require(
-            not other,
-            f"{out}: was prepared with another {' and '.join(other)}; choose another folder, or "
-            "delete it",
-        )
-
-
-def _note(out: Path) -> Path:
-    return out / ".build" / "prepare.json"

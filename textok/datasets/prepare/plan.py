@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from textok.config.data import DataConfig
-from textok.data.captions import CAPTION_FIELDS
-from textok.data.detect import find_entries, own_splits
-from textok.data.folder import is_image
-from textok.data.images import open_captioned_images
+from textok.data.detect import own_splits
 from textok.data.records import Record
 from textok.data.report import ReadReport
+from textok.datasets.described import facts, read_pictures
+from textok.datasets.names import file_names
 from textok.runtime.counter import counter
 
 SPLITS = ("test", "val", "train")
 """In a source with splits the picture in the first of these stays, of those with equal bytes."""
 NAMES = {"validation": "val"}
-LONGEST = 100
-TAKEN = frozenset((*CAPTION_FIELDS, "file_name", "key", "label"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +52,7 @@ class Item:
 
     def row(self) -> dict[str, object]:
         """Its line in metadata.jsonl."""
-        captions = list(self.record.captions)
-        texts = {"caption": captions[0]} if len(captions) == 1 else {"captions": captions}
-        label = {} if self.record.label is None else {"label": self.record.label}
-        head = {"file_name": f"{self.name}.png", "key": self.record.key}
-        return {**head, **(texts if captions else {}), **label, **self.fields}
+        return {"file_name": f"{self.name}.png", **facts(self.record, self.fields)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +104,8 @@ def plan(data: DataConfig, shares: Shares, *, workers: int, progress: bool) -> P
     kept, duplicates, seen = [], [], set[str]()
 
     def order(item: Item) -> tuple[int, str]:
-        return SPLITS.index(item.split) if splits else 0, item.record.key
+        place = (*SPLITS, item.split).index(item.split)
+        return place if splits else 0, item.record.key
 
     for item in sorted(found, key=order):
         digest = digests.get(item.id, "")
@@ -128,31 +120,19 @@ def plan(data: DataConfig, shares: Shares, *, workers: int, progress: bool) -> P
 
 
 def _of_split(config: DataConfig, shares: Shares) -> tuple[list[Item], ReadReport]:
-    images = open_captioned_images(config, image_size=1)
-    others = {(r.key, r.file, r.span): fields for r, fields in find_entries(config, ReadReport())}
-    columns = {name.strip().casefold() for name in config.caption_columns}
+    pictures, report = read_pictures(config)
     items = [
         Item(
             id=f"{config.split}/{record.key}" if config.split else record.key,
             split=NAMES.get(config.split, config.split) or shares.split(record.key),
             name="",
             record=record,
-            fields=dict(_plain(others[record.key, record.file, record.span], columns)),
+            fields=fields,
             sha256="",
         )
-        for record in images.records
+        for record, fields in pictures
     ]
-    return items, images.report
-
-
-def _plain(fields: Mapping[str, object], columns: set[str]) -> Iterator[tuple[str, object]]:
-    """Metadata that is no caption and has its place in a line of JSON."""
-    for name, value in fields.items():
-        several = value if isinstance(value, list) else [value]
-        usable = all(isinstance(one, (str, int, float)) for one in several)
-        known = name in TAKEN or name.strip().casefold() in (TAKEN | columns)
-        if usable and several != [""] and not known:
-            yield name, value
+    return items, report
 
 
 def _digest(item: Item) -> tuple[str, str]:
@@ -160,23 +140,3 @@ def _digest(item: Item) -> tuple[str, str]:
         return hashlib.sha256(item.record.read_bytes()).hexdigest(), ""
     except OSError as error:
         return "", str(error)
-
-
-def file_names(keys: Sequence[str]) -> dict[str, str]:
-    """A file name for each key: letters, digits, ``.``, ``_`` and ``-``, without the suffix.
-
-    Keys whose names would be equal, also without case, or too long get a part of their hash.
-    """
-    plain = {key: _safe(key) for key in keys}
-    counts = Counter(name.casefold() for name in plain.values())
-    return {
-        key: name
-        if counts[name.casefold()] == 1 and len(name) <= LONGEST
-        else f"{name[:LONGEST]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        for key, name in plain.items()
-    }
-
-
-def _safe(key: str) -> str:
-    stem = key.rpartition(".")[0] if is_image(key) else key
-    return re.sub(r"^[.-]", "_", re.sub(r"[^A-Za-z0-9._-]", "_", stem)) or "_"

@@ -1,0 +1,71 @@
+"""The folder that a command fills, and continues to fill when it is run again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textok.config.check import require
+from textok.config.data import DataConfig
+from textok.runtime.files import write_text
+
+BUILD = ".build"
+"""Folder of the notes that runs leave for the next one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder with a note of what it is made of."""
+
+    out: Path
+    note: str
+    """Name of the note."""
+    what: str
+    """What lies in such a folder, as messages call it."""
+    usual: Mapping[str, object] = field(default_factory=dict)
+    """What holds for entries of the recipe that an older note lacks."""
+
+    def check_apart(self, data: DataConfig) -> None:
+        """Refuse a folder inside the set that is read: it would be read the next time."""
+        if "://" in data.path:
+            return
+        source, out = Path(data.path).expanduser().resolve(), self.out.resolve()
+        for folder in (source, source / Path(data.images).expanduser()):
+            inside = folder.is_dir() and (out == folder or folder in out.parents)
+            require(
+                not inside, f"{self.out}: lies in the set that is read; choose a folder outside it"
+            )
+
+    def check_own(self) -> None:
+        """Refuse a folder that holds something else, before anything long is done."""
+        free = not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir()))
+        require(
+            free or self._note.is_file(),
+            f"{self.out}: exists and is no {self.what}; choose another folder",
+        )
+
+    def begin(self, recipe: Mapping[str, object], *, folders: Iterable[str]) -> None:
+        """Make the ``folders``, clear what a stopped run left half written, write the note.
+
+        Raises:
+            ValueError: what is there was made by another recipe.
+        """
+        if self._note.is_file():
+            there = {**self.usual, **json.loads(self._note.read_text(encoding="utf-8"))}
+            other = sorted(name for name in recipe if there.get(name) != recipe[name])
+            require(
+                not other,
+                f"{self.out}: was made with another {' and '.join(other)}; choose another folder, "
+                "or delete it",
+            )
+        for folder in (BUILD, *folders):
+            (self.out / folder).mkdir(parents=True, exist_ok=True)
+            for leftover in (self.out / folder).glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+        write_text(self._note, json.dumps(recipe))
+
+    @property
+    def _note(self) -> Path:
+        return self.out / BUILD / f"{self.note}.json"
