@@ -15,6 +15,7 @@ from PIL import Image
 import textok.caption
 import textok.convert
 import textok.datasets.check
+import textok.datasets.export
 import textok.datasets.imagenet.build
 import textok.datasets.pictograms.build
 import textok.datasets.prepare.build
@@ -91,6 +92,7 @@ def test_a_shown_command_is_taken(
         (textok.datasets.tiny_imagenet.build, "build_tiny_imagenet", []),
         (textok.datasets.prepare.build, "prepare_data", prepared),
         (textok.datasets.check, "check_data", ""),
+        (textok.datasets.export, "export_data", textok.datasets.export.Exported(splits=[])),
     ):
         monkeypatch.setattr(module, name, lambda *a, _result=result, **k: _result)
 

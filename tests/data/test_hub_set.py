@@ -115,6 +115,24 @@ def test_name_configuration_and_revision_reach_the_hub(
     assert asked[1][0] == "hf://datasets/hub"
 
 
+def test_rows_that_say_their_split_and_files_that_are_not_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hf_cache: Path
+) -> None:
+    write_folder(tmp_path, {"own.png": encoded(10)})
+    write_folder(hf_cache, {"downloads/a.png": encoded(20)})
+    paths = [hf_cache / "downloads/a.png", tmp_path / "own.png"]
+    rows = [*pictures(2), *({"bytes": None, "path": str(path)} for path in paths)]
+    features = datasets.Features({"image": datasets.Image(), "split": datasets.Value("string")})
+    columns = {"image": rows, "split": ["train", "val", "train", "train"]}
+    table = datasets.Dataset.from_dict(columns, features=features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict(test=table))
+    assert own_splits(DataConfig(path="hf://owner/name")) == ("train", "val")
+    images = opened("hf://owner/name", max_bad_share=1)
+    assert levels(images) == [0, 20]
+    assert list(images.report.missing) == ["train/3"]  # nothing else of this machine is read
+    assert levels(opened("hf://owner/name", "val")) == [10]
+
+
 def test_what_the_hub_does_not_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ValueError,

@@ -86,6 +86,21 @@ def test_splits_by_the_names_of_files(
     assert len(opened(tmp_path, splits[0] if splits else "train")) == (1 if splits else 2)
 
 
+def test_a_column_says_which_split_a_row_is_of(tmp_path: Path) -> None:
+    columns = {"image": pictures(4), "split": ["train", "dev", "test", "restval"]}
+    write(tmp_path / "test-00000-of-00001.parquet", columns)
+    assert own_splits(DataConfig(path=str(tmp_path))) == ("train", "val", "test")
+    images = opened(tmp_path)
+    assert levels(images) == [0, 30]
+    assert [record.key for record in images.records] == ["train/0", "train/3"]
+    assert levels(opened(tmp_path, "val")) == [10] and levels(opened(tmp_path, "test")) == [20]
+    assert [r.key for r in opened(tmp_path, "").records] == [
+        *("train/0", "val/1", "test/2", "train/3")
+    ]
+    other = {"image": pictures(2), "split": ["a", "train"]}
+    assert len(opened(write(tmp_path / "other.parquet", other))) == 2
+
+
 def test_one_file_and_a_pattern_have_no_splits(tmp_path: Path) -> None:
     for name in ("train", "test"):
         write(tmp_path / f"{name}.parquet", {"image": pictures(2)})
@@ -208,6 +223,16 @@ def test_paths_beside_the_parquet_file(tmp_path: Path) -> None:
     assert levels(images) == [0, 10]
     assert images.records[1].file == tmp_path / "train/img/1.png"
     assert images.report.missing == {"train/2": "row 2 of train: no img/2.png"}
+
+
+def test_files_outside_the_set_are_read_where_allowed(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"x.png": encoded(10), "set/y.png": encoded(20)})
+    paths = [str(tmp_path / "x.png"), "../x.png", "y.png"]
+    image = [{"bytes": None, "path": path} for path in paths]
+    schema = datasets.Features({"image": datasets.Image()}).arrow_schema
+    pq.write_table(pa.table({"image": image}, schema), tmp_path / "set/a.parquet")
+    assert levels(opened(tmp_path / "set", max_bad_share=1)) == [20]
+    assert levels(opened(tmp_path / "set", allow_outside=True)) == [10, 10, 20]
 
 
 def test_an_image_folder_with_its_metadata_in_parquet(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from textok.data.captions import clean_captions, field_captions
 from textok.data.columns import Columns
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
+from textok.data.splits import in_order, split_name
 
 ROWS_AT_ONCE = 1000
+SPLIT = "split"
+"""Column that may say which split a row is of."""
 Locate = Callable[[int, str], Path | None]
 """The file that the path in a row means."""
 
@@ -43,33 +46,47 @@ class Split:
     file: Path
     """Stands for the split in records: no two splits have the same."""
     locate: Locate
+    by_row: bool = False
+    """Whether a column ``split`` says which split each row is of, and there are no others."""
 
 
-def read_splits(splits: Sequence[Split], report: ReadReport) -> Iterator[Entry]:
+def read_splits(splits: Sequence[Split], report: ReadReport, *, only: str = "") -> Iterator[Entry]:
     """One record for each row; rows without an image are counted in ``report.missing``.
 
     The key is the first of the columns that can be, whose values differ in all rows of the
-    ``splits``; without such a column it is SPLIT/ROW.
+    ``splits``; without such a column it is SPLIT/ROW. ``only``: of a table whose rows say which
+    split they are of, the rows of this one.
     """
     key = next((name for name in splits[0].columns.keys if _differ(splits, name)), "")
     for split in splits:
-        yield from _read(split, key, report)
+        yield from _read(split, key, only, report)
 
 
-def _read(split: Split, key: str, report: ReadReport) -> Iterator[Entry]:
+def row_splits(values: Iterable[object]) -> tuple[str, ...]:
+    """The splits that a column ``split`` tells apart; none where it does not tell all rows'."""
+    found = {split_name(value) if isinstance(value, str) else "" for value in set(values)}
+    return () if "" in found or len(found) < 2 else tuple(in_order(found))
+
+
+def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Entry]:
     columns = split.columns
     if columns.captions and not columns.told:
         report.reads_from.append(f"the column {' and '.join(columns.captions)}")
     pictures = ArrowPictures(table=split.table.select_columns([columns.image]).with_format("arrow"))
     texts = {*columns.captions, *columns.fields, columns.label, key} - {""}
+    texts |= {SPLIT} if split.by_row else set()
     known = [name for name in split.table.column_names if name in {columns.image, *texts}]
-    row = 0
+    row = -1
     for batch in split.table.select_columns(known).with_format("arrow").iter(ROWS_AT_ONCE):
         places = _places(batch.column(columns.image), columns.holds)
         others = {name: batch.column(name).to_pylist() for name in known if name in texts}
         for at, (inside, path) in enumerate(places):
+            row += 1
             values = {name: column[at] for name, column in others.items()}
-            name = str(values[key]) if key else f"{split.name}/{row}".removeprefix("/")
+            own = split_name(str(values[SPLIT])) if split.by_row else split.name
+            if only and own != only:
+                continue
+            name = str(values[key]) if key else f"{own}/{row}".removeprefix("/")
             file = split.locate(row, path) if path and not inside else None
             if inside or file is not None:
                 record = Record(
@@ -83,9 +100,8 @@ def _read(split: Split, key: str, report: ReadReport) -> Iterator[Entry]:
                 fields = {n: _value(columns, n, values[n]) for n in columns.fields if n in values}
                 yield record, fields
             else:
-                where = f"row {row} of {split.name}" if split.name else f"row {row}"
+                where = f"row {row} of {own}" if own else f"row {row}"
                 report.missing[name] = f"{where}: no {path}" if path else f"{where}: no image"
-            row += 1
 
 
 def _captions(

@@ -12,12 +12,13 @@ from typing import Any
 
 from textok.config.check import require
 from textok.config.data import SourceConfig
-from textok.data.arrow_rows import Split, read_splits
+from textok.data.arrow_rows import SPLIT, Split, read_splits, row_splits
 from textok.data.columns import Columns, find_columns
-from textok.data.parquet_files import canonical_split, in_order
+from textok.data.parquet_files import canonical_split
 from textok.data.records import Entry
 from textok.data.report import ReadReport
 from textok.data.source import Source
+from textok.data.splits import in_order
 
 HUB = "hf://"
 NAME = re.compile(
@@ -69,14 +70,22 @@ def hub_source(name: str, *, columns: SourceConfig | None = None) -> Source:
         split = canonical_split(own)
         tables[own if split in tables else split] = table
     splits = {split: tables[split] for split in in_order(tables)}
-    table_columns(f"data.path {name}", next(iter(splits.values())), config)
-    return Source(read=partial(_read, name, splits, config), splits=tuple(splits))
+    first = next(iter(splits.values()))
+    table_columns(f"data.path {name}", first, config)
+    alone = len(splits) == 1 and SPLIT in first.column_names
+    by_row = row_splits(first.unique(SPLIT)) if alone else ()
+    return Source(read=partial(_read, name, splits, by_row, config), splits=by_row or tuple(splits))
 
 
 def _read(
-    name: str, tables: Mapping[str, Any], config: SourceConfig, split: str, report: ReadReport
+    name: str,
+    tables: Mapping[str, Any],
+    by_row: Sequence[str],
+    config: SourceConfig,
+    split: str,
+    report: ReadReport,
 ) -> Iterator[Entry]:
-    chosen = choose_splits(f"data.path {name}", list(tables), split)
+    chosen = choose_splits(f"data.path {name}", by_row or list(tables), split)
     splits = [
         Split(
             name=own,
@@ -84,10 +93,12 @@ def _read(
             columns=table_columns(f"data.path {name}", tables[own], config),
             file=_file(own, tables[own]),
             locate=_fetched,
+            by_row=bool(by_row),
         )
-        for own in chosen
+        for own in (tables if by_row else chosen)
     ]
-    yield from read_splits(splits, report)
+    only = chosen[0] if by_row and split else ""
+    yield from read_splits(splits, report, only=only)
 
 
 def choose_splits(what: str, names: Sequence[str], wanted: str) -> list[str]:
@@ -184,5 +195,11 @@ def _file(split: str, table: Any) -> Path:
 
 
 def _fetched(row: int, path: str) -> Path | None:
-    """Where the hub's files of an image folder lie in the cache."""
-    return Path(path) if Path(path).is_file() else None
+    """Where the hub's files of an image folder lie; other files of the machine are not read."""
+    import datasets
+    from huggingface_hub import constants
+
+    file = Path(path).resolve()
+    caches = (datasets.config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE)
+    known = any(file.is_relative_to(Path(cache).resolve()) for cache in caches)
+    return file if known and file.is_file() else None

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from itertools import accumulate
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from textok.config.check import require
 from textok.config.data import SourceConfig
-from textok.data.arrow_rows import Split, read_splits
+from textok.data.arrow_rows import SPLIT, Split, read_splits, row_splits
 from textok.data.columns import Columns, find_columns
 from textok.data.hub_set import (
     HUB,
@@ -20,16 +16,13 @@ from textok.data.hub_set import (
     hub_source,
     is_installed,
     need_datasets,
-    one_line,
     table_columns,
 )
 from textok.data.parquet_files import group_by_split, look
+from textok.data.parquet_table import ParquetTable, read_features
 from textok.data.records import Entry
 from textok.data.report import ReadReport
 from textok.data.source import Source
-
-POINTER = b"version https://git-lfs"
-"""Begins what git has in place of a large file that was not fetched."""
 
 
 def packed_source(path: str, columns: SourceConfig) -> Source | None:
@@ -52,7 +45,7 @@ def packed_source(path: str, columns: SourceConfig) -> Source | None:
     require(bool(found), f"data.path {path} does not exist")
     source = _source(place.parent, {"": found}, columns)
     if source is None:
-        names = ", ".join(_features(found[0]))
+        names = ", ".join(read_features(found[0]))
         raise ValueError(f"data.path {path}: no column of images; there are {names}")
     return source
 
@@ -102,77 +95,47 @@ def _source(
         return None
     if columns.holds == "files" and not config.image_column:
         path = _first_path(first, columns)
-        if not path or Files(root=root, files=(first,)).locate(0, path) is None:
+        files = ParquetTable(root=root, files=(first,), allow_outside=config.allow_outside)
+        if not path or files.locate(0, path) is None:
             return None
+    by_row = _row_splits(*splits.values()) if len(splits) == 1 else ()
     return Source(
-        read=partial(_read, root, splits, config), splits=tuple(name for name in splits if name)
+        read=partial(_read, root, splits, by_row, config),
+        splits=by_row or tuple(name for name in splits if name),
     )
 
 
 def _read(
     root: Path,
     splits: Mapping[str, Sequence[Path]],
+    by_row: Sequence[str],
     config: SourceConfig,
     split: str,
     report: ReadReport,
 ) -> Iterator[Entry]:
     found = []
-    for name in choose_splits(str(root), list(splits), split):
-        files = Files(root=root, files=tuple(splits[name]))
-        table = _load(files.stamps)
+    chosen = choose_splits(str(root), by_row or list(splits), split)
+    for name in splits if by_row else chosen:
+        files = ParquetTable(
+            root=root, files=tuple(splits[name]), allow_outside=config.allow_outside
+        )
+        table = files.load()
         columns = table_columns(str(files.files[0]), table, config, files=True)
         found.append(
-            Split(name=name, table=table, columns=columns, file=files.files[0], locate=files.locate)
+            Split(
+                name=name,
+                table=table,
+                columns=columns,
+                file=files.files[0],
+                locate=files.locate,
+                by_row=bool(by_row),
+            )
         )
-    yield from read_splits(found, report)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """Parquet files that are one table."""
-
-    root: Path
-    """The folder of the set."""
-    files: tuple[Path, ...]
-
-    @property
-    def stamps(self) -> tuple[tuple[str, str], ...]:
-        """Each file and what changes with it."""
-        states = [(file, file.stat()) for file in self.files]
-        return tuple((str(f.absolute()), f"{s.st_mtime_ns} {s.st_size}") for f, s in states)
-
-    def locate(self, row: int, path: str) -> Path | None:
-        """The file that a row names: relative to its parquet file, or to the set."""
-        own = self.files[bisect_right(self._ends, row)] if self._ends[-1] > row else self.files[0]
-        names = dict.fromkeys((path, path.replace("\\", "/")))
-        places = (folder / name for name in names for folder in (own.parent, self.root))
-        return next((place for place in places if place.is_file()), None)
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        """The row after the last one of each file."""
-        import pyarrow.parquet as pq
-
-        return list(accumulate(pq.read_metadata(file).num_rows for file in self.files))
-
-
-@lru_cache(maxsize=32)
-def _load(stamps: tuple[tuple[str, str], ...]) -> Any:
-    """The files as one table, memory-mapped from the cache of `datasets`."""
-    import datasets
-    from datasets.data_files import DataFilesList
-
-    paths = [path for path, _ in stamps]
-    # Not as patterns: brackets in a name are part of it.
-    files = DataFilesList(paths, [(stamp,) for _, stamp in stamps])
-    try:
-        return datasets.load_dataset("parquet", data_files={"train": files}, split="train")
-    except Exception as error:
-        raise ValueError(f"{paths[0]}: {one_line(error)}") from error
+    yield from read_splits(found, report, only=chosen[0] if by_row and split else "")
 
 
 def _columns(file: Path, config: SourceConfig) -> Columns | None:
-    features = _features(file)
+    features = read_features(file)
     try:
         return find_columns(
             features,
@@ -183,19 +146,14 @@ def _columns(file: Path, config: SourceConfig) -> Columns | None:
         raise ValueError(f"{file}: {error}") from None
 
 
-def _features(file: Path) -> Mapping[str, Any]:
-    """The columns of a parquet file, typed as `datasets` does."""
-    import datasets
-    import pyarrow as pa
+def _row_splits(files: Sequence[Path]) -> tuple[str, ...]:
+    """The splits that a column of the files tells apart."""
     import pyarrow.parquet as pq
 
-    with file.open("rb") as stream:
-        pointer = stream.read(len(POINTER)) == POINTER
-    require(not pointer, f"{file} is a pointer of Git LFS, not the file; run `git lfs pull`")
-    try:
-        return datasets.Features.from_arrow_schema(pq.read_schema(file))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file} cannot be read as parquet: {one_line(error)}") from None
+    if SPLIT not in pq.read_schema(files[0]).names:
+        return ()
+    columns = [pq.read_table(file, columns=[SPLIT]).column(SPLIT) for file in files]
+    return row_splits(value for column in columns for value in column.unique().to_pylist())
 
 
 def _names_files(file: Path, config: SourceConfig) -> bool:

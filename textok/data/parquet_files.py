@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 from textok.config.check import require
 from textok.data.folder import PREVIEWS
 from textok.data.formats import IMAGE_SUFFIXES
-from textok.data.splits import SPLITS, split_name
+from textok.data.splits import SPLITS, in_order, split_name
 
 DEEPEST = 3
 """Folders below the one that is given, as in CONFIG/SPLIT/0000.parquet."""
@@ -66,11 +66,6 @@ def group_by_split(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     """
     named = _by_card(root) or _by_name({path: path.relative_to(root) for path in files})
     return {name: named[name] for name in in_order(named)}
-
-
-def in_order(splits: Iterable[str]) -> list[str]:
-    """Names of splits: train, val, test, then the others by name."""
-    return sorted(splits, key=lambda name: ((*SPLITS, name).index(name), name))
 
 
 def canonical_split(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,11 @@ def split_name(name: str) -> str:
     """``train``, ``val`` or ``test`` for any name of such a split (``Valid``, ``train2017``)."""
     plain = _YEAR.sub("", name.strip().casefold())
     return next((split for split, names in _NAMES.items() if plain in names), "")
+
+
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Names of splits: train, val, test, then the others by name."""
+    return sorted(splits, key=lambda name: ((*SPLITS, name).index(name), name))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,86 @@
+"""Parquet files that are one table, read at random access."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from textok.config.check import require
+from textok.data.hub_set import one_line
+
+POINTER = b"version https://git-lfs"
+"""Begins what git has in place of a large file that was not fetched."""
+
+
+def read_features(file: Path) -> Mapping[str, Any]:
+    """The columns of a parquet file, typed as `datasets` does."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _check_fetched(file)
+    try:
+        return datasets.Features.from_arrow_schema(pq.read_schema(file))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file} cannot be read as parquet: {one_line(error)}") from None
+
+
+def _check_fetched(file: Path) -> None:
+    with file.open("rb") as stream:
+        pointer = stream.read(len(POINTER)) == POINTER
+    require(not pointer, f"{file} is a pointer of Git LFS, not the file; run `git lfs pull`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetTable:
+    """Parquet files that are one table."""
+
+    root: Path
+    """The folder of the set."""
+    files: tuple[Path, ...]
+    allow_outside: bool = False
+    """Whether rows may name files outside the set."""
+
+    def load(self) -> Any:
+        """A `datasets.Dataset` of all rows, memory-mapped from the library's cache."""
+        for file in self.files:
+            _check_fetched(file)
+        states = [(file, file.stat()) for file in self.files]
+        return _load(tuple((str(f.absolute()), f"{s.st_mtime_ns} {s.st_size}") for f, s in states))
+
+    def locate(self, row: int, path: str) -> Path | None:
+        """The file that a row names: relative to its parquet file, or to the set."""
+        own = self.files[bisect_right(self._ends, row)] if self._ends[-1] > row else self.files[0]
+        names = dict.fromkeys((path, path.replace("\\", "/")))
+        for place in (folder / name for name in names for folder in (own.parent, self.root)):
+            inside = self.allow_outside or place.resolve().is_relative_to(self.root.resolve())
+            if inside and place.is_file():
+                return place
+        return None
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """The row after the last one of each file."""
+        import pyarrow.parquet as pq
+
+        return list(accumulate(pq.read_metadata(file).num_rows for file in self.files))
+
+
+@lru_cache(maxsize=32)
+def _load(stamps: tuple[tuple[str, str], ...]) -> Any:
+    """Files and what changes with each, as one table."""
+    import datasets
+    from datasets.data_files import DataFilesList
+
+    paths = [path for path, _ in stamps]
+    # Not as patterns: brackets in a name are part of it.
+    files = DataFilesList(paths, [(stamp,) for _, stamp in stamps])
+    try:
+        return datasets.load_dataset("parquet", data_files={"train": files}, split="train")
+    except Exception as error:
+        raise ValueError(f"{paths[0]}: {one_line(error)}") from error
