@@ -79,7 +79,7 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
     row = -1
     for batch in split.table.select_columns(known).with_format("arrow").iter(ROWS_AT_ONCE):
         places = _places(batch.column(columns.image), columns.holds)
-        others = {name: batch.column(name).to_pylist() for name in known if name in texts}
+        others = {name: _values(split, name, batch) for name in known if name in texts}
         for at, (inside, path) in enumerate(places):
             row += 1
             values = {name: column[at] for name, column in others.items()}
@@ -102,6 +102,14 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
             else:
                 where = f"row {row} of {own}" if own else f"row {row}"
                 report.missing[name] = f"{where}: no {path}" if path else f"{where}: no image"
+
+
+def _values(split: Split, name: str, batch: Any) -> list[Any]:
+    try:
+        values: list[Any] = batch.column(name).to_pylist()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{split.file}: column {name} is not in UTF-8 ({error})") from None
+    return values
 
 
 def _captions(
@@ -147,7 +155,8 @@ def _differ(splits: Sequence[Split], name: str) -> bool:
     if len({str(chunk.type) for chunk in chunks}) != 1 or any(chunk.null_count for chunk in chunks):
         return False
     column = pa.chunked_array(chunks)
-    return pc.count_distinct(column).as_py() == len(column)
+    empty = not pa.types.is_integer(column.type) and pc.any(pc.equal(column, "")).as_py()
+    return not empty and pc.count_distinct(column).as_py() == len(column)
 
 
 def _value(columns: Columns, name: str, value: object) -> object:

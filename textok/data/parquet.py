@@ -19,7 +19,7 @@ from textok.data.hub_set import (
     table_columns,
 )
 from textok.data.parquet_files import group_by_split, look
-from textok.data.parquet_table import ParquetTable, read_features
+from textok.data.parquet_table import ParquetTable, read_features, reading
 from textok.data.records import Entry
 from textok.data.report import ReadReport
 from textok.data.source import Source
@@ -148,12 +148,19 @@ def _columns(file: Path, config: SourceConfig) -> Columns | None:
 
 def _row_splits(files: Sequence[Path]) -> tuple[str, ...]:
     """The splits that a column of the files tells apart."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if SPLIT not in pq.read_schema(files[0]).names:
-        return ()
-    columns = [pq.read_table(file, columns=[SPLIT]).column(SPLIT) for file in files]
-    return row_splits(value for column in columns for value in column.unique().to_pylist())
+    values: set[object] = set()
+    for file in files:
+        with reading(file):
+            if SPLIT not in pq.read_schema(file).names:
+                return ()
+            column = pq.read_table(file, columns=[SPLIT]).column(SPLIT)
+            if not pa.types.is_string(column.type):
+                return ()
+            values.update(column.unique().to_pylist())
+    return row_splits(values)
 
 
 def _names_files(file: Path, config: SourceConfig) -> bool:
@@ -166,13 +173,12 @@ def _first_path(file: Path, columns: Columns) -> str:
     """The file that the first row names; empty where it holds the image itself."""
     import pyarrow.parquet as pq
 
-    batches = pq.ParquetFile(file).iter_batches(batch_size=1, columns=[columns.image])
-    for batch in batches:
-        for value in batch.column(0).to_pylist():
-            if isinstance(value, dict):
-                return "" if value.get("bytes") else str(value.get("path") or "")
-            return value if isinstance(value, str) else ""
-    return ""
+    with reading(file):
+        batches = pq.ParquetFile(file).iter_batches(batch_size=1, columns=[columns.image])
+        value = next((batch.column(0)[0].as_py() for batch in batches if len(batch)), None)
+    if isinstance(value, dict):
+        return "" if value.get("bytes") else str(value.get("path") or "")
+    return value if isinstance(value, str) else ""
 
 
 def _shown(root: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -20,14 +21,20 @@ POINTER = b"version https://git-lfs"
 def read_features(file: Path) -> Mapping[str, Any]:
     """The columns of a parquet file, typed as `datasets` does."""
     import datasets
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     _check_fetched(file)
-    try:
+    with reading(file):
         return datasets.Features.from_arrow_schema(pq.read_schema(file))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file} cannot be read as parquet: {one_line(error)}") from None
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Raise ValueError with the name of the file for whatever goes wrong inside."""
+    try:
+        yield
+    except Exception as error:  # of Arrow, of JSON in the file's metadata, ...
+        raise ValueError(f"{file} cannot be read as parquet: {one_line(error)}") from error
 
 
 def _check_fetched(file: Path) -> None:
@@ -68,7 +75,8 @@ class ParquetTable:
         """The row after the last one of each file."""
         import pyarrow.parquet as pq
 
-        return list(accumulate(pq.read_metadata(file).num_rows for file in self.files))
+        with reading(self.files[0]):
+            return list(accumulate(pq.read_metadata(file).num_rows for file in self.files))
 
 
 @lru_cache(maxsize=32)
@@ -80,7 +88,5 @@ def _load(stamps: tuple[tuple[str, str], ...]) -> Any:
     paths = [path for path, _ in stamps]
     # Not as patterns: brackets in a name are part of it.
     files = DataFilesList(paths, [(stamp,) for _, stamp in stamps])
-    try:
+    with reading(Path(paths[0])):
         return datasets.load_dataset("parquet", data_files={"train": files}, split="train")
-    except Exception as error:
-        raise ValueError(f"{paths[0]}: {one_line(error)}") from error
