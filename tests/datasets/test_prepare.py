@@ -128,7 +128,7 @@ def test_a_set_is_resized_as_named_and_not_continued_otherwise(tmp_path: Path) -
     image = np.asarray(Image.open(out / "train/a.png"))
     assert (image == open_captioned_images(adm, image_size=8).read(0)).all()
     assert (image == adm_to_square(Image.fromarray(pixels), 8)).all()
-    with pytest.raises(ValueError, match="was prepared with another resize"):
+    with pytest.raises(ValueError, match="was made with another resize"):
         prepare(DataConfig(path=str(source)), out, size=8, val=0, test=0)
     # One from before this setting was resized by Lanczos.
     note = out / ".build" / "prepare.json"
