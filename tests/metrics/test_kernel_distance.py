@@ -5,7 +5,12 @@ import torch
 from torch import Tensor
 
 from textok.metrics import kernel_distance as module
-from textok.metrics.kernel_distance import kernel_distance, kernel_metric, mmd2
+from textok.metrics.kernel_distance import (
+    kernel_distance,
+    kernel_distances,
+    kernel_metric,
+    mmd2,
+)
 
 
 def features(count: int, width: int, *, seed: int, offset: float = 0.0) -> Tensor:
@@ -78,3 +83,12 @@ def test_too_few() -> None:
 
 def test_names() -> None:
     assert list(map(kernel_metric, ("FID", "FD-VGG16"))) == ["KID", "KD-VGG16"]
+
+
+def test_of_every_network_but_that_of_sfid() -> None:
+    a = {name: features(9, 4, seed=1) for name in ("FID", "sFID", "FD-VGG16")}
+    b = {name: features(9, 4, seed=2) for name in ("FID", "sFID", "FD-VGG16")}
+    found = kernel_distances(a, b)
+
+    assert list(found) == ["KID", "KD-VGG16"]
+    assert found["KID"] == kernel_distance(a["FID"], b["FID"])

@@ -52,6 +52,9 @@ class EvaluationConfig:
     'clean', bicubic with antialiasing."""
     feature_weights: Path | None = None
     """File with a feature network's weights: Inception's, else the first one's."""
+    reference: Path | None = None
+    """npz file that Frechet distances are measured to instead of the split: ``mu`` and ``sigma``
+    (pytorch-fid, ADM; sFID: ``mu_s`` and ``sigma_s``), or images in ``arr_0``."""
     limit: int | None = None
     """Measure on this many images, spread evenly over the split."""
     batch_size: int = 32
@@ -85,6 +88,9 @@ class EvaluateReconstructionConfig(EvaluationConfig):
     of the mean of all."""
     seed: int | None = None
     """Of the first sample, by a decoder that samples, beside the image's key; 0 if not given."""
+    kernel_distance: bool = False
+    """Add the kernel distance in each feature network (in Inception's KID); keeps the features of
+    all images in memory, 4 bytes a number, for every row of the report."""
     pca: bool = False
     """Add PCA with as many bits, fitted on the train split, and the verdict against it."""
     pca_cache: Path | None = None
@@ -127,9 +133,6 @@ class EvaluateGenerationConfig(EvaluationConfig):
     """At most this many training images for the probe of text alignment or classes."""
     feature_cache: Path | None = None
     """Folder of real images' features, kept between evaluations."""
-    reference: Path | None = None
-    """npz file that Frechet distances are measured to instead of the split: ``mu`` and ``sigma``
-    (pytorch-fid, ADM; sFID: ``mu_s`` and ``sigma_s``), or images in ``arr_0``."""
     sheet_rows: int = 64
     """Pictures on sheet.png."""
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from textok.evaluate.report import CodebookUse
 from textok.metrics.feature_network import FeatureNetwork
-from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
+from textok.metrics.frechet import FeatureStatistics, Moments, frechet_distance, merge_all
 from textok.metrics.image import ImageMetric, from_8bit, psnr, to_8bit
 from textok.metrics.interval import Interval, mean_interval
+from textok.metrics.kernel_distance import KernelDistance, has_kernel, kernel_distances
 from textok.nn.codebook import code_use
 from textok.runtime.processes import gather
 
@@ -21,7 +22,8 @@ PSNR_OF_MEAN = "psnr_of_mean"
 class MetricAccumulator:
     """Feature statistics and per-image metrics of reconstructions, rounded to 8 bits first.
 
-    Also how often each of ``codebook_size`` codes occurs in them, where there are codes.
+    Also how often each of ``codebook_size`` codes occurs in them, where there are codes, and with
+    ``keep_features`` the features of every image, which a kernel distance needs.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class MetricAccumulator:
         *,
         others: Sequence[FeatureNetwork] = (),
         codebook_size: int = 0,
+        keep_features: bool = False,
     ) -> None:
         self._features, self._others = features, others
         self._metrics = metrics
@@ -42,6 +45,9 @@ class MetricAccumulator:
         self.values: dict[str, dict[str, float]] = {name: {} for name in metrics}
         self.codes = torch.zeros(codebook_size, dtype=torch.int64)
         """(V,): times that each code occurs."""
+        self._keep_features = keep_features
+        self._kept: list[tuple[list[str], dict[str, Tensor]]] = []
+        """Of each batch its keys and features (b, F), by the name of the Frechet distance."""
 
     def add(
         self,
@@ -57,12 +63,14 @@ class MetricAccumulator:
         ``mean`` are the means of several samples of each, of which the PSNR alone is measured.
         """
         images = from_8bit(to_8bit(images_B3HW))
-        batch = FeatureStatistics.of(self._features.extract(images))
-        self.statistics = self.statistics.merge(batch)
-        for network in self._others:
-            batch = FeatureStatistics.of(network.extract(images))
-            before = self.other_statistics[network.metric]
-            self.other_statistics[network.metric] = before.merge(batch)
+        kept = {}
+        for network in (self._features, *self._others):
+            features = network.extract(images)
+            self._merge(network, FeatureStatistics.of(features))
+            if self._keep_features and has_kernel(network.metric):
+                kept[network.metric] = features.float().cpu()
+        if kept:
+            self._kept.append((list(keys), kept))
         for name, metric in self._metrics.items():
             measured = metric(images, originals_B3HW).tolist()
             self.values[name].update(zip(keys, measured, strict=True))
@@ -73,12 +81,20 @@ class MetricAccumulator:
         if codes_BK is not None:
             self.codes += torch.bincount(codes_BK.flatten().cpu(), minlength=len(self.codes))
 
+    def _merge(self, network: FeatureNetwork, batch: FeatureStatistics) -> None:
+        if network is self._features:
+            self.statistics = self.statistics.merge(batch)
+        else:
+            before = self.other_statistics[network.metric]
+            self.other_statistics[network.metric] = before.merge(batch)
+
     def gather(self) -> None:
         """Take in what the other processes measured."""
         self.statistics = merge_all(gather(self.statistics))
         for name, statistics in self.other_statistics.items():
             self.other_statistics[name] = merge_all(gather(statistics))
         self.codes = torch.stack(gather(self.codes)).sum(0)
+        self._kept = [batch for part in gather(self._kept) for batch in part]
         parts = gather(self.values)
         for name in list(dict.fromkeys(name for part in parts for name in part)):
             self.values[name] = {k: v for part in parts for k, v in part.get(name, {}).items()}
@@ -91,12 +107,33 @@ class MetricAccumulator:
         share, perplexity = code_use(self.codes)
         return CodebookUse(share=share, perplexity=perplexity)
 
-    def other_frechet(self, originals: MetricAccumulator) -> dict[str, float]:
+    @property
+    def moments(self) -> dict[str, Moments]:
+        """Mean and covariance in every network, by the name of its Frechet distance."""
+        every = {self._features.metric: self.statistics} | self.other_statistics
+        return {name: statistics.moments for name, statistics in every.items()}
+
+    def frechet(self, reference: Mapping[str, Moments]) -> float:
+        """The Frechet distance in the first network."""
+        return frechet_distance(self.statistics, reference[self._features.metric])
+
+    def other_frechet(self, reference: Mapping[str, Moments]) -> dict[str, float]:
         """The Frechet distance in each other network, by name."""
         return {
-            name: frechet_distance(statistics, originals.other_statistics[name])
+            name: frechet_distance(statistics, reference[name])
             for name, statistics in self.other_statistics.items()
         }
+
+    def kernel(self, originals: MetricAccumulator) -> dict[str, KernelDistance]:
+        """The kernel distances by name; none without kept features."""
+        return kernel_distances(self._all_features(), originals._all_features())
+
+    def _all_features(self) -> dict[str, Tensor]:
+        """(n, F) in the order of the keys, the same whatever the number of processes."""
+        keys = [key for batch, _ in self._kept for key in batch]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        names = self._kept[0][1] if self._kept else ()
+        return {name: torch.cat([part[name] for _, part in self._kept])[order] for name in names}
 
     def intervals(self) -> dict[str, Interval]:
         """Mean and interval of each metric, the same whatever the number of processes."""

@@ -10,11 +10,22 @@ from textok.evaluate.judges import FOOTNOTE, marked
 from textok.evaluate.markdown import markdown_table, mean_and_range
 from textok.evaluate.plot import plot_frechet
 from textok.evaluate.protocol import describe_precision
+from textok.evaluate.reference import REFERENCE
 from textok.evaluate.report import HEADINGS, Report, Row, read_report
 from textok.runtime.files import write_text
 from textok.runtime.own_folder import OwnFolder
 
-SAME = ("data", "split", "where", "images", "selection", "crop", "precision", "feature network")
+SAME = (
+    "data",
+    "split",
+    "where",
+    "images",
+    "selection",
+    "crop",
+    "precision",
+    "feature network",
+    REFERENCE,
+)
 """Entries of the protocol without whose agreement no two numbers compare."""
 USUAL = {"precision": describe_precision("fp32")}
 """What holds for reports that do not say: those of older versions."""
@@ -167,10 +178,7 @@ def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:
         raise ValueError("nothing to compare: give report.json files")
     for path, report in zip(paths, reports, strict=True):
         for name in SAME:
-            first, here = (
-                one.protocol.get(name, USUAL[name]) if name in USUAL else one.protocol[name]
-                for one in (reports[0], report)
-            )
+            first, here = (one.protocol.get(name, USUAL.get(name)) for one in (reports[0], report))
             if first != here:
                 raise ValueError(
                     f"{path}: {name} is {here!r}, but {first!r} in {paths[0]}: such numbers do not "

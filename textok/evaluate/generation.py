@@ -22,9 +22,10 @@ from textok.evaluate.generation_scores import measure_reference, score_images
 from textok.evaluate.generation_sheets import memorisation_sheet, sample_sheet
 from textok.evaluate.image_features import training_images
 from textok.evaluate.image_generator import ImageGenerator, load_image_generator
-from textok.evaluate.judges import Judges, open_judges
+from textok.evaluate.judges import open_judges
 from textok.evaluate.memorisation import plot_distances
 from textok.evaluate.reconstruction import evenly
+from textok.evaluate.reference import open_reference_for
 from textok.evaluate.report_folder import report_folder
 from textok.evaluate.samples import Samples, samples_by_caption, samples_by_class
 from textok.evaluate.text_alignment import Embed, caption_embedder
@@ -33,7 +34,6 @@ from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.features import load_feature_network
 from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
-from textok.metrics.reference import ReferenceFile, open_reference
 from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import remove_folder
 from textok.runtime.processes import gather, join_processes, own_device
@@ -116,7 +116,7 @@ def _open(
         of=len(split),
         training=training,
         judges=judges,
-        reference=None if config.reference is None else _reference(config.reference, judges),
+        reference=open_reference_for(config.reference, judges),
         clip=clip,
         embed=_embedder(generator, cache, device, absent),
         probe_images=config.probe_images,
@@ -124,15 +124,6 @@ def _open(
         device=device,
         batch_size=config.batch_size,
     )
-
-
-def _reference(path: Path, judges: Judges) -> ReferenceFile:
-    """The file ``path``, once every network of the judges can be measured to it."""
-    reference = open_reference(path)
-    for network in judges.networks:
-        if reference.has_statistics(network) or not reference.has_images:
-            reference.statistics(network)
-    return reference
 
 
 def _judge(inputs: GenerationInputs, config: EvaluateGenerationConfig) -> GenerationReport:

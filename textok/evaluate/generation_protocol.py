@@ -17,11 +17,11 @@ from textok.evaluate.protocol import (
     describe_precision,
     sample_warnings,
 )
+from textok.evaluate.reference import describe_reference
 from textok.metrics.clip_score import PROTOCOL as CLIP_PROTOCOL
 from textok.metrics.inception_score import SPLITS
-from textok.metrics.kernel_distance import SUBSET_SIZE, SUBSETS
+from textok.metrics.kernel_distance import describe_kernel
 from textok.metrics.precision_recall import NEIGHBOURS
-from textok.metrics.reference import ReferenceFile
 
 
 def describe_generation(
@@ -47,11 +47,8 @@ def describe_generation(
             f"Kynkäänniemi et al. 2019, {NEIGHBOURS} neighbours, {len(samples)} drawn and {real} "
             "real, in the same features"
         ),
-        "kernel distance": (
-            "unbiased MMD^2, kernel (x y / F + 1)^3, mean and deviation of "
-            f"{SUBSETS} subsets of {min(SUBSET_SIZE, len(samples), real)} of either (seed 0)"
-        ),
-        **_describe_reference(inputs.reference),
+        "kernel distance": describe_kernel(min(len(samples), real)),
+        **describe_reference(inputs.reference),
         "intervals": INTERVALS,
         **describe_machine(inputs.device, caller="evaluate_generation"),
     }
@@ -107,11 +104,3 @@ def _describe_captions(inputs: GenerationInputs) -> dict[str, str]:
 
 def _describe_precision(precision: RunPrecision | None) -> dict[str, str]:
     return {} if precision is None else {"precision": describe_precision(precision)}
-
-
-def _describe_reference(reference: ReferenceFile | None) -> dict[str, str]:
-    """What Frechet distances are measured to, where that is a file."""
-    if reference is None:
-        return {}
-    held = "statistics" if "mu" in reference.arrays or "mu_s" in reference.arrays else "images"
-    return {"reference of Frechet distances": f"{reference.path.name}, {held}; {reference.digest}"}

@@ -16,7 +16,7 @@ from textok.evaluate.memorisation import Memorisation
 from textok.evaluate.text_alignment import Alignment, Retrieval
 from textok.metrics.inception_score import InceptionScore
 from textok.metrics.interval import Interval
-from textok.metrics.kernel_distance import KernelDistance, kernel_metric
+from textok.metrics.kernel_distance import KernelDistance, kernel_metric, thousandths
 from textok.metrics.precision_recall import PrecisionRecall
 from textok.runtime.files import write_text
 
@@ -107,10 +107,7 @@ class GenerationReport:
             {name: f"1000 {name} ↓" for name in self.scores.kernel},
             map(kernel_metric, self.not_comparable),
         )
-        return {
-            headings[name]: f"{1000 * found.mean:.3f} ± {1000 * found.std:.3f}"
-            for name, found in self.scores.kernel.items()
-        }
+        return {headings[name]: thousandths(found) for name, found in self.scores.kernel.items()}
 
     def write(self, folder: Path) -> None:
         """Write ``report.json`` and ``report.md`` into ``folder``."""

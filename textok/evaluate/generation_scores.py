@@ -22,12 +22,13 @@ from textok.evaluate.generation_inputs import GenerationInputs
 from textok.evaluate.generation_report import ClipScores, Scores
 from textok.evaluate.image_features import ImageFeatures, image_features, over_images
 from textok.evaluate.memorisation import memorisation
+from textok.evaluate.reference import reference_moments
 from textok.evaluate.text_alignment import Alignment, Captioned, text_alignment
 from textok.metrics.feature_network import FeatureNetwork
-from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
+from textok.metrics.frechet import FeatureStatistics, Moments, frechet_distance, merge_all
 from textok.metrics.inception_score import inception_score
 from textok.metrics.interval import mean_interval
-from textok.metrics.kernel_distance import KernelDistance, kernel_distance, kernel_metric
+from textok.metrics.kernel_distance import kernel_distances
 from textok.metrics.neighbours import Neighbours, nearest
 from textok.metrics.precision_recall import precision_recall
 from textok.types import Batch
@@ -48,6 +49,8 @@ class Reference:
     """Features (n, F) of the split in the other networks, by the name of the distance."""
     training: ImageFeatures | None
     """Of the train split, where it is another."""
+    moments: dict[str, Moments]
+    """What Frechet distances are measured to, by their name: of the split, or of a file."""
     clip: list[float] | None
     """One score for each captioned image of the split."""
 
@@ -69,13 +72,21 @@ def measure_reference(inputs: GenerationInputs, cache: Path | None) -> Reference
             images, network, device=inputs.device, batch_size=inputs.batch_size, cache=cache
         )
 
-    training = inputs.training
+    training, file = inputs.training, inputs.reference
+    real = features(inputs.images, inputs.network)
+    others = {
+        network.metric: features(inputs.images, network).features
+        for network in inputs.judges.others
+    }
+    every = {inputs.network.metric: real.features} | others
     return Reference(
-        real=features(inputs.images, inputs.network),
-        others={
-            network.metric: features(inputs.images, network).features
-            for network in inputs.judges.others
-        },
+        real=real,
+        others=others,
+        moments={name: _statistics(found).moments for name, found in every.items()}
+        if file is None
+        else reference_moments(
+            file, inputs.judges, device=inputs.device, batch_size=inputs.batch_size
+        ),
         training=None if training is None else features(training, inputs.network),
         clip=_real_clip(inputs),
     )
@@ -102,16 +113,16 @@ def score_images(
             near.real.distances[:, 0],
             training_images=len(near.training),
         )
+    drawn = {network.metric: generated.features(network) for network in inputs.judges.networks}
+    frechet = {
+        name: frechet_distance(_statistics(found), reference.moments[name])
+        for name, found in drawn.items()
+    }
     scores = Scores(
         pictures=len(features),
-        frechet=_frechet(inputs, inputs.network, features, real),
-        other_frechet={
-            network.metric: _frechet(
-                inputs, network, generated.features(network), reference.others[network.metric]
-            )
-            for network in inputs.judges.others
-        },
-        kernel=_kernel(inputs, generated, reference),
+        frechet=frechet.pop(inputs.network.metric),
+        other_frechet=frechet,
+        kernel=kernel_distances(drawn, {inputs.network.metric: real} | reference.others),
         manifold=precision_recall(real, features),
         inception=None if logits is None else inception_score(logits(features)),
         clip=clip,
@@ -120,20 +131,6 @@ def score_images(
         memorisation=copies,
     )
     return scores, near
-
-
-def _kernel(
-    inputs: GenerationInputs, generated: GeneratedImages, reference: Reference
-) -> dict[str, KernelDistance]:
-    """The kernel distance in every network but sFID's, which nobody reports."""
-    real = {inputs.judges.main.metric: reference.real.features, **reference.others}
-    return {
-        kernel_metric(network.metric): kernel_distance(
-            generated.features(network), real[network.metric]
-        )
-        for network in inputs.judges.networks
-        if network.metric != "sFID"
-    }
 
 
 def _alignment(
@@ -199,22 +196,6 @@ def _real_clip(inputs: GenerationInputs) -> list[float] | None:
     )
     keys = [inputs.images.records[row].key for row in rows]
     return [float(score) for key, score in zip(keys, scores, strict=True) if captions[key]]
-
-
-def _frechet(
-    inputs: GenerationInputs, network: FeatureNetwork, generated_nF: Tensor, real_mF: Tensor
-) -> float:
-    """To the real images, or to what the reference file has for the network."""
-    file = inputs.reference
-    if file is None:
-        return frechet_distance(_statistics(generated_nF), _statistics(real_mF))
-    if file.has_statistics(network):
-        return frechet_distance(_statistics(generated_nF), file.statistics(network))
-    parts = (
-        FeatureStatistics.of(network.extract(images.to(inputs.device)).float().cpu())
-        for images in file.images(inputs.batch_size)
-    )
-    return frechet_distance(_statistics(generated_nF), merge_all(parts))
 
 
 def _statistics(features_nF: Tensor) -> FeatureStatistics:

@@ -17,10 +17,12 @@ from textok.data import CaptionedImages, eval_batches
 from textok.evaluate.accumulator import MetricAccumulator
 from textok.evaluate.captions import captions_by_key
 from textok.evaluate.judges import Judges
+from textok.evaluate.reference import reference_moments
 from textok.evaluate.report import Row
-from textok.metrics.frechet import frechet_distance
+from textok.metrics.frechet import Moments
 from textok.metrics.image import ImageMetric
 from textok.metrics.pca import PixelPca
+from textok.metrics.reference import ReferenceFile
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.counter import counter
 from textok.types import Batch, Latents
@@ -61,6 +63,9 @@ class ReconstructionInputs:
     """Of the first sample of each image, beside the image's key; the next has the next."""
     num_samples: int = 1
     """Of each image. The first is measured, and the PSNR of the mean of all."""
+    reference: ReferenceFile | None = None
+    """What Frechet distances are measured to, where that is not ``images``."""
+    kernel_distance: bool = False
 
     @property
     def ways(self) -> list[Way]:
@@ -76,10 +81,13 @@ def measure(
     captions = {mode: captions_by_key(mode, inputs.images.records) for mode in inputs.modes}
     inputs.reconstructor.warm([text for texts in captions.values() for text in texts.values()])
     main, others = inputs.judges.main, inputs.judges.others
-    originals = MetricAccumulator(main, {}, others=others)
+    keep = inputs.kernel_distance
+    originals = MetricAccumulator(main, {}, others=others, keep_features=keep)
     size = inputs.reconstructor.config.codebook_size
     accumulators = {
-        way: MetricAccumulator(main, inputs.metrics, others=others, codebook_size=size)
+        way: MetricAccumulator(
+            main, inputs.metrics, others=others, codebook_size=size, keep_features=keep
+        )
         for way in inputs.ways
     }
     batches = eval_batches(
@@ -106,7 +114,15 @@ def measure(
             count(len(batch.keys))
     for accumulator in (originals, *accumulators.values()):
         accumulator.gather()
-    rows = [_row(inputs, way, accumulators[way], originals) for way in inputs.ways]
+    reference = originals.moments
+    if inputs.reference is not None:
+        reference = reference_moments(
+            inputs.reference,
+            inputs.judges,
+            device=inputs.reconstructor.device,
+            batch_size=batch_size,
+        )
+    rows = [_row(inputs, way, accumulators[way], originals, reference) for way in inputs.ways]
     return rows, originals.statistics.count
 
 
@@ -162,6 +178,7 @@ def _row(
     way: Way,
     accumulator: MetricAccumulator,
     originals: MetricAccumulator,
+    reference: Mapping[str, Moments],
 ) -> Row:
     source, k = way
     config = inputs.reconstructor.config
@@ -171,8 +188,9 @@ def _row(
         tokens=None if source == "pca" else k,
         floats=floats,
         bits=BITS_A_FLOAT * floats if source == "pca" else count_bits(config, k),
-        frechet=frechet_distance(accumulator.statistics, originals.statistics),
-        other_frechet=accumulator.other_frechet(originals),
+        frechet=accumulator.frechet(reference),
+        other_frechet=accumulator.other_frechet(reference),
+        kernel=accumulator.kernel(originals),
         metrics=accumulator.intervals(),
         codebook=accumulator.codebook(),
     )

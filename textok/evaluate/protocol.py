@@ -19,8 +19,10 @@ from textok.data import CaptionedImages
 from textok.evaluate.captions import MODES
 from textok.evaluate.judges import Judges
 from textok.evaluate.measure import ReconstructionInputs
+from textok.evaluate.reference import describe_reference
 from textok.metrics.frechet import sample_warning
 from textok.metrics.image import PSNR_LIMIT
+from textok.metrics.kernel_distance import describe_kernel
 
 INTERVALS = "95 % percentile bootstrap over images, 1000 resamples, seed 0"
 METRICS = {
@@ -44,6 +46,7 @@ def describe(
         "precision": describe_precision(inputs.reconstructor.precision),
         "rounding": f"{rounded} to float16; reconstructions to 8 bits, before any metric",
         **inputs.judges.describe(),
+        **describe_reference(inputs.reference),
         "captions": {mode: MODES[mode] for mode in inputs.modes},
         "metrics": {name: METRICS[name] for name in inputs.metrics},
         "intervals": INTERVALS,
@@ -55,6 +58,8 @@ def describe(
     if inputs.num_samples > 1:
         several = f"of the mean of {inputs.num_samples} samples an image; the rest is of the first"
         protocol["metrics"]["psnr_of_mean"] = several
+    if inputs.kernel_distance:
+        protocol["kernel distance"] = describe_kernel(count)
     if codes:
         protocol["codebook use"] = f"of {codes} codes, over the tokens of all images"
     if absent:

@@ -20,6 +20,7 @@ from textok.evaluate.judges import open_judges
 from textok.evaluate.measure import ReconstructionInputs, count_floats, measure
 from textok.evaluate.pictures import evaluation_sheet
 from textok.evaluate.protocol import describe, warnings
+from textok.evaluate.reference import open_reference_for
 from textok.evaluate.report import Report
 from textok.evaluate.report_folder import report_folder
 from textok.metrics.features import load_feature_network
@@ -131,6 +132,8 @@ def _open(
         decoding=decoding,
         seed=config.seed or 0,
         num_samples=1 if config.num_samples is None else config.num_samples,
+        reference=open_reference_for(config.reference, judges),
+        kernel_distance=config.kernel_distance,
     )
     return inputs, len(split), absent
 

@@ -12,6 +12,7 @@ from textok.config.networks import UNKNOWN
 from textok.evaluate.judges import marked, remarks
 from textok.evaluate.markdown import markdown_bullets, markdown_table
 from textok.metrics.interval import Interval
+from textok.metrics.kernel_distance import KernelDistance, kernel_metric, thousandths
 from textok.runtime.files import write_text
 
 HEADINGS = {
@@ -53,6 +54,8 @@ class Row:
     """In the other feature networks, by the name of the distance."""
     codebook: CodebookUse | None = None
     """Of a discrete tokenizer."""
+    kernel: dict[str, KernelDistance] = field(default_factory=dict)
+    """By its name, as in ``KID``, where it was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +154,8 @@ def read_report(path: Path) -> Report:
             metrics = {name: Interval(**value) for name, value in row.pop("metrics").items()}
             use = row.pop("codebook", None)
             codebook = None if use is None else CodebookUse(**use)
-            rows.append(Row(**row, metrics=metrics, codebook=codebook))
+            kernel = {n: KernelDistance(**v) for n, v in row.pop("kernel", {}).items()}
+            rows.append(Row(**row, metrics=metrics, codebook=codebook, kernel=kernel))
         return Report(**content, rows=rows)
     # A ValueError is text that is no UTF-8 or no JSON.
     except (ValueError, AttributeError, KeyError, TypeError) as error:
@@ -162,8 +166,12 @@ def report_table(report: Report) -> list[str]:
     """Lines of a Markdown table, one row a way of reconstructing."""
     shown = [name for name in HEADINGS if any(name in row.metrics for row in report.rows)]
     distances = [report.metric, *dict.fromkeys(n for r in report.rows for n in r.other_frechet)]
-    columns = {name: f"{name} ↓" for name in distances} | {name: HEADINGS[name] for name in shown}
-    heads = ["tokens", "captions", *marked(columns, report.not_comparable).values()]
+    kernels = list(dict.fromkeys(name for row in report.rows for name in row.kernel))
+    columns = {name: f"{name} ↓" for name in distances}
+    columns |= {name: f"1000 {name} ↓" for name in kernels}
+    columns |= {name: HEADINGS[name] for name in shown}
+    flagged = [*report.not_comparable, *map(kernel_metric, report.not_comparable)]
+    heads = ["tokens", "captions", *marked(columns, flagged).values()]
     discrete = any(row.codebook is not None for row in report.rows)
     heads += ["codes used ↑", "perplexity ↑"] if discrete else []
     table = []
@@ -179,8 +187,9 @@ def report_table(report: Report) -> list[str]:
         captions = "–" if row.source == "pca" else row.source
         counts = [str(row.floats), str(row.bits)]
         measured = {report.metric: row.frechet} | row.other_frechet
-        frechet = [f"{measured[name]:.3f}" for name in distances]
-        table.append([tokens, captions, *frechet, *values, *counts])
+        found = [f"{measured[name]:.3f}" for name in distances]
+        found += [thousandths(row.kernel[name]) for name in kernels]
+        table.append([tokens, captions, *found, *values, *counts])
     return markdown_table([*heads, "floats", "bits"], table)
 
 

@@ -6,7 +6,7 @@ Legend: n, m samples, F features, s samples of a subset.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,9 +31,25 @@ class KernelDistance:
     """s: 1,000, or as many as the smaller set has."""
 
 
+def has_kernel(frechet_metric: str) -> bool:
+    """Whether it is measured in that network: in every one but sFID's, where nobody reports it."""
+    return frechet_metric != "sFID"
+
+
 def kernel_metric(frechet_metric: str) -> str:
     """Its name in the network of a Frechet distance: KID for FID, KD-VGG16 for FD-VGG16."""
     return "KID" if frechet_metric == "FID" else frechet_metric.replace("FD", "KD", 1)
+
+
+def kernel_distances(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, KernelDistance]:
+    """By its name, the distance in every network that has one.
+
+    ``a`` and ``b`` are features (n, F) and (m, F) by the name of the network's Frechet distance.
+    Raises ValueError for a set of fewer than two samples.
+    """
+    return {
+        kernel_metric(name): kernel_distance(a[name], b[name]) for name in a if has_kernel(name)
+    }
 
 
 def kernel_distance(
@@ -66,6 +82,19 @@ def kernel_distance(
         )
     return KernelDistance(
         mean=float(found.mean()), std=float(found.std(correction=0)), subset_size=size
+    )
+
+
+def thousandths(distance: KernelDistance) -> str:
+    """Mean and deviation times 1,000, as papers have them."""
+    return f"{1000 * distance.mean:.3f} ± {1000 * distance.std:.3f}"
+
+
+def describe_kernel(samples: int) -> str:
+    """The protocol of the distance between two sets, of which the smaller has ``samples``."""
+    return (
+        f"unbiased MMD^2, kernel (x y / F + 1)^3, mean and deviation of {SUBSETS} subsets of "
+        f"{min(SUBSET_SIZE, samples)} of either (seed 0)"
     )
 
 
