@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -110,6 +111,43 @@ def test_an_empty_caption_among_others_is_an_absent_one(reconstructor: Reconstru
     both = reconstructor.encode([PICTURE, PICTURE], ["a cat", ""])
 
     torch.testing.assert_close(both.mean[1:], reconstructor.encode(PICTURE).mean)
+
+
+def test_none_among_captions_is_an_absent_one(reconstructor: Reconstructor) -> None:
+    both = reconstructor.encode([PICTURE, PICTURE], ["a cat", None])
+
+    assert torch.equal(both.mean, reconstructor.encode([PICTURE, PICTURE], ["a cat", ""]).mean)
+    made = reconstructor.decode(both, [None, "a cat"])
+    expected = reconstructor.decode(both, ["", "a cat"])
+    assert [one.tobytes() for one in made] == [one.tobytes() for one in expected]
+
+
+def test_pictures_of_several_kinds_at_once(reconstructor: Reconstructor, tmp_path: Path) -> None:
+    PICTURE.save(tmp_path / "a.png")
+    pixels = np.asarray(PICTURE)
+    found = reconstructor.encode([PICTURE, tmp_path / "a.png", pixels], ["a cat", "a dog", None])
+
+    assert found.mean.shape == (3, 4, 2)
+    same = reconstructor.encode([PICTURE, str(tmp_path / "a.png"), pixels])
+    assert torch.equal(same.mean[0], same.mean[1])
+    assert torch.equal(same.mean[0], same.mean[2])
+    assert reconstructor.prepare(pixels).tobytes() == reconstructor.prepare(PICTURE).tobytes()
+    assert reconstructor.reconstruct(pixels, "a cat")[0].size == (16, 16)
+
+
+def test_pixels_of_another_range_are_refused(reconstructor: Reconstructor) -> None:
+    with pytest.raises(ValueError, match=r"values from 0 to 255: floats have to be in \[-1, 1\]"):
+        reconstructor.encode(torch.arange(768.0).view(1, 3, 16, 16).clamp(max=255))
+
+
+def test_tokens_alone_are_decoded(reconstructor: Reconstructor) -> None:
+    latents = reconstructor.encode(PICTURE)
+    expected = reconstructor.decode(latents)[0].tobytes()
+
+    assert reconstructor.decode(latents.mean)[0].tobytes() == expected
+    for wrong, named in ((None, "NoneType"), (torch.zeros(4), r"\(4,\)")):
+        with pytest.raises(ValueError, match=rf"latents are {named}: give the Latents of `encode`"):
+            reconstructor.decode(wrong)
 
 
 def test_fewer_tokens_are_the_first_ones(reconstructor: Reconstructor) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from textok.config.check import require, require_range
+from textok.pipeline.inputs import Captions, read_captions, read_texts
+
+LEAST_SEED, MOST_SEED = -(2**63), 2**64
+"""What a random generator takes; the last one is excluded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +25,21 @@ class ImageRequest:
 
 
 def image_requests(
-    conditions: str | Sequence[str], *, num_images: int, seed: int, caption: str | None = None
+    conditions: Captions, *, num_images: int, seed: int, caption: str | None = None
 ) -> list[ImageRequest]:
-    """Image j of each prompt or class, with ``seed + j``; those of the first prompt first."""
+    """Image j of each prompt or class, with ``seed + j``; those of the first prompt first.
+
+    None is a blank condition. Raises ValueError for what is no text, no seed or no number.
+    """
     require_range("num_images", num_images, 1)
-    several = [conditions] if isinstance(conditions, str) else conditions
+    several = read_texts(conditions, "prompt")
     require(len(several) > 0, "nothing to draw: give a prompt")
+    whole = isinstance(seed, Integral) and LEAST_SEED <= seed <= MOST_SEED - num_images
+    require(whole, f"seed is {seed!r}: it is one whole number, the first picture's of every prompt")
+    if caption is not None:
+        (caption,) = read_captions(caption, 1) or [""]
     return [
-        ImageRequest(condition=one, seed=seed + j, caption=caption)
+        ImageRequest(condition=one, seed=int(seed) + j, caption=caption)
         for one in several
         for j in range(num_images)
     ]

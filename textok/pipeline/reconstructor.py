@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeAlias
 from zlib import crc32
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from textok.config import DecodingConfig
@@ -18,16 +16,20 @@ from textok.config.bundled import BUNDLED
 from textok.config.check import require_range
 from textok.config.decoding import AS_TRAINED
 from textok.config.networks import RunPrecision
-from textok.data.pixels import pil_to_square, to_pil, to_tensor
+from textok.data.pixels import to_pil
+from textok.pipeline.inputs import (
+    Captions,
+    Picture,
+    Pictures,
+    read_captions,
+    read_picture,
+    read_pictures,
+)
 from textok.runtime.device import check_precision, run_in
 from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
 from textok.types import Latents, TextFeatures
 
-Pictures: TypeAlias = Image.Image | Sequence[Image.Image] | Tensor
-"""One picture, several, or a tensor (B, 3, H, W) in [-1, 1] of the tokenizer's image size."""
-Captions: TypeAlias = str | Sequence[str] | None
-"""One caption an image; "" or None where there is none."""
 NEXT_DRAW = 2**32
 """Between the seed of one sample of an image and that of its next."""
 
@@ -43,10 +45,12 @@ def decoding_seeds(keys: Sequence[str], *, draw: int = 0) -> list[int]:
 class Reconstructor:
     """A tokenizer that takes pictures and captions.
 
-    Pictures of any size and mode are resized so that their shorter side fits the tokenizer's
-    image size, and cropped to the central square. Captions go to the encoder, the decoder or
-    both, as the tokenizer was trained; one that reads no text ignores them. The text encoder
-    that the tokenizer names is loaded at the first caption, unless ``text`` gives its features.
+    Pictures are PIL images, paths, uint8 arrays or tensors of any size, which are resized so that
+    their shorter side fits the tokenizer's image size and cropped to the central square, or float
+    tensors in [-1, 1] of that size; or a list of any of these (``textok.pipeline.inputs``).
+    Captions, a text or None for each picture, go to the encoder, the decoder or both, as the
+    tokenizer was trained; one that reads no text ignores them. The text encoder that the tokenizer
+    names is loaded at the first caption, unless ``text`` gives its features.
     ``precision`` is what the tokenizer runs in (``textok.runtime.device.run_in``); its results are
     float32.
     """
@@ -95,9 +99,10 @@ class Reconstructor:
     ) -> Latents:
         """Pictures to Latents (B, K, C), or to their first ``num_tokens`` tokens.
 
-        Raises ValueError where captions and pictures differ in number.
+        Raises ValueError for what is no picture or caption, saying what is taken, and where their
+        numbers differ.
         """
-        images = self._images(pictures)
+        images = read_pictures(pictures, self.config.image_size).to(self.device)
         features = self._features(captions, len(images))
         with run_in(self.device, self.precision):
             return self.tokenizer.encode(images, features, num_tokens=num_tokens)
@@ -105,7 +110,7 @@ class Reconstructor:
     @torch.inference_mode()
     def decode_tensor(
         self,
-        latents: Latents,
+        latents: Latents | Tensor,
         captions: Captions = None,
         *,
         seeds: Sequence[int] | None = None,
@@ -114,14 +119,15 @@ class Reconstructor:
     ) -> Tensor:
         """Latents to images (B x num_samples, 3, H, W), not clamped; those of the first one first.
 
-        Where there are codes these count, and the mean may be rounded. ``seeds``, one an image,
+        Where there are codes these count, and the mean may be rounded. In place of Latents, tokens
+        (B, k, C) or codes (B, k). ``seeds``, one an image,
         ``decoding`` and ``num_samples`` are for tokenizers that sample images
         (``Tokenizer.decode``); sample j has the seed of ``decoding_seeds(..., draw=j)``. Raises
         ValueError for codes that the tokenizer has not, for several samples where it samples none,
         and where captions and latents differ in number.
         """
         require_range("num_samples", num_samples, 1)
-        tokens = latents.mean if latents.codes is None else latents.codes
+        tokens = _tokens(latents)
         features = self._features(captions, len(tokens))
         if num_samples > 1:
             self.config.sampled_by(AS_TRAINED, num_samples=num_samples)
@@ -138,7 +144,7 @@ class Reconstructor:
 
     def decode(
         self,
-        latents: Latents,
+        latents: Latents | Tensor,
         captions: Captions = None,
         *,
         seeds: Sequence[int] | None = None,
@@ -170,39 +176,25 @@ class Reconstructor:
             latents, captions, seeds=seeds, decoding=decoding, num_samples=num_samples
         )
 
-    def prepare(self, picture: Image.Image) -> Image.Image:
+    def prepare(self, picture: Picture) -> Image.Image:
         """The central square of ``picture`` as the tokenizer sees it.
 
-        Turned as its EXIF orientation asks, transparent parts on white.
+        Turned as its EXIF orientation asks, transparent parts on white. Raises ValueError for what
+        is no picture.
         """
-        picture = ImageOps.exif_transpose(picture)
-        if picture.has_transparency_data:
-            layer = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-        return Image.fromarray(pil_to_square(picture, self.config.image_size))
+        return read_picture(picture, self.config.image_size)
 
     def warm(self, captions: Sequence[str]) -> None:
         """Put the features of ``captions`` into the cache, where there is one."""
         if self.config.text != "none" and any(caption.strip() for caption in captions):
             self._source.warm(captions)
 
-    def _images(self, pictures: Pictures) -> Tensor:
-        if isinstance(pictures, Tensor):
-            return pictures.to(self.device)
-        several = [pictures] if isinstance(pictures, Image.Image) else pictures
-        squares = [to_tensor(np.array(self.prepare(picture))) for picture in several]
-        return torch.stack(squares).to(self.device)
-
     def _features(self, captions: Captions, batch: int) -> TextFeatures | None:
         """Features of one caption an image; None where there is nothing to read or no reader."""
-        several = [captions] if isinstance(captions, str) else captions
-        if several is None:
+        texts = read_captions(captions, batch)
+        if texts is None or self.config.text == "none" or not any(map(str.strip, texts)):
             return None
-        if len(several) != batch:
-            raise ValueError(f"{len(several)} captions for {batch} images: give one an image")
-        if self.config.text == "none" or not any(caption.strip() for caption in several):
-            return None
-        return self._read(tuple(several))
+        return self._read(tuple(texts))
 
     @cached_property
     def _source(self) -> TextFeaturesSource:
@@ -218,3 +210,15 @@ class Reconstructor:
         """Features on the device; decoding needs those that encoding needed just before."""
         source, device = self._source, self.device
         return lru_cache(maxsize=1)(lambda captions: source(captions).to(device))
+
+
+def _tokens(latents: object) -> Tensor:
+    """What is decoded: codes where there are, else the mean."""
+    if isinstance(latents, Latents):
+        return latents.mean if latents.codes is None else latents.codes
+    if isinstance(latents, Tensor) and latents.ndim in (2, 3):
+        return latents
+    found = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
+    raise ValueError(
+        f"latents are {found}: give the Latents of `encode`, tokens (B, k, C) or codes (B, k)"
+    )

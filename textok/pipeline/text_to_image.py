@@ -21,6 +21,7 @@ from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.image_request import ImageRequest, image_requests
+from textok.pipeline.inputs import Captions
 from textok.runtime.device import check_precision, run_in
 from textok.runtime.pretrained import push_folder
 from textok.text import TextFeaturesSource, open_features
@@ -80,7 +81,7 @@ class TextToImage:
 
     def __call__(
         self,
-        prompts: str | Sequence[str],
+        prompts: Captions,
         *,
         num_images: int = 1,
         seed: int = 0,
@@ -97,7 +98,7 @@ class TextToImage:
         """``num_images`` pictures of each prompt, those of the first prompt first.
 
         Args:
-            prompts: What to draw; an empty prompt draws anything.
+            prompts: What to draw; an empty prompt, or None, draws anything.
             num_images: Pictures a prompt.
             seed: Of each prompt's first picture; the next has the next.
             steps: Of the sampler, instead of the model's own number.
@@ -127,7 +128,7 @@ class TextToImage:
 
     def of_class(
         self,
-        names: str | Sequence[str],
+        names: Captions,
         *,
         num_images: int = 1,
         seed: int = 0,
