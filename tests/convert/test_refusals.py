@@ -65,17 +65,22 @@ def test_missing_and_damaged_files(refused: Refused, tmp_path: Path) -> None:
     whole, file = tmp_path / "whole.bin", tmp_path / "weights.bin"
     for zipped in (True, False):
         torch.save(recorded("vq").state, whole, _use_new_zipfile_serialization=zipped)
-        for size in (0, 10, 1000, whole.stat().st_size // 2):
+        # Zip archives cut at 5,000 bytes give PyTorch an OSError that names no file.
+        for size in (0, 1, 2, 3, 10, 60, 1000, 5000, whole.stat().st_size // 2):
             file.write_bytes(whole.read_bytes()[:size])
-            assert "copy it again" in refused(file) or "not loaded" in refused(file)
+            message = refused(file)
+            assert message.startswith(f"{file}: ")
+            assert size < 2 or ("damaged" in message and "copy it again" in message)
     file.write_text("<html>Not found</html>")
     assert refused(file) == f"{file}: not a checkpoint of PyTorch"
     file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
     assert "a pointer of Git LFS" in refused(file)
     safe = tmp_path / "weights.safetensors"
     save_file(recorded("vq").state, safe)
-    safe.write_bytes(safe.read_bytes()[:1000])
-    assert "damaged or not safetensors" in refused(safe)
+    data = safe.read_bytes()
+    for size in (0, 4, 1000, len(data) - 1):
+        safe.write_bytes(data[:size])
+        assert "damaged or not safetensors" in refused(safe)
 
 
 def test_folders(refused: Refused, tmp_path: Path) -> None:
@@ -117,7 +122,7 @@ def test_a_hub_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("adaln_before_head.linear.weight", "a RAR generator"),
         ("diffloss.net.input_proj.weight", "a MaskGen generator"),
         ("text_embed_proj.weight", "a MaskGen generator"),
-        ("layer1.0.conv1.weight", "its keys are layer1.0.conv1.weight"),
+        ("layer1.0.conv1.weight", "layer1.0.conv1.weight"),
     ],
 )
 def test_another_checkpoint(key: str, name: str, refused: Refused, tmp_path: Path) -> None:
@@ -127,7 +132,9 @@ def test_another_checkpoint(key: str, name: str, refused: Refused, tmp_path: Pat
     torch.save([1, 2], file)
     assert "not a state dict" in refused(file)
     torch.save({"model": {key: torch.zeros(2, 2), "epoch": 3}}, file)
-    assert "not a state dict (epoch is no tensor)" in refused(file)
+    assert name in refused(file)
+    torch.save({"model": {"epoch": 3}}, file)
+    assert "not a state dict (model.epoch is no tensor)" in refused(file)
 
 
 @pytest.mark.parametrize("name", ["two-stage", "text-kl", "bert", "uvit", "vqgan"])
@@ -205,7 +212,8 @@ def test_wrapped_half_precision_weights(tmp_path: Path) -> None:
     plain = convert_1d_tokenizer(str(official.write(tmp_path / "official")), tmp_path / "plain")
     state = {f"module.{key}": value for key, value in official.state.items()}
     torch.save({"step": 1, "model": {}, "ema": state}, file)
-    wrapped = convert_1d_tokenizer(str(file), tmp_path / "wrapped")
+    with pytest.warns(UserWarning, match=r"the average of the weights \(ema\) is converted"):
+        wrapped = convert_1d_tokenizer(str(file), tmp_path / "wrapped")
     for key, value in wrapped.state_dict().items():
         assert torch.equal(value, plain.state_dict()[key])
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,16 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     few = save("ResNet", tmp_path / "few", classes=7)
     with pytest.raises(ValueError, match=r"resnet50: .* is not that classifier with 1000 classes"):
         logits_loss("resnet50", path=few)
+
+
+def test_a_folder_with_damaged_or_other_weights_is_named(tmp_path: Path) -> None:
+    folder = Path(save("ConvNext", tmp_path))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="convnext: cannot load"):
+        logits_loss("convnext", path=str(folder))
+    weights.unlink()
+    for content in (b"no pickle", pickle.dumps({"a": Path("/")}), b"PK\x03\x04", b""):
+        (folder / "pytorch_model.bin").write_bytes(content)
+        with pytest.raises(ValueError, match="convnext: cannot load"):
+            logits_loss("convnext", path=str(folder))

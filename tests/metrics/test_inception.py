@@ -135,9 +135,13 @@ def test_needs_a_local_file_of_weights(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"6726825d\.pth from a local file, not from 'None'"):
         load_inception(None)
     path = tmp_path / "inception.pth"
-    path.write_bytes(b"PK\x03\x04 damaged")
-    with pytest.raises(ValueError, match=r"inception\.pth: not a file of plain weights"):
-        load_inception(path)
+    torch.save({"fc.weight": torch.zeros(100, 100)}, path)
+    whole = path.read_bytes()
+    # Cut at 5,000 bytes it gives PyTorch an OSError that names no file.
+    for damaged in (b"PK\x03\x04 damaged", b"", *(whole[:size] for size in (2, 1000, 5000))):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"inception\.pth: damaged, or not a file of plain we"):
+            load_inception(path)
 
 
 @pytest.fixture

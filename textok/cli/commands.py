@@ -141,7 +141,8 @@ def convert_1d_tokenizer(config: ConvertTokenizerConfig) -> None:
     """
     from textok.convert import convert_1d_tokenizer
 
-    model = convert_1d_tokenizer(config.source, config.out, tokenizer=config.tokenizer)
+    with _warnings_in_lines():
+        model = convert_1d_tokenizer(config.source, config.out, tokenizer=config.tokenizer)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     print(f"{type(model).__name__}, {millions:.1f} M parameters")
     print(config.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -51,12 +52,14 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
     """Write the released weights ``source`` as a model of ours into ``out``; returns the model.
 
     A generator becomes a whole pipeline where ``tokenizer`` names a converted tokenizer. ``out``
-    appears whole or not at all. Raises ValueError, one line, for what is no such checkpoint or does
-    not fit, and for an ``out`` that holds anything but a model of ours.
+    appears whole or not at all. Of several weights a warning says which were chosen. Raises
+    ValueError, one line, for what is no such checkpoint or does not fit, and for an ``out`` that
+    holds anything but a model of ours.
     """
     out = out.absolute()
     _check_model_folder(out)
-    weights = Official(read_source(source))
+    checkpoint = read_source(source, [*GENERATORS, *OTHERS, *UNSUPPORTED])
+    weights = Official(checkpoint)
     for start, name in UNSUPPORTED.items():
         require(not weights.has(start), f"{weights.where}: {name}, which textok does not have")
     generator = _converted(weights, GENERATORS)
@@ -78,6 +81,8 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
         else:
             model.save_pretrained(whole)
         replace_folder(whole, out)
+    if checkpoint.note is not None:
+        warnings.warn(checkpoint.note, stacklevel=2)
     return model
 
 

@@ -62,7 +62,7 @@ class Official:
         """The tensor of that shape; zeros where it does not fit, which ``check`` then tells."""
         found = self._left.pop(key, None)
         if found is not None and found.shape == shape:
-            return found
+            return found.float() if found.is_floating_point() else found
         problem = f"missing {key}" if found is None else f"{key} is {tuple(found.shape)}"
         self._problems.append(problem + ("" if found is None else f" and should be {shape}"))
         return torch.zeros(shape)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,42 +16,70 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textok.config.check import require
+from textok.convert.state_dict import AVERAGES, find_state_dict
 from textok.runtime.pretrained import CONFIG, WEIGHTS, find_folder, read_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 ENDINGS = (*PICKLES, ".safetensors")
-WRAPPERS = ("ema", "model_ema", "ema_model", "state_dict", "model", "module")
-"""Under which of its names a checkpoint may hold the weights, those to be preferred first."""
 TORCH_FILE = (b"PK", b"\x80")
 """How a zip archive and a pickle begin."""
+NO_PICKLE = "Unsupported operand"
+"""In what PyTorch says of a zip archive of a few bytes, which it takes for a pickle."""
+STATES = re.compile(
+    r"(optimizer|scheduler|sampler|scaler|training_args|random_states|rng_state)(_\d+)?\."
+)
+"""Files beside the weights that hold the state of a training."""
+UNWRAPPED = "unwrapped_model"
+"""1d-tokenizer's folder of the weights alone, in that of a checkpoint."""
+CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What somebody released."""
+    """What somebody released, or trained."""
 
     where: str
     tensors: dict[str, Tensor]
-    """By their official names, floating ones as float32."""
+    """By their official names."""
     settings: Mapping[str, Any]
     """The official ``config.json``; empty where there is none."""
+    note: str | None = None
+    """What was chosen of several weights."""
 
 
-def read_source(source: str) -> Checkpoint:
-    """Read a file of weights, a folder or a hub repository.
+def read_source(source: str, starts: Collection[str]) -> Checkpoint:
+    """Read a file of weights, a folder, that of a training, or a hub repository.
 
-    Of a pickle only tensors in plain containers are loaded. Raises ValueError, one line, for what
-    is missing, damaged or holds anything else.
+    ``starts`` are what keys of a model begin with. Of a training the average of its latest
+    checkpoint is taken. Of a pickle only tensors in plain containers are loaded. Raises
+    ValueError, one line, for what is missing, damaged or holds anything else.
     """
     path = Path(source)
     if path.suffix in ENDINGS and not path.is_dir():
         require(path.is_file(), f"{source}: no such file")
-        return Checkpoint(where=source, tensors=_read_file(path), settings={})
-    folder = path if path.is_dir() else _fetch(source)
-    file = _file_in(folder)
+        file, folder = path, path.parent
+        where = source
+        settings: Mapping[str, Any] = {}
+    else:
+        folder = path if path.is_dir() else _fetch(source)
+        file = _file_in(folder)
+        where, settings = str(file), _settings(file.parent) or _settings(folder)
+    found = find_state_dict(_read_file(file), starts, where=where)
+    note = None
+    if found.average is not None:
+        note = f"{where}: the average of the weights ({found.average}) is converted"
+    elif file.parent.name in AVERAGES and file.parent != path:
+        note = f"{where}: the average of the weights is converted, not the last ones beside it"
+    elif (other := _average_beside(file)) is not None:
+        note = f"{where}: the last weights are converted; their average lies in {other}"
+    elif CHECKPOINT.fullmatch(file.parent.name) and file.parent != path and path.is_dir():
+        note = f"{where}: the latest weights are converted"
+    return Checkpoint(where=where, tensors=found.tensors, settings=settings, note=note)
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
     known = folder / CONFIG
-    settings = read_json(known) if known.is_file() else {}
-    return Checkpoint(where=str(file), tensors=_read_file(file), settings=settings)
+    return read_json(known) if known.is_file() else {}
 
 
 def _fetch(source: str) -> Path:
@@ -65,17 +94,41 @@ def _fetch(source: str) -> Path:
 
 
 def _file_in(folder: Path) -> Path:
-    """The one file of weights of a folder."""
-    if (folder / WEIGHTS).is_file():
+    """The one file of weights of a folder, an average rather than what it is of."""
+    for name in AVERAGES:
+        if _files(folder / name):
+            return _file_in(folder / name)
+    files = _files(folder)
+    if not files and _files(folder / UNWRAPPED):
+        return _file_in(folder / UNWRAPPED)
+    if not files:
+        names = (CHECKPOINT.fullmatch(path.name) for path in folder.iterdir() if path.is_dir())
+        numbers = [int(name[1]) for name in names if name]
+        require(bool(numbers), f"{folder}: holds no weights ({', '.join(ENDINGS)})")
+        return _file_in(folder / f"checkpoint-{max(numbers)}")
+    if folder / WEIGHTS in files:
         return folder / WEIGHTS
-    files = sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
-    require(bool(files), f"{folder}: holds no weights ({', '.join(ENDINGS)})")
-    names = ", ".join(path.name for path in files[:3])
-    require(len(files) == 1, f"{folder}: holds {len(files)} files of weights ({names}): name one")
+    named = ", ".join(path.name for path in files[:3])
+    require(len(files) == 1, f"{folder}: holds {len(files)} files of weights ({named}): name one")
     return files[0]
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
+def _files(folder: Path) -> list[Path]:
+    """Those of weights in a folder, which need not be there."""
+    return sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix in ENDINGS and path.is_file() and not STATES.match(path.name)
+    )
+
+
+def _average_beside(file: Path) -> Path | None:
+    """The folder of an average beside a file of weights, or beside its folder."""
+    folder = file.parent.parent if file.parent.name == UNWRAPPED else file.parent
+    return next((folder / name for name in AVERAGES if _files(folder / name)), None)
+
+
+def _read_file(path: Path) -> object:
     with path.open("rb") as file:
         start = file.read(64)
     require(
@@ -84,15 +137,12 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     )
     if path.suffix == ".safetensors":
         try:
-            state: object = load_file(path)
-        except SafetensorError as error:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(
                 f"{path}: damaged or not safetensors ({error}); copy it again"
             ) from None
-    else:
-        state = _read_pickle(path, start)
-    tensors = _unwrapped(state, path)
-    return {key: value.float() if value.is_floating_point() else value for key, value in tensors}
+    return _read_pickle(path, start)
 
 
 def _read_pickle(path: Path, start: bytes) -> object:
@@ -100,32 +150,16 @@ def _read_pickle(path: Path, start: bytes) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is wrong with a file is said below
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
         require(start.startswith(TORCH_FILE), f"{path}: not a checkpoint of PyTorch")
+        zipped = start.startswith(b"PK")
+        require(not (zipped and NO_PICKLE in str(error)), f"{path}: damaged; copy it again")
         raise ValueError(
             f"{path}: not loaded, because it holds more than weights (objects or code, which could "
             "do anything); save its state dict alone"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError):
+    # A cut archive is almost any of these, an OSError without a file's name among them.
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError, AttributeError, TypeError):
         raise ValueError(
             f"{path}: damaged, or not a checkpoint of PyTorch; copy it again"
         ) from None
-
-
-def _unwrapped(state: object, path: Path) -> list[tuple[str, Tensor]]:
-    """The tensors by name, out of the dictionaries that a training script puts around them."""
-    while isinstance(state, dict) and not any(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        inner = [state[name] for name in WRAPPERS if isinstance(state.get(name), dict)]
-        if not inner:
-            break
-        state = inner[0]
-    tensors = state if isinstance(state, dict) else {}
-    strange = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
-    require(
-        bool(tensors) and not strange,
-        f"{path}: not a state dict"
-        + (f" ({', '.join(map(str, strange[:3]))} is no tensor)" if strange else ""),
-    )
-    return [(str(key).removeprefix("module."), value) for key, value in tensors.items()]

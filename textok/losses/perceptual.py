@@ -7,9 +7,11 @@ also under autocast: distances of nearly equal features do not survive bfloat16.
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from textok.config.check import require
@@ -119,7 +121,16 @@ class HubClassifier(nn.Module):
             self.network, loaded = getattr(transformers, kind).from_pretrained(
                 path, output_loading_info=True
             )
-        except (OSError, RuntimeError) as error:
+        # A pickle of something else and a damaged file fail in any of these ways.
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            LookupError,
+            EOFError,
+            UnpicklingError,
+            SafetensorError,
+        ) as error:
             raise ValueError(
                 f"{name}: cannot load {path!r}; give the folder of a downloaded copy of {published}"
             ) from error

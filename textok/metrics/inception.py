@@ -136,8 +136,16 @@ def _open(weights: Path) -> Any:
     try:
         # torch-fidelity unpickles the file freely; what passes here holds nothing but tensors.
         torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{weights}: not a file of plain weights") from error
+    # A cut archive is almost any of these, an OSError without a file's name among them.
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+    ) as error:
+        raise ValueError(f"{weights}: damaged, or not a file of plain weights") from error
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
@@ -150,5 +158,5 @@ def _open(weights: Path) -> Any:
             [str(POOLED_WIDTH)],
             feature_extractor_weights_path=str(weights),
         )
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"{weights}: weights of another network than {WEIGHTS}") from error

