@@ -83,7 +83,12 @@ def fill_cache(
     bad: dict[int, str] = {}
     starts = range(0, len(images), READ)
     chunks = [list(range(start, min(start + READ, len(images)))) for start in starts]
-    read = load(_SquareItems(images), chunks, images.config.workers)
+    read = load(
+        _SquareItems(images),
+        chunks,
+        workers=images.config.workers,
+        batch_bytes=READ * images.bytes_each,
+    )
     with counter("caching pictures", total=len(images), shown=shown) as advance:
         for chunk, items in zip(chunks, read, strict=True):
             _refuse_cuts(items.bad)

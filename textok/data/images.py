@@ -45,6 +45,11 @@ class CaptionedImages:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def bytes_each(self) -> int:
+        """Of the pixels of an image."""
+        return 3 * self.image_size**2
+
     def read(
         self, index: int, *, crop: tuple[float, float] = CENTER, flip: bool = False
     ) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from textok.data.images import CaptionedImages
 from textok.data.order import Draw, draw_generator
 from textok.data.pixels import CENTER, BadImageError
 from textok.data.sides import names_a_side
+from textok.runtime.loader import own_generator, read_ahead
 
 _Place = TypeVar("_Place", Draw, int)
 
@@ -104,17 +105,21 @@ class EvaluationItems(Dataset[Item]):
         return Item(index=index, caption=caption, pixels=pixels, bad={})
 
 
-def load(items: Dataset[Item], batches: Iterable[list[_Place]], workers: int) -> Iterator[Items]:
-    """The ``batches`` of ``items``, read by ``workers`` processes; with 0 by this one."""
-    loader = DataLoader(
-        items,
+def load(
+    items: Dataset[Item], batches: Iterable[list[_Place]], *, workers: int, batch_bytes: int
+) -> Iterator[Items]:
+    """The ``batches`` of ``items``, read by ``workers`` processes; with 0 by this one.
+
+    Raises ValueError where shared memory has no room for batches of ``batch_bytes``.
+    """
+    loader: DataLoader[Items] = DataLoader(
+        items,  # type: ignore[arg-type]  # the loader is one of what is collated
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=_collate,
-        # Its own: the loader would otherwise draw from the global generator of the training run.
-        generator=torch.Generator(),
+        generator=own_generator(),
     )
-    return iter(loader)
+    return read_ahead(loader, batch_bytes=batch_bytes)
 
 
 def _collate(items: Sequence[Item]) -> Items:

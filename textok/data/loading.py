@@ -84,7 +84,13 @@ def _steps(
 def _from_files(
     images: CaptionedImages, order: Order, first_step: int, workers: int
 ) -> Iterator[Batch]:
-    for items in load(TrainingItems(images, order.seed), order.micro_batches(first_step), workers):
+    read = load(
+        TrainingItems(images, order.seed),
+        order.micro_batches(first_step),
+        workers=workers,
+        batch_bytes=order.micro_batch * images.bytes_each,
+    )
+    for items in read:
         yield _read_batch(images, items)
 
 
@@ -130,7 +136,12 @@ def eval_batches(
         raise ValueError(f"no image has a caption number {caption} (counted from 0)")
     starts = range(rank * batch_size, len(images), world_size * batch_size)
     indices = [list(range(s, min(s + batch_size, len(images)))) for s in starts]
-    read = load(EvaluationItems(images, caption), indices, workers)
+    read = load(
+        EvaluationItems(images, caption),
+        indices,
+        workers=workers,
+        batch_bytes=batch_size * images.bytes_each,
+    )
     batches = (_read_batch(images, items) for items in read)
     return (batch for batch in batches if batch.keys)
 

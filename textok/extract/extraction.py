@@ -68,10 +68,12 @@ def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentInd
         shard_rows=config.shard_rows,
         batch_size=config.batch_size,
     )
-    parts = [plan(images[name], out / name) for name in splits]
     if rank == 0:
         folder.claim()
         lock = FolderLock(out)
+    gather(rank)
+    parts = [plan(images[name], out / name) for name in splits]
+    if rank == 0:
         _keep_tokenizer(network, sha256, out)
     text = _open_text(network, config.text, default=out / TEXT_CACHE, device=device)
     if text is not None:

@@ -19,6 +19,7 @@ from textok.data.pixels import BadImageError
 from textok.data.records import Record
 from textok.data.sides import names_a_side
 from textok.latents.shard import LatentRow
+from textok.runtime.loader import own_generator, read_ahead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,10 @@ def read_pictures(plan: RowPlan, batches: Sequence[range], *, workers: int) -> I
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
-        generator=torch.Generator(),
+        generator=own_generator(),
     )
-    return iter(loader)
+    largest = max(map(len, batches), default=0)
+    return read_ahead(loader, batch_bytes=largest * plan.images.bytes_each)
 
 
 @dataclass(frozen=True)
