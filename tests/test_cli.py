@@ -38,7 +38,7 @@ for words in {asked}:
         assert main(words) == 0
     except SystemExit as end:
         assert end.code == 0
-assert not {{"torch", "transformers", "numpy"}} & set(sys.modules)
+assert not {{"torch", "transformers", "numpy", "datasets", "pyarrow"}} & set(sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")

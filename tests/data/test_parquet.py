@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,19 @@ def test_a_column_says_which_split_a_row_is_of(tmp_path: Path) -> None:
     ]
     other = {"image": pictures(2), "split": ["a", "train"]}
     assert len(opened(write(tmp_path / "other.parquet", other))) == 2
+
+
+def test_a_folder_without_parquet_does_not_wait_for_the_library(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.png": encoded(10), "a.txt": "a"})
+    code = f"""
+import sys
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+assert len(open_captioned_images(DataConfig(path={str(tmp_path)!r}), image_size=8)) == 1
+assert not {{"datasets", "pyarrow"}} & set(sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_one_file_and_a_pattern_have_no_splits(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def table_columns(what: str, table: Any, config: SourceConfig, *, files: bool = 
 
 def is_installed() -> bool:
     """Whether the `datasets` library can be imported."""
-    return importlib.util.find_spec("datasets") is not None
+    spec = importlib.util.find_spec("datasets")
+    return spec is not None and spec.origin is not None  # a folder called datasets has none
 
 
 def need_datasets(what: str) -> None:
