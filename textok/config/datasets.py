@@ -103,7 +103,7 @@ class ExportConfig:
     POSITIONAL: ClassVar[tuple[str, ...]] = ("data.path", "out")
     WITHOUT: ClassVar[tuple[str, ...]] = (
         *FOR_TRAINING,
-        *("data.split", "data.class_captions", "data.fit", "data.workers"),
+        *("data.split", "data.class_captions", "data.fit", "data.resize", "data.workers"),
         "data.allow_uncaptioned",
     )
 
