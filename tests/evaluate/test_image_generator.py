@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from textok.config.generator import (
     SamplingConfig,
     SamplingOptions,
 )
+from textok.data.class_captions import ClassCaptions
 from textok.evaluate.image_generator import load_image_generator
 from textok.generator import DiT, MaskGIT
 from textok.latents import LatentScale
@@ -168,6 +170,34 @@ def test_what_the_decoder_reads_of_a_class(
         for name, seed, caption in zip(("cat", "dog"), (7, 8), captions, strict=True)
     ]
     assert painter.settings["decoder captions"] == choice
+
+
+def test_the_decoder_can_be_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = load_image_generator(folder)  # its decoder reads no text
+    assert (plain.caption_source, plain.decoder_caption, plain.draw_captioned) == (
+        "no text",
+        None,
+        None,
+    )
+    pipeline = TextToImage.from_pretrained(folder)
+    told = replace(pipeline.tokenizer.config, text="decoder", text_width=384, text_tokens=8)
+    pipeline.tokenizer.config = told
+    captions = {"cat": ClassCaptions(held_out=("a cat",)), "dog": ClassCaptions(train=("a dog",))}
+    pipeline.parts = replace(pipeline.parts, class_captions=captions)
+    monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device, precision: pipeline)
+    asked: list[ImageRequest] = []
+    monkeypatch.setattr(TextToImage, "draw_tensor", lambda self, wanted, **_: asked.extend(wanted))
+
+    painter = load_image_generator(folder)
+    assert "for 1 of 2 classes" in painter.caption_source
+    assert painter.decoder_caption is not None
+    assert [painter.decoder_caption(name, 3) for name in CLASSES] == ["a cat", "a dog"]
+    other = load_image_generator(folder, decoder_captions="other_image")
+    assert other.draw_captioned is not None
+    other.draw_captioned(["cat"], [7], ["three cats"])
+    assert asked == [ImageRequest(condition="cat", seed=7, caption="three cats")]
+    with pytest.raises(ValueError, match="other_image: give the captions to draw_captioned"):
+        other.draw(["cat"], [7])
 
 
 def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(

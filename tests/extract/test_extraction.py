@@ -283,7 +283,8 @@ def test_what_is_gone_or_cut_short_is_made_again(
 
     assert contents(train) == contents(whole / "train")
     assert (train / "shard-00004.safetensors").stat().st_mtime_ns == kept
-    assert {path.name for path in copy.iterdir()} == {"tokenizer", "train", "val"}
+    own = {".lock", ".textok.json"}
+    assert {path.name for path in copy.iterdir()} == {"tokenizer", "train", "val"} | own
 
 
 def test_a_run_that_is_killed_continues(
