@@ -261,7 +261,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(reconstruction, "measure", lambda *a, **k: pytest.fail("measured"))
     (tmp_path / "file").touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ValueError, match="file is a file: name a folder"):
         reconstruct(model("none"), data(pictures), tmp_path / "file")
 
 

@@ -56,6 +56,9 @@ def _evaluate(
     folder = report_folder(config.out)
     folder.check()
     rank, world_size = join_processes()
+    cache = config.pca_cache
+    if rank == 0 and cache is not None and config.out.resolve() in cache.resolve().parents:
+        folder.claim()  # before PCA is written into it
     inputs, of, absent = _open(config, device, pca_data, quiet=rank > 0)
     if rank == 0:
         folder.claim()  # measuring takes long: what is wrong shows now
