@@ -108,6 +108,8 @@ class Reconstruction:
     velocity_error: Tensor | None = None
     """(B,) mean squared error of the velocity, of ``decoding: flow``; ``images`` then are the clean
     images that the decoder predicts from the noisy ones."""
+    hidden: Tensor | None = None
+    """(B, N, D) states of the decoder's patches after the block that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)

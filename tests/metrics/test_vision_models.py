@@ -114,6 +114,43 @@ def test_features_of_each_family(
         torch.testing.assert_close(network.extract(batch), expected, rtol=1e-4, atol=1e-5)
 
 
+def with_registers(folder: Path) -> Any:
+    config = transformers.Dinov2WithRegistersConfig(**TOWER, num_register_tokens=3)
+    return transformers.Dinov2WithRegistersModel(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "shape", "leading"),
+    [
+        (dinov2, 8, (16, 2, 2), 1),
+        (with_registers, 12, (16, 3, 3), 4),
+        (clip, 8, (16, 2, 2), 1),
+        (siglip, 8, (16, 2, 2), 0),
+        (convnext, 64, (12, 2, 2), 0),
+    ],
+)
+def test_feature_maps_have_the_patches_in_their_places(
+    make: Callable[[Path], Any],
+    size: int,
+    shape: tuple[int, int, int],
+    leading: int,
+    tmp_path: Path,
+) -> None:
+    """Of a ViT without the tokens in front of the patches, row by row."""
+    model = saved(tmp_path, make, size=size, image_mean=MEAN, image_std=STD, resample=3)
+    network = load_vision_model(tmp_path)
+    assert network.feature_map is not None
+    found = network.feature_map(images(size + 5))
+
+    tower = getattr(model, "vision_model", getattr(model, "convnext", model))
+    with torch.no_grad():
+        states = tower(pixel_values=prepared(images(size + 5), size)).last_hidden_state
+    if states.ndim == 3:
+        states = states[:, leading:].transpose(1, 2).reshape(2, *shape)
+    assert found.shape == (2, *shape)
+    torch.testing.assert_close(found, states, rtol=1e-4, atol=1e-5)
+
+
 def test_dinov2_gives_its_class_token(tmp_path: Path) -> None:
     model = saved(tmp_path, dinov2, size=8, image_mean=MEAN, image_std=STD, resample=2)
     with torch.no_grad():

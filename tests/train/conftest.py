@@ -30,6 +30,7 @@ from textok.config import (
     TrainTokenizerConfig,
     ViTConfig,
 )
+from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.extraction import ExtractConfig
 from textok.extract import extract
 from textok.tokenizer import Tokenizer
@@ -102,6 +103,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenizerConfig)
     jobs.add("two, to the end", "two-killed", world=2)
     jobs.config = with_perceptual(config)
     jobs.add("curve", "curve", steps=20)
+    return jobs.run()
+
+
+@pytest.fixture(scope="session")
+def aligned_runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenizerConfig) -> Runs:
+    """Trainings of a tokenizer whose decoder states are aligned: whole, split and interrupted."""
+    loss = replace(config.loss, alignment=TokenizerAlignmentConfig(weight=0.5))
+    jobs = Jobs(tmp_path_factory.mktemp("aligned-runs"), replace(config, loss=loss))
+    jobs.add("whole", "whole")
+    jobs.add("after a log line", "killed", die="log:5")
+    jobs.add("to the end", "killed")
+    jobs.add("halves", "halves", accumulate=2)
+    jobs.add("two", "two", world=2)
     return jobs.run()
 
 

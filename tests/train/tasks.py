@@ -18,6 +18,7 @@ from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
+from textok.train.feature_alignment import open_tokenizer_alignment
 from textok.train.generation_validator import GenerationValidator
 from textok.train.generator import Denoising
 from textok.train.maskgit import MaskedPrediction
@@ -58,6 +59,7 @@ def make_tokenizer_task(
     """As ``train_tokenizer`` does; every call with the same initial weights."""
     torch.manual_seed(0)
     device, side = torch.device("cpu"), config.tokenizer.image_size
+    distributed = one_process()
     return tokenizer_task(
         config,
         build_tokenizer(config),
@@ -71,7 +73,8 @@ def make_tokenizer_task(
             measured=None,
             device=device,
         ),
-        distributed=one_process(),
+        distributed=distributed,
+        alignment=open_tokenizer_alignment(config, distributed),
     )
 
 

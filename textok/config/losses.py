@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.check import require, require_range
 
 
@@ -102,6 +103,8 @@ class LossConfig:
     codes: float = 0.0
     """``output: codes``: weight of the cross-entropy to the codes of a frozen VQGAN (stage 1)."""
     gan: GanConfig = field(default_factory=GanConfig)
+    alignment: TokenizerAlignmentConfig = field(default_factory=TokenizerAlignmentConfig)
+    """Tokenizers: of the decoder's patch states with the features of a frozen network."""
 
     def __post_init__(self) -> None:
         for name in ("l2", "l1", "perceptual", "perceptual_start", "logits", "kl"):

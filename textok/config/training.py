@@ -149,6 +149,14 @@ class TrainTokenizerConfig:
             not by_codes or self.vqgan_path != "" or (self.init != "" and self.loss.codes == 0),
             "vqgan_path is empty: name the VQGAN whose codes the decoder learns",
         )
+        alignment = self.loss.alignment
+        if alignment.weight > 0:
+            alignment.block_of(self.tokenizer.decoder.depth)
+            require(
+                not (alignment.adaptive and self.freeze_encoder),
+                "loss.alignment.adaptive compares gradients at the encoder's last layer, which "
+                "freeze_encoder leaves as it is: set one of them to false",
+            )
         if self.tokenizer.decoding == "flow":
             require(
                 self.loss.gan.weight == 0,
@@ -182,6 +190,10 @@ class TrainVQGANConfig:
             self.loss.pixels, "loss: l2, l1, perceptual and logits are all 0: a VQGAN draws pixels"
         )
         require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
+        require(
+            self.loss.alignment.weight == 0,
+            "loss.alignment is for tokenizers: set loss.alignment.weight to 0",
+        )
         require(
             not (self.run.compile and self.loss.gan.adaptive),
             "run.compile compiles a VQGAN whole, while loss.gan.adaptive wants the gradient of its "

@@ -1,4 +1,4 @@
-"""What a network whose features a distance is measured in looks like from outside."""
+"""What a frozen network looks like from outside: features to measure by, or to be aligned with."""
 
 from __future__ import annotations
 
@@ -24,3 +24,5 @@ class FeatureNetwork:
     """Images (B, 3, H, W) in [-1, 1] to features (B, F)."""
     logits: Callable[[Tensor], Tensor] | None = None
     """Features (B, F) to the class logits of an Inception Score, where they are Inception's."""
+    feature_map: Callable[[Tensor], Tensor] | None = None
+    """Images (B, 3, H, W) in [-1, 1] to features in place (B, F', h, w), where there are such."""

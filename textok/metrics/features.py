@@ -1,4 +1,4 @@
-"""Networks whose features a Frechet distance is measured in, by name."""
+"""Networks whose features are measured in, or aligned with, by name."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def lite0_features(network: EfficientNetLite0) -> FeatureNetwork:
             "before the classifier, images resized to 224 px (bicubic, antialiased)"
         ),
         extract=network.pooled,
+        feature_map=network.last_map,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -165,7 +166,23 @@ def load_vision_model(
             f"({prepare.mode}, antialiased)"
         ),
         extract=extract,
+        feature_map=_mapper(network, prepare),
     )
+
+
+def _mapper(network: Any, prepare: Preprocessing) -> Callable[[Tensor], Tensor]:
+    """The last states in their places: a ViT's without those in front (class token, registers)."""
+
+    @torch.no_grad()
+    def feature_map(images_B3HW: Tensor) -> Tensor:
+        pixels = prepare(images_B3HW).to(network.dtype)
+        states: Tensor = network(pixel_values=pixels).last_hidden_state
+        if states.ndim == 3:
+            side = prepare.size // network.config.patch_size
+            states = rearrange(states[:, -(side**2) :], "B (h w) F -> B F h w", h=side)
+        return states.float()
+
+    return feature_map
 
 
 def _extractor(

@@ -126,11 +126,15 @@ class EfficientNetLite0(nn.Module):
         Images of another size are resized here (bicubic, antialiased, clamped to [-1, 1]), so that
         every Frechet distance reported from these features has gone through the same resize.
         """
+        x = self.last_map(images)
+        return F.relu6(self.head(x), inplace=True).mean(dim=(-2, -1))
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """Return the last stage's output (B, 320, 7, 7), after the resize of ``pooled``."""
         size = (IMAGE_SIZE, IMAGE_SIZE)
         if images.shape[-2:] != size:
             images = F.interpolate(images, size, mode="bicubic", antialias=True).clamp(-1, 1)
-        x = self.features(images)[-1]
-        return F.relu6(self.head(x), inplace=True).mean(dim=(-2, -1))
+        return self.features(images)[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the ImageNet logits (B, 1000) of the images resized to 224 x 224."""

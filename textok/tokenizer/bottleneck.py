@@ -28,6 +28,9 @@ class Encoded:
 class Bottleneck(nn.Module):
     """(B, K, D) to ``Encoded`` latents, without log-variance or codes unless overridden."""
 
+    mean: nn.Linear
+    """Width to the C channels."""
+
     def init_logvar(self, logvar: float) -> None:
         """Begin with the same log-variance for every image."""
 

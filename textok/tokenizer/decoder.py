@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from textok.config import DecodingConfig, TokenizerConfig
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
-from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
+from textok.tokenizer.decoder_input import DecoderInput, DecoderPass, FlowDraw
 from textok.tokenizer.transformer import Trunk, join
 from textok.types import TextFeatures
 
@@ -64,10 +64,15 @@ class Decoder(nn.Module):
         return out
 
     def training_pass(
-        self, images_B3HW: Tensor, known: DecoderInput, draw: FlowDraw | None
-    ) -> tuple[Tensor, None]:
-        """What ``forward`` gives, and no error of a velocity."""
-        return self(known.tokens, known.text, known.keep), None
+        self,
+        images_B3HW: Tensor,
+        known: DecoderInput,
+        draw: FlowDraw | None,
+        hidden_after: int = 0,
+    ) -> DecoderPass:
+        """What ``forward`` gives, and the patches' states after block ``hidden_after``, from 1."""
+        out, hidden = self._run(known.tokens, known.text, known.keep, hidden_after)
+        return DecoderPass(out=out, hidden=hidden)
 
     @property
     def last_layer(self) -> Tensor:
@@ -83,6 +88,15 @@ class Decoder(nn.Module):
 
         ``keep_B`` hides all but each image's first tokens.
         """
+        return self._run(tokens_BKC, text, keep_B, 0)[0]
+
+    def _run(
+        self,
+        tokens_BKC: Tensor,
+        text: TextFeatures | None,
+        keep_B: Tensor | None,
+        hidden_after: int,
+    ) -> tuple[Tensor, Tensor | None]:
         batch, count = tokens_BKC.shape[:2]
         latents_BKD = self.embed(tokens_BKC.to(self.embed.weight.dtype)) + self.positions[:count]
         latent_keys = None
@@ -96,9 +110,12 @@ class Decoder(nn.Module):
             latent_keys_BK=latent_keys,
             text_keys_BT=None if caption is None or text is None else text.mask,
         )
-        patches = self.head(self.trunk(x_BSD, keys_BS)[:, : self.queries.shape[0]])
+        count = self.queries.shape[0]
+        x_BSD, hidden = self.trunk.with_hidden(x_BSD, keys_BS, hidden_after)
+        hidden = None if hidden is None else hidden[:, :count]
+        patches = self.head(x_BSD[:, :count])
         if not self.pixels:
-            return patches.float()
-        p, grid = self.patch_size, round(self.queries.shape[0] ** 0.5)
+            return patches.float(), hidden
+        p, grid = self.patch_size, round(count**0.5)
         images = rearrange(patches, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=grid)
-        return images.float() if self.smooth is None else self.smooth(images).float()
+        return images.float() if self.smooth is None else self.smooth(images).float(), hidden

@@ -1,4 +1,4 @@
-"""What a decoder makes images of, and what is random in training one that samples."""
+"""What a decoder makes images of, what is random in training one that samples, what it gives."""
 
 from __future__ import annotations
 
@@ -51,3 +51,15 @@ class FlowDraw:
             time=self.time.to(device),
             drop_text=self.drop_text.to(device),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderPass:
+    """One training pass of a decoder over B images."""
+
+    out: Tensor
+    """Images (B, 3, H, W), or logits (B, N, V) of the codes of a VQGAN."""
+    velocity_error: Tensor | None = None
+    """(B,) of a decoder that samples."""
+    hidden: Tensor | None = None
+    """(B, N, D) states of the patches after the block that was asked for."""

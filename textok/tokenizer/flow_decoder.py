@@ -25,7 +25,7 @@ from textok.nn.linear import Linear
 from textok.nn.positions import sincos_grid
 from textok.nn.text import TextProjection
 from textok.nn.time import TimeEmbedding
-from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
+from textok.tokenizer.decoder_input import DecoderInput, DecoderPass, FlowDraw
 from textok.tokenizer.transformer import join
 
 
@@ -97,6 +97,12 @@ class FlowDecoder(nn.Module):
 
     def forward(self, noisy_BNP: Tensor, t_B: Tensor, known: DecoderInput) -> Tensor:
         """The clean patches (B, N, P) in float32, predicted from those at times ``t_B``."""
+        return self._run(noisy_BNP, t_B, known, 0)[0]
+
+    def _run(
+        self, noisy_BNP: Tensor, t_B: Tensor, known: DecoderInput, hidden_after: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """What ``forward`` gives, and the patches' states after that block, counted from 1."""
         count = known.tokens.shape[1]
         weight = self.embed.weight
         latents_BKD = self.embed(known.tokens.to(weight.dtype)) + self.positions[:count]
@@ -114,13 +120,16 @@ class FlowDecoder(nn.Module):
             text_keys_BT=None if caption is None or text is None else text.mask,
         )
         time_BD = F.silu(self.time(t_B))
-        for block, vector in zip(self.blocks, self._vectors(time_BD), strict=True):
+        patches, hidden = self.patch_positions.shape[0], None
+        each = zip(self.blocks, self._vectors(time_BD), strict=True)
+        for number, (block, vector) in enumerate(each, start=1):
             if self.grad_checkpointing and torch.is_grad_enabled():
                 x_BSD = checkpoint(block, x_BSD, vector, None, visible_BS, use_reentrant=False)
             else:
                 x_BSD = block(x_BSD, vector, None, visible_BS)
-        x_BND = x_BSD[:, : self.patch_positions.shape[0]]
-        return self.final(x_BND, self.final.modulation(time_BD)).float()
+            if number == hidden_after:
+                hidden = x_BSD[:, :patches]
+        return self.final(x_BSD[:, :patches], self.final.modulation(time_BD)).float(), hidden
 
     def _vectors(self, time_BD: Tensor) -> list[Tensor]:
         """What each block is conditioned by: the time, or shifts, scales and gates made of it."""
@@ -129,9 +138,13 @@ class FlowDecoder(nn.Module):
         return list(self.modulation(time_BD) + self.offsets[:, None])
 
     def training_pass(
-        self, images_B3HW: Tensor, known: DecoderInput, draw: FlowDraw | None
-    ) -> tuple[Tensor, Tensor]:
-        """The predicted clean images, and the velocity's error (B,)."""
+        self,
+        images_B3HW: Tensor,
+        known: DecoderInput,
+        draw: FlowDraw | None,
+        hidden_after: int = 0,
+    ) -> DecoderPass:
+        """The predicted clean images, the velocity's error (B,), states after ``hidden_after``."""
         assert draw is not None, "a flow decoder is trained at a time and a noise"
         clean_BNP = self.patchify(images_B3HW).float()
         t_B = self.objective.sample_timesteps(draw.time)
@@ -140,11 +153,13 @@ class FlowDecoder(nn.Module):
         if text is not None:
             text = text.drop(draw.drop_text)
         shown = DecoderInput(tokens=known.tokens, text=text, keep=known.keep)
-        predicted_BNP = self(noisy_BNP, t_B, shown)
+        predicted_BNP, hidden = self._run(noisy_BNP, t_B, shown, hidden_after)
         velocity_BNP = self.objective.velocity(predicted_BNP, noisy_BNP, t_B)
         truth_BNP = self.objective.velocity(clean_BNP, noisy_BNP, t_B)
         error_B = (velocity_BNP - truth_BNP).square().mean(dim=(1, 2))
-        return self.unpatchify(predicted_BNP), error_B
+        return DecoderPass(
+            out=self.unpatchify(predicted_BNP), velocity_error=error_B, hidden=hidden
+        )
 
     @torch.no_grad()
     def decode(

@@ -115,33 +115,36 @@ class Tokenizer(nn.Module):
         keep_B: Tensor | None = None,
         pixels: bool = True,
         flow: FlowDraw | None = None,
+        hidden_after: int = 0,
     ) -> Reconstruction:
         """One training pass: latents drawn at ``noise_BKC`` (their mean without it), then decoded.
 
         ``keep_B`` (int64) shows the decoder only the first tokens of each image (nested training).
         ``pixels`` False stops at the logits of ``output: codes``. ``flow`` is what is random in
-        the pass of a flow decoder, which cannot do without it.
+        the pass of a flow decoder, which cannot do without it. ``hidden_after`` asks for the states
+        of the decoder's patches after that block, counted from 1; 0 for none.
         """
         encoded = self.encoder(images_B3HW, text)
         latents = encoded.latents
         tokens = latents.mean if noise_BKC is None else latents.sample(noise_BKC)
         known = DecoderInput(tokens=tokens, text=text, keep=keep_B)
-        out, velocity_error = self.decoder.training_pass(images_B3HW, known, flow)
+        decoded = self.decoder.training_pass(images_B3HW, known, flow, hidden_after)
         by_codes = self.vqgan_decoder is not None
         codebook = commitment = None
         if encoded.pre_quant is not None:
             codebook, commitment = self.codebook.losses(encoded.pre_quant, latents.codes)
         images = None
         if pixels:
-            images = self._decode_codes(out) if by_codes else out
+            images = self._decode_codes(decoded.out) if by_codes else decoded.out
         return Reconstruction(
             images=images,
             latents=latents,
-            logits=out if by_codes else None,
+            logits=decoded.out if by_codes else None,
             codebook=codebook,
             commitment=commitment,
             pre_quant=encoded.pre_quant,
-            velocity_error=velocity_error,
+            velocity_error=decoded.velocity_error,
+            hidden=decoded.hidden,
         )
 
     @property
@@ -161,6 +164,11 @@ class Tokenizer(nn.Module):
     def last_layer(self) -> Tensor:
         """The weights that make the pixels."""
         return (self.vqgan_decoder or self.decoder).last_layer
+
+    @property
+    def latent_layer(self) -> Tensor:
+        """The weights that make the latents' means."""
+        return self.encoder.bottleneck.mean.weight
 
     def freeze_encoder(self) -> None:
         """Leave encoder, bottleneck and latent queries as they are (TiTok's second stage)."""

@@ -40,16 +40,24 @@ class Trunk(nn.Module):
 
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None) -> Tensor:
         """(B, S, D) to (B, S, D); positions where ``keys_BS`` is False are attended to by none."""
+        return self.with_hidden(x_BSD, keys_BS)[0]
+
+    def with_hidden(
+        self, x_BSD: Tensor, keys_BS: Tensor | None, hidden_after: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """What ``forward`` gives, and the states (B, S, D) after that block, counted from 1."""
         if self.cls is not None:
             x_BSD = torch.cat([self.cls.expand(len(x_BSD), -1, -1), x_BSD], dim=1)
             keys_BS = None if keys_BS is None else F.pad(keys_BS, (1, 0), value=True)
-        x_BSD = self.norm_in(x_BSD)
-        for block in self.blocks:
+        x_BSD, hidden_BSD, first = self.norm_in(x_BSD), None, 0 if self.cls is None else 1
+        for number, block in enumerate(self.blocks, start=1):
             if self.grad_checkpointing and torch.is_grad_enabled():
                 x_BSD = checkpoint(block, x_BSD, keys_BS, use_reentrant=False)
             else:
                 x_BSD = block(x_BSD, keys_BS)
-        return self.norm(x_BSD if self.cls is None else x_BSD[:, 1:])
+            if number == hidden_after:
+                hidden_BSD = x_BSD[:, first:]
+        return self.norm(x_BSD[:, first:] if first else x_BSD), hidden_BSD
 
 
 def join(

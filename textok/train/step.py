@@ -6,7 +6,8 @@ Legend: B micro-batch, G = B x accumulation x processes, the global batch of one
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from textok.train.ema import Ema
 from textok.train.guard import Guard
 from textok.train.objective import Outcome, Terms, TrainingObjective
 from textok.train.optim import Optimizer
+from textok.train.projection import Projection
 from textok.train.randomness import StepRandomness
 
 
@@ -37,6 +39,8 @@ class TrainingStep:
     ema: Ema[Any]
     guard: Guard
     discriminator: Discriminator | None
+    projection: Projection | None
+    """Trained by the network's loss, where hidden states are aligned."""
     distributed: Distributed
     precision: Precision
     batch_size: int
@@ -56,7 +60,7 @@ class TrainingStep:
         outcomes: list[Outcome] = []
         for index, batch in enumerate(micro_batches):
             rows = self.distributed.global_rows(self.batch_size, index=index, count=count)
-            with self.distributed.gradient_sync(self.parallel, on=index == count - 1):
+            with self._gradient_sync(on=index == count - 1):
                 outcome = self._network_losses(batch, randomness.rows(rows), discriminator, step)
                 self.distributed.backward(outcome.terms["loss"] / count)
             add_means(logs, outcome.terms, count)
@@ -65,6 +69,15 @@ class TrainingStep:
             self._backward_discriminator(discriminator, outcomes, logs, step)
         self._update(discriminator, outcomes, logs, step)
         return dict(logs)
+
+    @contextmanager
+    def _gradient_sync(self, *, on: bool) -> Iterator[None]:
+        """That of the network and the projection, which one backward pass reaches."""
+        modules = [self.parallel, *([] if self.projection is None else [self.projection.parallel])]
+        with ExitStack() as stack:
+            for module in modules:
+                stack.enter_context(self.distributed.gradient_sync(module, on=on))
+            yield
 
     def _network_losses(
         self, batch: Any, randomness: StepRandomness, discriminator: Discriminator | None, step: int
@@ -129,7 +142,8 @@ class TrainingStep:
     ) -> None:
         """Update weights, averages and regularisers if all numbers are finite on all processes."""
         codebook = CodebookUse.of(outcomes, self.distributed)
-        optimizers = [self.optimizer] + ([] if discriminator is None else [discriminator.optimizer])
+        trained = [one for one in (self.projection, discriminator) if one is not None]
+        optimizers = [self.optimizer, *(one.optimizer for one in trained)]
         norms = [optimizer.clip() for optimizer in optimizers]
         losses = [value for name, value in logs.items() if name.startswith("loss")]
         if self.guard.passes(step, losses + norms):

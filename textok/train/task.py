@@ -19,6 +19,7 @@ from textok.train.ema import Ema
 from textok.train.guard import Guard
 from textok.train.objective import TrainingObjective
 from textok.train.optim import Optimizer
+from textok.train.projection import Projection
 from textok.train.step import TrainingStep
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -38,6 +39,7 @@ class Validator(Protocol[Validated]):
 class TrainingTask(Generic[Network]):
     """A network, its objective and its validator; with a ``discriminator`` also a GAN.
 
+    The ``projection`` that the objective aligns hidden states by is trained with the network.
     ``name`` is that of the network's weights in a checkpoint, ``save`` writes the averaged network
     into a folder. With ``run.shard`` each of several processes has a part of the network.
     """
@@ -55,6 +57,7 @@ class TrainingTask(Generic[Network]):
         distributed: Distributed,
         gan: GanConfig | None = None,
         discriminator: nn.Module | None = None,
+        projection: Projection | None = None,
     ) -> None:
         self.name, self.validator, self._save = name, validator, save
         self.distributed = distributed
@@ -64,6 +67,7 @@ class TrainingTask(Generic[Network]):
             self.ema.shard(distributed.device)
             shard(self.network, distributed.device)
         optimizer = Optimizer(self.network, optim, lr=optim.lr, first=0, steps=run.steps)
+        self.projection = projection
         self.discriminator = None
         if discriminator is not None:
             assert gan is not None
@@ -80,6 +84,7 @@ class TrainingTask(Generic[Network]):
             ema=self.ema,
             guard=Guard(distributed, limit=run.max_bad_steps),
             discriminator=self.discriminator,
+            projection=projection,
             distributed=distributed,
             precision=run.precision,
             batch_size=run.batch_size,
@@ -118,4 +123,7 @@ class TrainingTask(Generic[Network]):
             "optimizer": self.step.optimizer,
             "guard": self.step.guard,
         }
-        return parts if self.discriminator is None else parts | self.discriminator.parts()
+        trained_beside = [self.projection, self.discriminator]
+        for one in trained_beside:
+            parts |= {} if one is None else one.parts()
+        return parts

@@ -18,6 +18,7 @@ from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
+from textok.train.feature_alignment import TokenizerAlignment, open_tokenizer_alignment
 from textok.train.images import open_preview, open_validation, train_on_images
 from textok.train.randomness import RandomSource
 from textok.train.reconstruction_validator import ReconstructionValidator
@@ -50,6 +51,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     teacher = open_vqgan(config) if config.loss.codes > 0 else None
     loss = ReconstructionLoss(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
+    alignment = open_tokenizer_alignment(config, distributed)
     measured = None
     if config.run.validate_every:
         measured = open_validation(
@@ -78,6 +80,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         vqgan_teacher=teacher,
         validator=validator,
         distributed=distributed,
+        alignment=alignment,
     )
     return train_on_images(session, task, images)
 
@@ -92,15 +95,20 @@ def tokenizer_task(
     vqgan_teacher: VQGAN | None,
     validator: Validator[Tokenizer],
     distributed: Distributed,
+    alignment: TokenizerAlignment | None = None,
 ) -> TrainingTask[Tokenizer]:
     """The tokenizer with what its training needs; ``loss`` and teacher are moved to the device."""
     run, device = config.run, distributed.device
+    if alignment is not None:
+        known = {*tokenizer.trained_with, alignment.network_name}
+        tokenizer.trained_with = tuple(sorted(known))
     objective = TokenizerObjective(
         tokenizer,
         loss.to(device),
         source=RandomSource(seed=run.seed, batch_size=run.batch_size, drop=config.text.drop),
         text=text,
         vqgan_teacher=None if vqgan_teacher is None else vqgan_teacher.to(device),
+        alignment=alignment,
     )
     return TrainingTask(
         "tokenizer",
@@ -113,6 +121,7 @@ def tokenizer_task(
         distributed=distributed,
         gan=config.loss.gan,
         discriminator=discriminator,
+        projection=None if alignment is None else alignment.projection,
     )
 
 

@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from textok.losses.adversarial import adaptive_weight
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.text import TextFeaturesSource
 from textok.tokenizer import FlowDraw, Tokenizer, kl_divergence
+from textok.train.feature_alignment import TokenizerAlignment
 from textok.train.objective import Network, Outcome, Terms
 from textok.train.randomness import RandomSource, StepRandomness, sample_for_tokenizer
 from textok.types import Batch, Latents, Reconstruction, TextFeatures
@@ -20,7 +22,8 @@ from textok.vqgan import VQGAN
 class TokenizerObjective:
     """Reconstruction, a weak KL divergence and, with a ``vqgan_teacher``, that VQGAN's codes.
 
-    ``text`` gives the features of captions; without it the tokenizer reads none.
+    With ``alignment`` also the features of a frozen image network. ``text`` gives the features of
+    captions; without it the tokenizer reads none.
     """
 
     def __init__(
@@ -31,8 +34,10 @@ class TokenizerObjective:
         source: RandomSource,
         text: TextFeaturesSource | None = None,
         vqgan_teacher: VQGAN | None = None,
+        alignment: TokenizerAlignment | None = None,
     ) -> None:
         self.tokenizer, self.loss, self._source = tokenizer, loss, source
+        self._alignment = alignment
         self.text, self._teacher = text, vqgan_teacher
 
     def sample(self, step: int) -> StepRandomness:
@@ -49,6 +54,7 @@ class TokenizerObjective:
             keep_B=randomness.keep,
             pixels=self.loss.weights.pixels,
             flow=flow_draw(randomness),
+            hidden_after=0 if self._alignment is None else self._alignment.block,
         )
         discrete = self.tokenizer.config.bottleneck == "vq"
         return Outcome.of(
@@ -77,7 +83,20 @@ class TokenizerObjective:
             terms["codes"] = F.cross_entropy(rearrange(out.logits, "B N V -> B V N"), codes)
             terms["codes_right"] = (out.logits.argmax(-1) == codes).float().mean()
             terms["loss"] = terms["loss"] + weights.codes * terms["codes"]
+        if self._alignment is not None and out.hidden is not None:
+            self._add_alignment(terms, self._alignment(out.hidden, real))
         return terms
+
+    def _add_alignment(self, terms: Terms, found: Terms) -> None:
+        """Add the weighted alignment to the loss, and what it is to the logged terms."""
+        settings = self.loss.weights.alignment
+        weight: float | Tensor = settings.weight
+        if settings.adaptive:
+            layer = self.tokenizer.latent_layer
+            weight = weight * adaptive_weight(terms["loss"], found["alignment"], layer)
+            terms["alignment_weight"] = weight
+        terms |= found
+        terms["loss"] = terms["loss"] + weight * found["alignment"]
 
 
 class TokenizerRoundTrip:
