@@ -179,6 +179,8 @@ class LatentBatch:
     """(B,) int64 class of each image, -1 without one; None where the set has no classes."""
     text: TextFeatures | None = None
     """Features of the captions, for a generator that is conditioned on them."""
+    features: Tensor | None = None
+    """(B, F) of each image in a frozen network, for a generator that is aligned with them."""
 
     @property
     def condition(self) -> Condition:
@@ -191,6 +193,7 @@ class LatentBatch:
             latents=self.latents.to(device),
             labels=None if self.labels is None else self.labels.to(device),
             text=None if self.text is None else self.text.to(device),
+            features=None if self.features is None else self.features.to(device),
         )
 
 

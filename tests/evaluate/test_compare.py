@@ -70,7 +70,7 @@ def test_what_one_was_trained_against_is_marked(tmp_path: Path) -> None:
     assert "| seeds | FD-EffLite0 ↓ | FD-VGG16 ↓ † | PSNR dB ↑ | gate |" in text
     assert "| 2 | 40.000 (40.000 to 40.000) | 4.000 (3.000 to 5.000) |" in text
     assert "| PCA, 16 floats | – | – | 45.000 | 5.000 | 19.00 | – |" in text
-    assert "† in a network that the tokenizer was trained against" in text
+    assert "† in a network that the model was trained against" in text
     unmarked = compare_reports(paths[:1], tmp_path / "out")
     assert "| FD-VGG16 ↓ | PSNR" in unmarked
     assert "†" not in unmarked

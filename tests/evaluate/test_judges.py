@@ -72,7 +72,7 @@ def test_one_network_that_was_trained_against_is_warned_of() -> None:
 
     assert found.main.metric == "FD-EffLite0"
     assert found.warnings() == [
-        "FD-EffLite0 is in a network that the tokenizer was trained against, and no other one was "
+        "FD-EffLite0 is in a network that the model was trained against, and no other one was "
         "given: name another feature network"
     ]
 

@@ -98,7 +98,7 @@ def test_reconstructions_are_judged_by_the_other_network(
     assert (
         "| captions | FD-VGG16 ↓ | FD-EffLite0 ↓ † | PSNR dB ↑ | SSIM ↑ | perceptual ↓ † |" in text
     )
-    assert "† in a network that the tokenizer was trained against: not comparable" in text
+    assert "† in a network that the model was trained against: not comparable" in text
     assert "does not say" not in text
     assert report.protocol["feature network"] == "means of 4 x 4 pixels"
     assert report.protocol["other feature networks"] == {"FD-EffLite0": "means of 8 x 8 pixels"}

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.train.jobs import STEPS, Jobs, Runs
+from tests.train.tasks import aligned_generator, pixel_means
 from textok.config import (
     CodebookConfig,
     DataConfig,
@@ -32,7 +33,7 @@ from textok.config import (
 )
 from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.extraction import ExtractConfig
-from textok.extract import extract
+from textok.extract import extract, extraction
 from textok.tokenizer import Tokenizer
 
 
@@ -123,6 +124,32 @@ def aligned_runs(tmp_path_factory: pytest.TempPathFactory, config: TrainTokenize
 def latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """Latents of ``pictures`` in two classes, by a tokenizer that reads no text."""
     return extract_pictures(tmp_path_factory.mktemp("latents"), pictures, text=None)
+
+
+@pytest.fixture(scope="session")
+def feature_latents(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """``latents`` with colours of each picture in place of a network's features."""
+    root = tmp_path_factory.mktemp("feature-latents")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extraction, "load_feature_network", pixel_means)
+        return extract_pictures(root, pictures, text=None, features="efficientnet_lite0")
+
+
+@pytest.fixture(scope="session")
+def aligned_generator_runs(
+    tmp_path_factory: pytest.TempPathFactory,
+    generator_config: TrainGeneratorConfig,
+    feature_latents: Path,
+) -> Runs:
+    """Trainings of an aligned DiT: whole, split, sharded and interrupted."""
+    settings = aligned_generator(generator_config, feature_latents)
+    jobs = Jobs(tmp_path_factory.mktemp("aligned-generator-runs"), settings)
+    jobs.add("whole", "whole")
+    jobs.add("after a log line", "killed", die="log:5")
+    jobs.add("to the end", "killed")
+    jobs.add("two halves", "two", world=2, accumulate=2)
+    jobs.add("sharded", "sharded", world=2, shard=True)
+    return jobs.run()
 
 
 @pytest.fixture(scope="session")
@@ -219,7 +246,13 @@ def with_perceptual(config: TrainTokenizerConfig) -> TrainTokenizerConfig:
 
 
 def extract_pictures(
-    root: Path, pictures: Path, *, text: TextConfig | None, codes: int = 0, text_width: int = 384
+    root: Path,
+    pictures: Path,
+    *,
+    text: TextConfig | None,
+    codes: int = 0,
+    text_width: int = 384,
+    features: str = "",
 ) -> Path:
     """Latents of eight ``pictures`` to train on, and four to hold out, in two classes."""
     for split, first in (("train", 0), ("val", 8)):
@@ -247,5 +280,13 @@ def extract_pictures(
     Tokenizer(shape, text=text).save_pretrained(root / "tokenizer")
     data = DataConfig(path=str(root / "data"), workers=0)
     tokenizer = str(root / "tokenizer")
-    extract(ExtractConfig(tokenizer=tokenizer, data=data, out=root / "latents", device="cpu"))
+    extract(
+        ExtractConfig(
+            tokenizer=tokenizer,
+            data=data,
+            out=root / "latents",
+            features=features,
+            device="cpu",
+        )
+    )
     return root / "latents"

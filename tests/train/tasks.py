@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.nn import functional
 
 from textok.config import TrainGeneratorConfig, TrainMaskGITConfig, TrainTokenizerConfig
 from textok.generator import DiT, MaskGIT, TokenGenerator
 from textok.latents import LatentScale, LatentSet
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss
+from textok.metrics.feature_network import FeatureNetwork
 from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
-from textok.train.feature_alignment import open_tokenizer_alignment
+from textok.train.feature_alignment import open_generator_alignment, open_tokenizer_alignment
 from textok.train.generation_validator import GenerationValidator
 from textok.train.generator import Denoising
 from textok.train.maskgit import MaskedPrediction
@@ -83,8 +87,11 @@ def make_objective(config: Settings) -> Any:
         return MaskedPrediction(
             config.loss, num_tokens=config.generator.num_tokens, source=random_source(config)
         )
-    scale = open_both(config).train.scale
-    return Denoising(config.generator, scale, source=random_source(config))
+    latents = open_both(config).train
+    alignment = open_generator_alignment(config, latents.index.feature_width, one_process())
+    return Denoising(
+        config.generator, latents.scale, source=random_source(config), alignment=alignment
+    )
 
 
 def make_parts(config: Settings) -> PipelineParts:
@@ -127,12 +134,39 @@ def make_generator_task(
     """As ``train_generator`` and ``train_maskgit`` do; each call with the same initial weights."""
     torch.manual_seed(0)
     parts = make_parts(config)
+    objective = make_objective(config)
+    alignment = getattr(objective, "_alignment", None)
     return generator_task(
         config,
         parts,
-        objective=make_objective(config),
+        objective=objective,
+        projection=None if alignment is None else alignment.projection,
         validator=make_validator(config, parts, text=text),
         distributed=one_process(),
+    )
+
+
+def pixel_means(name: str, **_: Any) -> FeatureNetwork:
+    """Means of 4 x 4 pixels, and a map of those of 8 x 8."""
+    return FeatureNetwork(
+        name=name,
+        metric="FD",
+        width=48,
+        protocol="",
+        extract=lambda images: functional.avg_pool2d(images, 4).flatten(1),
+        feature_map=lambda images: functional.avg_pool2d(images, 8),
+    )
+
+
+def aligned_generator(
+    config: TrainGeneratorConfig, latents: Path, **changes: Any
+) -> TrainGeneratorConfig:
+    """``config`` on latents with features, aligned with them."""
+    alignment = replace(config.generator.alignment, **{"weight": 0.5, **changes})
+    return replace(
+        config,
+        generator=replace(config.generator, alignment=alignment),
+        latents=replace(config.latents, path=str(latents)),
     )
 
 

@@ -8,30 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional
 
 from tests.train.jobs import STEPS, Runs
-from tests.train.tasks import flat
+from tests.train.tasks import flat, pixel_means
 from tests.train.tasks import images as batch
 from tests.train.test_tokenizer_task import make
 from textok.config import TrainTokenizerConfig, ViTConfig
-from textok.metrics.feature_network import FeatureNetwork
 from textok.tokenizer import Tokenizer
 from textok.train import feature_alignment
 from textok.train.feature_alignment import on_grid, open_tokenizer_alignment
 from textok.train.tokenizer_objective import flow_draw
-
-
-def pixel_means(name: str, **_: Any) -> FeatureNetwork:
-    """Means of 8 x 8 pixels: a map of 2 x 2 for images of 16 px."""
-    return FeatureNetwork(
-        name=name,
-        metric="FD",
-        width=3,
-        protocol="",
-        extract=lambda images: images.mean(dim=(2, 3)),
-        feature_map=lambda images: functional.avg_pool2d(images, 8),
-    )
 
 
 @pytest.fixture(autouse=True)

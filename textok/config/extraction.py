@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from textok.config.alignment import require_image_network
 from textok.config.check import require, require_range
 from textok.config.data import DataConfig, TextStoreConfig
 from textok.config.networks import RunPrecision
@@ -29,6 +30,9 @@ class ExtractConfig:
     """Take the first captions of each image alone; 0 takes all."""
     flip: bool = False
     """Add the latents of every image mirrored."""
+    features: str = ""
+    """Also store features of each image, which `generator.alignment` reads: by efficientnet_lite0,
+    vgg16, alexnet, or a folder or hub name of an image network of transformers."""
     shard_rows: int = 8192
     """Rows (image and caption) a file."""
     batch_size: int = 64
@@ -42,6 +46,8 @@ class ExtractConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.splits), "splits: name at least one")
+        if self.features:
+            require_image_network("features", self.features)
         require_range("captions_per_image", self.captions_per_image, 0)
         require_range("shard_rows", self.shard_rows, 1)
         require_range("batch_size", self.batch_size, 1)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from textok.config.alignment import GeneratorAlignmentConfig
 from textok.config.check import require, require_range
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
@@ -118,10 +119,14 @@ class GeneratorConfig(TokenGeneratorConfig):
     qk_norm: bool = False
     """RMS-normalise queries and keys; steadies bf16 training."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    alignment: GeneratorAlignmentConfig = field(default_factory=GeneratorAlignmentConfig)
+    """Of hidden states with the features of a frozen image network, in training."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_range("generator.channels", self.channels, 0)
+        if self.alignment.weight > 0:
+            self.alignment.block_of(self.network.depth)
 
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit the objective."""

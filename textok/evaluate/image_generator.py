@@ -13,7 +13,12 @@ from torch import Tensor
 from textok.config.check import require
 from textok.config.decoding import AS_TRAINED, DecodingConfig, DecodingOptions
 from textok.config.evaluation import DecoderCaptions
-from textok.config.generator import AS_SAMPLED, SamplingConfig, SamplingOptions
+from textok.config.generator import (
+    AS_SAMPLED,
+    GeneratorConfig,
+    SamplingConfig,
+    SamplingOptions,
+)
 from textok.config.networks import UNKNOWN, RunPrecision
 from textok.data.class_captions import class_sentence
 from textok.evaluate.decoder_captions import caption_source
@@ -37,7 +42,7 @@ class ImageGenerator:
     precision: RunPrecision | None = None
     """What it runs in, for the report; None where that is not known."""
     trained_with: tuple[str, ...] = (UNKNOWN,)
-    """Losses by pretrained networks that its tokenizer was trained against."""
+    """Pretrained networks that its tokenizer or its generator was trained against."""
     identity: str = ""
     """Tells its weights from others: pictures of other weights are not taken for its own."""
     caption_source: str = ""
@@ -90,7 +95,7 @@ def load_image_generator(
         settings=settings,
         decoding="" if decoded is None else f"{decoded}; seed of each picture's own",
         precision=precision,
-        trained_with=pipeline.tokenizer.trained_with,
+        trained_with=trained_against(pipeline),
         identity=_weights(find_folder(model)),
         caption_source=caption_source(
             decoder_captions,
@@ -139,6 +144,15 @@ class _Drawing:
             "decoder_captions is other_image: give the captions to draw_captioned",
         )
         return {"held_out": None, "class_name": class_sentence(name), "none": ""}[self.choice]
+
+
+def trained_against(pipeline: TextToImage) -> tuple[str, ...]:
+    """The tokenizer's pretrained networks, and the one that the generator was aligned with."""
+    config = pipeline.generator.config
+    names = set(pipeline.tokenizer.trained_with)
+    if isinstance(config, GeneratorConfig) and config.alignment.weight > 0:
+        names.add(config.alignment.network or UNKNOWN)
+    return tuple(sorted(names))
 
 
 def _weights(folder: Path) -> str:

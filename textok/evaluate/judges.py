@@ -16,8 +16,8 @@ METRIC_NETWORKS = {"perceptual": "efficientnet_lite0", "lpips": "vgg16", "lpips_
 """The network of each distance between an image and its reconstruction."""
 MARK = "†"
 FOOTNOTE = (
-    f"{MARK} in a network that the tokenizer was trained against: not comparable with tokenizers "
-    "that were not."
+    f"{MARK} in a network that the model was trained against: not comparable with models that were "
+    "not."
 )
 NO_NOTE = (
     "The tokenizer's folder does not say which perceptual networks it was trained against: a "
@@ -71,7 +71,7 @@ class Judges:
         if self.main.metric not in self.not_comparable():
             return []
         return [
-            f"{self.main.metric} is in a network that the tokenizer was trained against, and no "
+            f"{self.main.metric} is in a network that the model was trained against, and no "
             "other one was given: name another feature network"
         ]
 

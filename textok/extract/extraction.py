@@ -18,6 +18,7 @@ from textok.data import CaptionedImages, open_captioned_images
 from textok.data.images import sorted_labels
 from textok.extract.split import check_same, plan_split
 from textok.latents.index import LatentIndex, read_index
+from textok.metrics.features import load_feature_network
 from textok.pipeline import Reconstructor
 from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import discard_leftovers, replace_folder
@@ -53,6 +54,7 @@ def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentInd
     folder.check()
     rank, world_size = join_processes()
     network = Tokenizer.from_pretrained(config.tokenizer)
+    features = load_feature_network(config.features, device=device) if config.features else None
     sha256 = weights_sha256(network)
     images = _open_splits(config.data, splits, network.config.image_size)
     if network.config.text != "none" and not any(one.report.captions for one in images.values()):
@@ -65,6 +67,7 @@ def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentInd
         precision=config.precision,
         flip=config.flip,
         float8=config.text.store == "float8",
+        features=None if features is None else features.protocol,
         shard_rows=config.shard_rows,
         batch_size=config.batch_size,
     )
@@ -81,12 +84,12 @@ def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentInd
     reconstructor = Reconstructor(network, text=text, device=device, precision=config.precision)
     gather(rank)
     for split in parts:
-        split.make(reconstructor, rank=rank, world_size=world_size)
+        split.make(reconstructor, rank=rank, world_size=world_size, features=features)
         if text is not None:
             text.finish()
         gather(rank)
         if rank == 0:
-            split.complete(str(config.tokenizer), reconstructor)
+            split.complete(str(config.tokenizer), reconstructor, features=features)
     gather(rank)
     if rank == 0:
         lock.release()

@@ -17,6 +17,7 @@ from textok.config.networks import RunPrecision
 from textok.data import CaptionedImages
 from textok.data.pixels import to_tensor
 from textok.extract.rows import Pictures, RowPlan, read_pictures
+from textok.latents.features import PictureFeatures
 from textok.latents.index import INDEX, LatentIndex, write_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import (
@@ -27,8 +28,10 @@ from textok.latents.shard import (
     shard_path,
     write_shard,
 )
+from textok.metrics.feature_network import FeatureNetwork
 from textok.pipeline import Reconstructor
 from textok.runtime.counter import counter
+from textok.runtime.device import run_in
 from textok.types import Latents
 
 USUAL: Settings = {"precision": "fp32", "fit": "crop", "resize": "lanczos"}
@@ -63,7 +66,14 @@ class Split:
             check_same(self.folder, found=there[path].settings, requested=self.settings)
         return there
 
-    def make(self, reconstructor: Reconstructor, *, rank: int, world_size: int) -> None:
+    def make(
+        self,
+        reconstructor: Reconstructor,
+        *,
+        rank: int,
+        world_size: int,
+        features: FeatureNetwork | None = None,
+    ) -> None:
         """Make every shard i = rank (mod world_size) that is not there or not whole."""
         images, there = self.plan.images, self.there()
         own = self.shards[rank::world_size]
@@ -80,18 +90,34 @@ class Split:
         with counter(what, total=total, done=total - left, shown=rank == 0) as count:
             for path, rows in todo:
                 parts: list[Latents] = []
+                seen: list[PictureFeatures] = []
                 about: list[LatentRow] = []
                 bad: dict[str, str] = {}
                 for batch in cut(rows, self.batch_size):
                     pictures = next(read)
                     images.note_bad(pictures.bad)
                     parts.append(encode(reconstructor, pictures))
+                    if features is not None:
+                        seen.append(extract_features(features, pictures, reconstructor))
                     about += pictures.rows
                     bad |= pictures.bad
                     count(len(batch))
-                write_shard(path, _join(parts), about, settings=self.settings, unreadable=bad)
+                write_shard(
+                    path,
+                    _join(parts),
+                    about,
+                    settings=self.settings,
+                    unreadable=bad,
+                    features=PictureFeatures.cat(seen) if seen else None,
+                )
 
-    def complete(self, tokenizer: str, reconstructor: Reconstructor) -> None:
+    def complete(
+        self,
+        tokenizer: str,
+        reconstructor: Reconstructor,
+        *,
+        features: FeatureNetwork | None = None,
+    ) -> None:
         """Write the index, once every shard is there; ``tokenizer`` is the name it was given by.
 
         Raises ValueError where too many images could not be read by all processes together.
@@ -109,6 +135,8 @@ class Split:
             channels=config.channels,
             codebook_size=config.codebook_size,
             image_size=config.image_size,
+            features="" if features is None else features.name,
+            feature_width=0 if features is None else features.width,
             tokenizer=tokenizer,
             tokenizer_sha256=str(self.settings["tokenizer"]),
             precision=reconstructor.precision,
@@ -139,11 +167,13 @@ def plan_split(
     shard_rows: int,
     batch_size: int,
     float8: bool = False,
+    features: str | None = None,
 ) -> Split:
     """The split of ``images`` in ``folder``, with the tokenizer whose weights have ``sha256``.
 
-    The tokenizer runs in ``precision``. With ``float8`` the features of its captions are rounded.
-    Raises ValueError where the folder holds latents of other settings, before anything is written.
+    The tokenizer runs in ``precision``. With ``float8`` the features of its captions are rounded;
+    ``features`` says which ones of the images are stored. Raises ValueError where the folder holds
+    latents of other settings, before anything is written.
     """
     plan = RowPlan(images, flip=flip)
     settings: Settings = {
@@ -157,6 +187,7 @@ def plan_split(
         "fit": images.config.fit,
         "resize": images.config.resize,
         **({"text-store": "float8"} if float8 else {}),
+        **({"features": features} if features else {}),
         **({"captions not mirrored": plan.not_mirrored} if plan.not_mirrored else {}),
     }
     split = Split(
@@ -179,6 +210,18 @@ def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
         logvar=None if latents.logvar is None else latents.logvar.half().cpu(),
         codes=None if latents.codes is None else latents.codes.int().cpu(),
     )
+
+
+@torch.no_grad()
+def extract_features(
+    network: FeatureNetwork, pictures: Pictures, reconstructor: Reconstructor
+) -> PictureFeatures:
+    """Those of each picture once, on the device and in the precision of the ``reconstructor``."""
+    device, values = reconstructor.device, torch.empty(0, network.width)
+    if len(pictures.pixels):
+        with run_in(device, reconstructor.precision):
+            values = network.extract(to_tensor(pictures.pixels.to(device)))
+    return PictureFeatures(values=values.half().cpu(), pictures=pictures.places.int())
 
 
 def _join(parts: Sequence[Latents]) -> Latents:

@@ -74,9 +74,12 @@ class DiT(TokenGenerator):
         self.final = FinalLayer(shape.width, config.channels * config.objective.outputs)
         self._init_weights()
 
-    def forward(self, x_BKC: Tensor, t_B: Tensor, condition: Condition) -> Tensor:
+    def forward(
+        self, x_BKC: Tensor, t_B: Tensor, condition: Condition, *, hidden_after: int = 0
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Output (B, K, X) in float32 at times ``t_B`` in [0, 1], one a row.
 
+        With ``hidden_after`` also the states (B, K, D) after that block, counted from 1.
         Raises ValueError for shapes, labels or a kind of condition that this network does not take.
         """
         self._check_tokens(x_BKC, len(condition))
@@ -87,12 +90,16 @@ class DiT(TokenGenerator):
         row_BD, text = self.reader(condition)
         vector_BD = _join(self.time(t_B), row_BD)
         x_BKD = self._embed(x_BKC)
-        for block in self.blocks:
+        hidden_BKD = x_BKD
+        for number, block in enumerate(self.blocks, start=1):
             if self.grad_checkpointing and torch.is_grad_enabled():
                 x_BKD = checkpoint(block, x_BKD, vector_BD, text, use_reentrant=False)
             else:
                 x_BKD = block(x_BKD, vector_BD, text)
-        return self.final(x_BKD, self.final.modulation(vector_BD)).float()
+            if number == hidden_after:
+                hidden_BKD = x_BKD
+        output = self.final(x_BKD, self.final.modulation(vector_BD)).float()
+        return (output, hidden_BKD) if hidden_after else output
 
     def prepare(self, condition: Condition, times_S: Tensor) -> Prepared:
         """Compute once what ``step`` needs at each of ``times_S`` in [0, 1].

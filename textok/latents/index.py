@@ -31,6 +31,10 @@ class LatentIndex:
     """V codes that a token is one of; 0 where tokens are continuous."""
     image_size: int
     """Pixels a side that the tokenizer reads and writes."""
+    features: str = ""
+    """The network whose features each image has; empty without features."""
+    feature_width: int = 0
+    """F of them."""
     tokenizer: str
     """The name that the tokenizer was given by; a copy is beside the splits."""
     tokenizer_sha256: str

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from textok.latents.features import PictureFeatures
 from textok.runtime.files import atomic_write, write_text
 from textok.types import Latents
 
@@ -42,6 +43,8 @@ class LatentShard:
     settings: Settings
     unreadable: dict[str, str]
     """Key and reason of each image that is missing from the shard."""
+    features: PictureFeatures | None = None
+    """Of each picture, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.latents.mean)
@@ -79,6 +82,7 @@ def write_shard(
     *,
     settings: Settings,
     unreadable: Mapping[str, str],
+    features: PictureFeatures | None = None,
 ) -> None:
     """Write the lines, then float16 numbers and int32 codes: where these are, the shard is whole.
 
@@ -93,6 +97,10 @@ def write_shard(
             raise ValueError(f"{path}: {name} is not finite in float16; is the tokenizer trained?")
     if latents.codes is not None:
         tensors["codes"] = latents.codes.int().contiguous()
+    if features is not None:
+        if not features.values.isfinite().all():
+            raise ValueError(f"{path}: features are not finite in float16; use another network")
+        tensors |= {"features": features.values, "pictures": features.pictures}
     lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
     write_text(path.with_suffix(".jsonl"), "".join(lines))
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
@@ -107,7 +115,11 @@ def open_shard(path: Path) -> LatentShard:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = json.loads(file.metadata()["shard"])
-        codes = tensors.pop("codes", None)
+        codes, features = tensors.pop("codes", None), None
+        if "features" in tensors:
+            features = PictureFeatures(
+                values=tensors.pop("features"), pictures=tensors.pop("pictures")
+            )
         latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"), codes=codes)
         kinds = {(tensor.shape, tensor.dtype) for tensor in tensors.values()}
         if kinds != {(latents.mean.shape, torch.float16)} or latents.mean.ndim != 3:
@@ -115,11 +127,16 @@ def open_shard(path: Path) -> LatentShard:
         expected = (latents.mean.shape[:2], torch.int32)
         if codes is not None and (codes.shape, codes.dtype) != expected:
             raise ValueError("its codes are not (rows, K) int32")
+        if features is not None and not (
+            features.whole and len(features.pictures) == len(latents.mean)
+        ):
+            raise ValueError("its features are not (pictures, F) float16, one for each row")
         return LatentShard(
             lines=path.with_suffix(".jsonl"),
             latents=latents,
             settings=about["settings"],
             unreadable=about["unreadable"],
+            features=features,
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: no whole shard of latents ({error})") from None

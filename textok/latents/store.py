@@ -26,6 +26,8 @@ class LatentSet:
     shards: list[LatentShard]
     rows: list[LatentRow]
     """What each row was made of."""
+    reads_features: bool = False
+    """Whether batches come with the features of their images."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,12 +47,18 @@ class LatentSet:
             captions=[row.caption for row in found],
             keys=[row.key for row in found],
             labels=torch.tensor(labels) if self.index.classes else None,
+            features=self._read_features(asked_B) if self.reads_features else None,
         )
 
     def first(self, num_tokens: int) -> LatentSet:
         """The same rows with their first tokens. Raises ValueError for more than there are."""
         require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
         return replace(self, index=replace(self.index, num_tokens=num_tokens))
+
+    def with_features(self) -> LatentSet:
+        """The same rows with the features of their images, which there have to be."""
+        assert self.index.feature_width > 0, "extracted without features"
+        return replace(self, reads_features=True)
 
     def captions(self) -> list[str]:
         """The caption of each row; empty where there was none."""
@@ -82,6 +90,16 @@ class LatentSet:
                 codes[of_B] = part.codes.long()
         return Latents(mean=mean, logvar=logvar, codes=codes).first(self.index.num_tokens)
 
+    def _read_features(self, rows_B: Tensor) -> Tensor:
+        shards_B = torch.bucketize(rows_B, self._ends, right=True)
+        read = torch.empty(len(rows_B), self.index.feature_width)
+        for number in shards_B.unique().tolist():
+            shard, of_B = self.shards[number], shards_B == number
+            assert shard.features is not None
+            start = int(self._ends[number]) - len(shard)
+            read[of_B] = shard.features[rows_B[of_B] - start].float()
+        return read
+
     @cached_property
     def _ends(self) -> Tensor:
         """(number of shards,): the row after the last one of each."""
@@ -106,6 +124,11 @@ def open_latents(folder: Path, split: str = "train") -> LatentSet:
             if tuple(found) != expected:
                 raise ValueError(f"{path}: is {tuple(found)}, the index says {expected}")
             _check_codes(path, shard.latents.codes, index.codebook_size)
+            width = 0 if shard.features is None else shard.features.values.shape[1]
+            if width != index.feature_width:
+                raise ValueError(
+                    f"{path}: has {width} features an image, the index says {index.feature_width}"
+                )
         rows = [row for shard in shards for row in shard.rows()]
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}: delete that shard and {AGAIN}") from None

@@ -10,10 +10,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textok.config import TrainTokenizerConfig
+from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.check import require
-from textok.losses.feature_alignment import marginal_cosine_loss, marginal_distance_loss
+from textok.losses.feature_alignment import (
+    cosine_loss,
+    marginal_cosine_loss,
+    marginal_distance_loss,
+)
 from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.features import load_feature_network
 from textok.runtime.device import Precision, autocast
@@ -104,4 +108,43 @@ def open_tokenizer_alignment(
         block=alignment.block_of(shape.decoder.depth),
         grid=shape.grid,
         precision=config.run.precision,
+    )
+
+
+class GeneratorAlignment:
+    """REPA (arXiv 2410.06940, section 3.2) for tokens without a grid.
+
+    REPA aligns the state of each patch with the feature at its place. K tokens have no places, each
+    may tell of the whole picture, and training sees no pixels: so the mean of their K states is
+    aligned with the one pooled feature of the picture that is stored beside its latents.
+    """
+
+    def __init__(self, projection: Projection, *, weight: float, block: int) -> None:
+        self.projection, self.weight, self.block = projection, weight, block
+
+    def __call__(self, hidden_BKD: Tensor, features_BF: Tensor) -> Tensor:
+        """1 less the cosine of projected mean state and feature, a float32 scalar."""
+        return cosine_loss(self.projection(hidden_BKD.float().mean(dim=1)), features_BF)
+
+
+def open_generator_alignment(
+    config: TrainGeneratorConfig, width: int, distributed: Distributed
+) -> GeneratorAlignment | None:
+    """The alignment with features of ``width`` numbers; None where its weight is 0.
+
+    The projection has three layers with SiLU between them, as REPA's.
+    """
+    shape, alignment = config.generator.network, config.generator.alignment
+    if alignment.weight == 0:
+        return None
+    layers = nn.Sequential(
+        nn.Linear(shape.width, width),
+        nn.SiLU(),
+        nn.Linear(width, width),
+        nn.SiLU(),
+        nn.Linear(width, width),
+    )
+    projection = Projection(layers, config.optim, steps=config.run.steps, distributed=distributed)
+    return GeneratorAlignment(
+        projection, weight=alignment.weight, block=alignment.block_of(shape.depth)
     )

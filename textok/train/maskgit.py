@@ -78,7 +78,7 @@ def train_maskgit(config: TrainMaskGITConfig) -> Path:
         config.loss, num_tokens=config.generator.num_tokens, source=random_source(config)
     )
     return train_on_latents(
-        config, latents, lambda: MaskGIT(config.generator), objective=objective, scale=None
+        config, latents, lambda: MaskGIT(config.generator), lambda _: (objective, None), scale=None
     )
 
 

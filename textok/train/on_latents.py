@@ -26,6 +26,7 @@ from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
 from textok.train.latent_batches import latent_batches
 from textok.train.objective import GeneratorObjective
+from textok.train.projection import Projection
 from textok.train.randomness import RandomSource
 from textok.train.session import Session, open_session
 from textok.train.task import TrainingTask, Validator
@@ -40,13 +41,15 @@ def train_on_latents(
     config: Settings,
     latents: TrainingLatents,
     new_generator: Callable[[], TokenGenerator],
+    new_objective: Callable[[Distributed], tuple[GeneratorObjective, Projection | None]],
     *,
-    objective: GeneratorObjective,
     scale: LatentScale | None,
 ) -> Path:
     """Train a generator, or resume its training, in the folder ``run.out``; returns it.
 
-    ``scale`` is between the tokenizer's latents and the generator's; None where it makes codes.
+    ``new_objective`` makes what it is trained for, after the generator, and the projection that is
+    trained with it, if there is one. ``scale`` is between the tokenizer's latents and the
+    generator's; None where it makes codes.
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
@@ -56,6 +59,7 @@ def train_on_latents(
     run, distributed = config.run, session.distributed
     torch.manual_seed(run.seed)
     generator = build_generator(config, new_generator)
+    objective, projection = new_objective(distributed)
     parts = build_parts(config, latents, generator, scale)
     text = open_prompt_text(config, session, latents)
     validator = GenerationValidator(
@@ -71,7 +75,12 @@ def train_on_latents(
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder()
     task = generator_task(
-        config, parts, objective=objective, validator=validator, distributed=distributed
+        config,
+        parts,
+        objective=objective,
+        projection=projection,
+        validator=validator,
+        distributed=distributed,
     )
     order = Order(
         size=len(latents.train),
@@ -92,6 +101,7 @@ def generator_task(
     objective: GeneratorObjective,
     validator: Validator[TokenGenerator],
     distributed: Distributed,
+    projection: Projection | None = None,
 ) -> TrainingTask[TokenGenerator]:
     """The generator of ``parts`` with what its training needs; it is published with the others."""
     return TrainingTask(
@@ -103,6 +113,7 @@ def generator_task(
         optim=config.optim,
         run=config.run,
         distributed=distributed,
+        projection=projection,
     )
 
 
