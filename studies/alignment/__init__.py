@@ -1,0 +1,1 @@
+"""What alignment with the features of a frozen network is worth."""
