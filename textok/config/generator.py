@@ -167,7 +167,10 @@ class GeneratorConfig(TokenGeneratorConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """Classifier-free guidance: unconditional + scale x (conditional - unconditional)."""
+    """Classifier-free guidance: unconditional + scale x (conditional - unconditional).
+
+    With a ``guide`` autoguidance: the guide's + scale x (the generator's - the guide's).
+    """
 
     scale: float = 3.0
     """1 follows the condition alone and costs half."""
@@ -182,6 +185,10 @@ class GuidanceConfig:
     """Guide only at times t in [low, high]; 0 is the data, 1 the noise."""
     high: float = 1.0
     """The upper end of that interval."""
+    guide: str = ""
+    """Pipeline folder or hub name of a weaker DiT on the same latents, trained shorter or smaller,
+    whose output for the same condition is led away from (autoguidance, arXiv 2406.02507) instead of
+    that without a condition."""
 
     def __post_init__(self) -> None:
         require_range("guidance.scale", self.scale, 0)
@@ -239,6 +246,9 @@ class SamplingOptions:
     model adds to 1)."""
     time_shift: float | None = None
     """Of a flow's times, instead of the model's own: above 1 more of the steps near the noise."""
+    guide: str | None = None
+    """Pipeline folder or hub name of a weaker version of the generator, which guidance leads away
+    from (autoguidance) instead of from no condition."""
     temperature: float | None = None
     """Of the sampler maskgit, 0 or more: more gives more variety, 0 none."""
 
@@ -269,8 +279,12 @@ class SamplingOptions:
 
     def _put_into(self, own: SamplingConfig) -> SamplingConfig:
         given = self.given
-        scale = given.pop("guidance", own.guidance.scale)
-        return replace(own, guidance=replace(own.guidance, scale=scale), **given)
+        guidance = replace(
+            own.guidance,
+            scale=given.pop("guidance", own.guidance.scale),
+            guide=given.pop("guide", own.guidance.guide),
+        )
+        return replace(own, guidance=guidance, **given)
 
 
 AS_SAMPLED = SamplingOptions()

@@ -34,8 +34,14 @@ class MaskGITConfig(TokenGeneratorConfig):
         )
 
     def check_sampling(self, sampling: SamplingConfig) -> None:
-        """Raise ValueError for any other sampler than ``maskgit``."""
+        """Raise ValueError for any other sampler than ``maskgit``, and for a guide."""
         sampling.require_one_of(("maskgit",), "a generator of masked tokens")
+        guide = sampling.guidance.guide
+        require(
+            not guide,
+            f"guidance.guide is '{guide}': it is for DiTs, not for a generator of masked tokens; "
+            "leave it out",
+        )
 
     def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
         """Raise ValueError unless ``tokenizer`` has as many codes; codes have no scale."""

@@ -239,6 +239,11 @@ class TrainGeneratorConfig(TrainOnLatentsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.generator.check_sampling(self.sampling)
+        require(
+            not self.sampling.guidance.guide,
+            "sampling.guidance.guide: the sheets of a training are drawn without a guide; leave it "
+            "out, and give it when drawing, as `textok generate --guide`",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

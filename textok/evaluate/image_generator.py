@@ -74,6 +74,7 @@ def load_image_generator(
     config = pipeline.generator.config
     sampled = sampling.applied_to(pipeline.sampling)
     config.check_sampling(sampled)
+    pipeline.guide_of(sampled)
     settings: dict[str, Any] = {"sampling": asdict(sampled), "generator": asdict(config)}
     decoded = pipeline.tokenizer.config.sampled_by(decoding)
     if decoded is not None:
@@ -96,7 +97,9 @@ def load_image_generator(
         decoding="" if decoded is None else f"{decoded}; seed of each picture's own",
         precision=precision,
         trained_with=trained_against(pipeline),
-        identity=_weights(find_folder(model)),
+        identity="; ".join(
+            _weights(find_folder(name)) for name in (model, sampled.guidance.guide) if name
+        ),
         caption_source=caption_source(
             decoder_captions,
             classes=pipeline.classes,

@@ -137,15 +137,21 @@ class DiT(TokenGenerator):
         sampling: SamplingConfig,
         seeds: Sequence[int],
         negative: Condition | None = None,
+        guide: DiT | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Tokens (B, K, C), on the normalised scale of the latents that the DiT learnt from."""
+        """Tokens (B, K, C), on the normalised scale of the latents that the DiT learnt from.
+
+        Guidance leads away from ``guide``, a weaker version of this network, under the same
+        condition, where ``sampling.guidance.guide`` names one.
+        """
         return sample(
             self,
             condition,
             sampling=sampling,
             seeds=seeds,
             negative=negative,
+            guide=guide,
             on_step=on_step,
         )
 

@@ -1,4 +1,7 @@
-"""Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598), on all channels."""
+"""Guidance on all channels: classifier-free (Ho & Salimans 2022, arXiv 2207.12598), and by a guide.
+
+A guide is a weaker version of the network (autoguidance, Karras et al. 2024, arXiv 2406.02507).
+"""
 
 from __future__ import annotations
 
@@ -75,8 +78,36 @@ def guided(
         if scale == 1:
             return outputs[False](x, index)
         positive, other = outputs[True](torch.cat([x, x]), index).chunk(2)
-        mean = other[..., :channels] + scale * (positive - other)[..., :channels]
-        # A learned variance is that of the condition.
-        return torch.cat([mean, positive[..., channels:]], dim=-1)
+        return led_away(positive, other, scale, channels=channels)
 
     return output
+
+
+def autoguided(
+    network: Callable[[], Output],
+    guide: Callable[[], Output],
+    scales: Sequence[float],
+    *,
+    channels: int,
+) -> Output:
+    """The output of ``network``, led away from that of ``guide`` by the scale of each step.
+
+    D = D_guide + scale (D_network - D_guide), both for the same condition (autoguidance, arXiv
+    2406.02507). Where the scale is 1 the guide is not evaluated.
+    """
+    own = network()
+    others = guide() if any(scale != 1 for scale in scales) else None
+
+    def output(x: Tensor, index: int) -> Tensor:
+        positive = own(x, index)
+        if scales[index] == 1 or others is None:
+            return positive
+        return led_away(positive, others(x, index), scales[index], channels=channels)
+
+    return output
+
+
+def led_away(positive: Tensor, other: Tensor, scale: float, *, channels: int) -> Tensor:
+    """other + scale (positive - other) in the first ``channels``; the rest is positive's."""
+    mean = other[..., :channels] + scale * (positive[..., :channels] - other[..., :channels])
+    return torch.cat([mean, positive[..., channels:]], dim=-1)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.diffusion.objective import Objective, objective
 from textok.diffusion.samplers import ancestral, ddim, dpmpp, euler, heun
-from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
+from textok.generator.guidance import (
+    Output,
+    autoguided,
+    both_conditions,
+    guidance_scale,
+    guided,
+)
 from textok.types import Condition
 
 P = TypeVar("P")
@@ -42,14 +50,17 @@ def sample(
     sampling: SamplingConfig,
     seeds: Sequence[int],
     negative: Condition | None = None,
+    guide: StepwiseNetwork[Any] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Tokens (B, K, C), float32, on the normalised scale of the latents the network learnt from.
 
-    The arguments are those of ``TokenGenerator.sample``.
+    The arguments are those of ``TokenGenerator.sample``. ``guide`` is what
+    ``sampling.guidance.guide`` names.
     """
     config = network.config
     config.check_sampling(sampling)
+    check_guide(sampling, guide, negative)
     device = next(network.parameters()).device
     condition, negative = both_conditions(condition, negative, seeds, device)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -61,12 +72,17 @@ def sample(
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps, shift=sampling.time_shift)
 
-    def outputs(condition: Condition) -> Output:
+    def outputs(network: StepwiseNetwork[Any], condition: Condition) -> Output:
         prepared = network.prepare(condition, times[:-1].to(device, torch.float32))
         return lambda x_BKC, index: network.step(x_BKC, index, prepared)
 
     scales = [guidance_scale(sampling.guidance, t) for t in times[:-1].tolist()]
-    output = guided(outputs, condition, negative, scales, channels=config.channels)
+    own = partial(outputs, network)
+    if guide is None:
+        output = guided(own, condition, negative, scales, channels=config.channels)
+    else:
+        both = partial(own, condition), partial(outputs, guide, condition)
+        output = autoguided(*both, scales, channels=config.channels)
     tokens_BKC = noise()
     path = _path(sampling.sampler, learnt, output, tokens_BKC, times, noise)
     for done, x_BKC in enumerate(path, start=1):
@@ -74,6 +90,21 @@ def sample(
         if on_step is not None:
             on_step(done)
     return tokens_BKC
+
+
+def check_guide(
+    sampling: SamplingConfig, guide: object | None, negative: Condition | None = None
+) -> None:
+    """Raise ValueError where a guide is named but not given, or beside a negative condition."""
+    name = sampling.guidance.guide
+    require(
+        guide is not None or not name,
+        f"guidance.guide is '{name}', which only a pipeline opens: give the generator `guide` too",
+    )
+    require(
+        guide is None or negative is None,
+        "a guide takes the place of the negative prompt or class: leave one of them out",
+    )
 
 
 def _path(
