@@ -27,19 +27,17 @@ def extract_step(
     where: str = "",
     flip: bool = False,
     captions_per_image: int = 0,
-    features: str = "",
+    flags: Sequence[str] = (),
 ) -> Step:
     """The latents of the pictures to train on and to validate by; ``flip``: also mirrored.
 
-    With the first ``captions_per_image`` of each, or with all; and with the ``features`` of each in
-    that network.
+    With the first ``captions_per_image`` of each, or with all.
     """
     some = (("--where", where) if where else ()) + (("--flip",) if flip else ())
     some += ("--captions-per-image", str(captions_per_image)) if captions_per_image else ()
-    some += ("--features", features) if features else ()
     place = ("--splits", "train", "val", "--text-cache", caches / "text-cache")
     return Step(
-        command=words("extract", tokenizer, data, latents, *some, *place),
+        command=words("extract", tokenizer, data, latents, *some, *flags, *place),
         done=latents / "val" / "index.json",
     )
 

@@ -59,7 +59,7 @@ class Budget:
     speed: Speed
 
 
-CPU = Budget(speed=Speed(training=45, measuring=8, encoding=25, rows=250, drawing=6))
+CPU = Budget(speed=Speed(training=45, measuring=8, encoding=50, rows=250, drawing=6))
 BUDGETS = {
     "cpu": CPU,
     "gpu": replace(
@@ -146,7 +146,7 @@ def generator_steps(drawn: Drawn, study: Study) -> Iterator[Step]:
         study.data,
         latents,
         caches=study.runs,
-        features=TARGET if wanted else "",
+        flags=("--precision", "bf16", *(("--features", TARGET) if wanted else ())),
     )
     weight = ("--generator.alignment.weight", budget.generator_weight)
     flags = words(
@@ -165,7 +165,7 @@ def generator_steps(drawn: Drawn, study: Study) -> Iterator[Step]:
         flags=words("--num-images", budget.limit),
     )
     rows = budget.generator_steps * budget.generator_batch
-    seconds = (20_000 / budget.speed.encoding, rows / budget.speed.rows)
+    seconds = (40_000 / budget.speed.encoding, rows / budget.speed.rows)
     yield replace(extract, seconds=seconds[0])
     yield replace(train, seconds=seconds[1])
     yield replace(judge, seconds=(budget.limit + budget.training) / budget.speed.drawing)

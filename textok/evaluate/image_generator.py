@@ -74,7 +74,7 @@ def load_image_generator(
     config = pipeline.generator.config
     sampled = sampling.applied_to(pipeline.sampling)
     config.check_sampling(sampled)
-    pipeline.guide_of(sampled)
+    pipeline.guides.guided(sampled)
     settings: dict[str, Any] = {"sampling": asdict(sampled), "generator": asdict(config)}
     decoded = pipeline.tokenizer.config.sampled_by(decoding)
     if decoded is not None:

@@ -139,7 +139,7 @@ def _draw(pipe: TextToImage, request: Request, rows: Sequence[ImageRequest]) -> 
     pipe.expect("class" if request.classes else "text", rows, negative=request.negative)
     sampling = request.sampling or pipe.sampling
     pipe.generator.config.check_sampling(sampling)
-    pipe.guide_of(sampling, negative=request.negative)
+    pipe.guides.guided(sampling, negative=request.negative)
     batches = -(-len(rows) // request.batch_size)
     with counter("steps", total=sampling.steps * batches) as count:
         return pipe.draw(

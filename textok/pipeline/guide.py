@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from textok.config.check import require
+from textok.config.generator import SamplingConfig
 from textok.generator import DiT
 from textok.pipeline.folder import PipelineParts, load_pipeline
 from textok.text.open import same_features
@@ -15,6 +19,32 @@ SAME = ("num_tokens", "channels", "condition", "classes", "text_width")
 """What a guide's settings have in common with the generator's."""
 CLOSE = 1e-2
 """Relative difference of scales and weights that rounding to 16 bits explains."""
+
+
+class Guides:
+    """The guides of one pipeline, each loaded when it is first named."""
+
+    def __init__(self, parts: PipelineParts) -> None:
+        self._parts, self._loaded = parts, dict[str, DiT]()
+
+    def guided(self, sampling: SamplingConfig, *, negative: str = "") -> Callable[..., Tensor]:
+        """The generator's ``sample``, with the guide that ``sampling.guidance`` names, if any.
+
+        Raises ValueError where the guide does not fit the generator, and beside a ``negative``.
+        """
+        name, generator = sampling.guidance.guide, self._parts.generator
+        if not name:
+            return generator.sample
+        require(
+            not negative.strip(),
+            f"guide {name}: takes the place of the negative prompt or class: leave one of them out",
+        )
+        generator.config.check_sampling(sampling)
+        if name not in self._loaded:
+            like = next(generator.parameters())
+            self._loaded[name] = load_guide(name, self._parts).to(like.device, like.dtype).eval()
+        assert isinstance(generator, DiT)
+        return partial(generator.sample, guide=self._loaded[name])
 
 
 def load_guide(name: str | Path, parts: PipelineParts) -> DiT:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +19,8 @@ from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.config.networks import RunPrecision
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
-from textok.generator import DiT
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
-from textok.pipeline.guide import load_guide
+from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.inputs import Captions
 from textok.runtime.device import check_precision, run_in
@@ -66,7 +64,7 @@ class TextToImage:
             assert parts.text is not None
             self._prompts = open_features(parts.text, device=device, one_by_one=True)
         self._captions = self._decoder_text()
-        self._guides: dict[str, DiT] = {}
+        self.guides = Guides(parts)
 
     @classmethod
     def from_pretrained(
@@ -221,10 +219,7 @@ class TextToImage:
         sampling = sampling or self.sampling
         condition = self._condition([one.condition for one in pictures])
         away = self._condition([negative] * len(pictures)) if negative.strip() else None
-        draw, guide = self.generator.sample, self.guide_of(sampling, negative=negative)
-        if guide is not None:
-            assert isinstance(self.generator, DiT)
-            draw = partial(self.generator.sample, guide=guide)
+        draw = self.guides.guided(sampling, negative=negative)
         with run_in(self.device, self.precision):
             tokens = draw(
                 condition,
@@ -241,24 +236,6 @@ class TextToImage:
         with run_in(self.device, self.precision):
             images: Tensor = self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
         return images if self.precision == "fp32" else images.float()
-
-    def guide_of(self, sampling: SamplingConfig, *, negative: str = "") -> DiT | None:
-        """The guide that ``sampling.guidance`` names, loaded once; None where it names none.
-
-        Raises ValueError where it does not fit the generator, and beside a ``negative``.
-        """
-        name = sampling.guidance.guide
-        if not name:
-            return None
-        require(
-            not negative.strip(),
-            f"guide {name}: takes the place of the negative prompt or class: leave one of them out",
-        )
-        self.generator.config.check_sampling(sampling)
-        if name not in self._guides:
-            dtype = next(self.generator.parameters()).dtype
-            self._guides[name] = load_guide(name, self.parts).to(self.device, dtype).eval()
-        return self._guides[name]
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""
