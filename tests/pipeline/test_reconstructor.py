@@ -9,6 +9,7 @@ from PIL import Image
 
 from textok.config import TextConfig, TokenizerConfig, ViTConfig
 from textok.pipeline import Reconstructor
+from textok.pipeline.inputs import read_pictures
 from textok.runtime.device import autocast
 from textok.tokenizer import Tokenizer
 from textok.types import Latents
@@ -63,7 +64,7 @@ def test_bf16_is_what_trainings_run_in_and_comes_back_as_float32() -> None:
     latents = rounded.encode(PICTURE)
     images = rounded.decode_tensor(latents)
     with torch.inference_mode(), autocast("cpu", "bf16"):
-        expected = network.encode(rounded._images(PICTURE))
+        expected = network.encode(read_pictures(PICTURE, 16))
         decoded = network.decode(expected)
 
     assert latents.mean.dtype == images.dtype == torch.float32
