@@ -25,6 +25,7 @@ from textok.evaluate import (
 )
 from textok.metrics.clip_score import ClipScore
 from textok.metrics.feature_network import FeatureNetwork
+from textok.runtime.own_folder import MARKER
 
 TEST, SIZE, COUNT = 9, 16, 20
 
@@ -213,7 +214,7 @@ def test_a_reference_of_another_network_is_refused_before_anything_is_drawn(
 def test_what_lies_in_the_folder(folder: Path) -> None:
     names = ["distances.png", "memorisation.png", "report.json", "report.md", "samples.npz"]
 
-    assert sorted(path.name for path in folder.iterdir()) == [*names, "sheet.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [MARKER, *names, "sheet.png"]
     assert Image.open(folder / "sheet.png").height > 16 * 96
     assert Image.open(folder / "memorisation.png").width > 8 * 96
 

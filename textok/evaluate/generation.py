@@ -67,6 +67,7 @@ def evaluate_generation(
         inputs = _open(config, own_device(device), generator)
         if rank == 0:
             folder.claim()  # drawing takes long: errors show now
+        gather(rank)  # the others' pictures would be foreign in a folder that is not yet claimed
         return _judge(inputs, config)
 
 
