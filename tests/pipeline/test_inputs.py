@@ -132,6 +132,7 @@ def test_float_tensors_are_taken_as_they_are() -> None:
     batch = torch.rand(5, 3, S, S) * 2 - 1
 
     assert torch.equal(read_pictures(batch, S), batch)
+    assert read_pictures(batch[:0], S).shape == (0, 3, S, S)
     assert torch.equal(read_pictures(batch.bfloat16(), S), batch.bfloat16().float())
     rounded = batch.clone()
     rounded[0, 0, 0, 0] = 1.0001  # of arithmetic in few digits
@@ -160,7 +161,7 @@ def test_float_tensors_are_taken_as_they_are() -> None:
         (np.array(["a"]), "of shape (1,) is no picture that is taken"),
         (Image.new("F", (S, S)), "floating-point pixels have no defined range"),
         ([], "there are no pictures"),
-        (torch.zeros(0, 3, S, S), "there are no pictures"),
+        (torch.zeros(0, 3, 4, 4), "float32 tensor of shape (3, 4, 4): this tokenizer takes"),
         (np.zeros((0, S, S, 3), np.uint8), "there are no pictures"),
         (None, "a NoneType is no picture that is taken: give PIL images, paths, uint8 arrays"),
         (7, "a int is no picture"),

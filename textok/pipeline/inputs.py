@@ -39,14 +39,13 @@ def read_pictures(given: Pictures, size: int) -> Tensor:
     - a PIL image of any mode and size, or the path of a file, turned as its EXIF orientation asks,
     - a uint8 numpy array (H, W), or (H, W, C) of 1, 3 or 4 channels, of any size; (B, H, W, C),
     - a uint8 tensor (C, H, W) of 1, 3 or 4 channels, of any size; (B, C, H, W),
-    - a float tensor in [-1, 1], (3, S, S) or (B, 3, S, S), taken as it is.
+    - a float tensor in [-1, 1], (3, S, S) or (B, 3, S, S), taken as it is; B may be 0.
 
     All but the last are resized until their shorter side is S (Lanczos) and cut to the central
     square; transparent parts become white. Raises one ValueError that says what was given and what
     is taken: for other kinds, shapes, types and ranges, for files that cannot be read, for none.
     """
     if isinstance(given, Tensor) and given.ndim == 4 and given.is_floating_point():
-        require(len(given) > 0, "there are no pictures: give one or more")
         return _in_range(given, size)
     several = _listed(given)
     require(len(several) > 0, "there are no pictures: give one or more")
@@ -129,6 +128,8 @@ def _in_range(images_B3HW: Tensor, size: int) -> Tensor:
             f"tokenizer takes floats as (3, {size}, {size}) or (B, 3, {size}, {size}) in [-1, 1]; "
             "pictures of other sizes are taken as uint8 tensors, arrays or PIL images"
         )
+    if len(images_B3HW) == 0:
+        return images_B3HW.float()
     low, high = (float(value) for value in images_B3HW.aminmax())
     good = low >= -1 - ROUNDING and high <= 1 + ROUNDING
     require(
