@@ -46,8 +46,20 @@ SAMPLING = {
     [
         (TrainTokenizerConfig, RUN | DATA | TEXT),
         (TrainVQGANConfig, RUN | DATA),
-        (TrainGeneratorConfig, RUN | TEXT | SAMPLING | {"prompts", "fd_images"}),
-        (TrainMaskGITConfig, RUN | TEXT | SAMPLING | {"prompts", "fd_images"}),
+        (
+            TrainGeneratorConfig,
+            RUN
+            | TEXT
+            | SAMPLING
+            | {"prompts", "fd_images", "latents.verify", "sampling.guidance.guide"},
+        ),
+        (
+            TrainMaskGITConfig,
+            RUN
+            | TEXT
+            | SAMPLING
+            | {"prompts", "fd_images", "latents.verify", "sampling.guidance.guide"},
+        ),
     ],
 )
 def test_these_and_no_others_may_change(settings: type[Any], expected: set[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 from textok.latents import LatentIndex, LatentSet, open_latents
 from textok.latents.index import write_index
 from textok.latents.shard import LatentRow, shard_path, write_shard
+from textok.runtime.checksum import tensors_sha256
 from textok.types import Latents
 
 ROWS = (3, 0, 4)
@@ -213,3 +214,40 @@ def test_the_first_tokens_of_each_image_alone(tmp_path: Path) -> None:
     for count in (0, 3):
         with pytest.raises(ValueError, match=r"latents\.num_tokens"):
             whole.first(count)
+
+
+def flip_bit(path: Path, *, back: int) -> None:
+    """Change the lowest bit of the byte that is ``back`` bytes before the end."""
+    data = bytearray(path.read_bytes())
+    data[-back] ^= 1
+    path.write_bytes(data)
+
+
+def test_one_changed_bit_is_noticed(tmp_path: Path) -> None:
+    numbers = write_split(tmp_path) / "train" / "shard-00002.safetensors"
+    flip_bit(numbers, back=10)
+    with pytest.raises(ValueError, match=r"shard-00002\.safetensors.*checksum differs.*delete"):
+        open_latents(tmp_path)
+    assert len(open_latents(tmp_path, verify=False)) == 7
+    flip_bit(numbers, back=10)
+    lines = numbers.with_suffix(".jsonl")
+    whole = lines.read_bytes()
+    lines.write_bytes(whole.replace(b'"k5"', b'"k6"'))
+    with pytest.raises(ValueError, match=r"shard-00002\.jsonl: not what was written"):
+        open_latents(tmp_path, verify=False)
+    lines.write_bytes(whole)
+    assert len(open_latents(tmp_path)) == 7
+
+
+def test_a_checksum_is_of_names_types_shapes_and_values() -> None:
+    first = {"a": torch.arange(6.0), "b": torch.ones(2, dtype=torch.int32)}
+    same = {"b": torch.ones(2, dtype=torch.int32), "a": torch.arange(6.0)}
+    assert tensors_sha256(first) == tensors_sha256(same)
+    others = (
+        {**first, "a": torch.arange(6.0).reshape(2, 3)},
+        {**first, "a": torch.arange(6.0).double()},
+        {**first, "a": torch.arange(6.0).flip(0)},
+        {"a": first["a"], "c": first["b"]},
+        {"a": torch.arange(12.0)[::2], "b": first["b"]},
+    )
+    assert len({tensors_sha256(one) for one in (first, *others)}) == 6

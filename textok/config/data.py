@@ -129,6 +129,8 @@ class LatentsConfig:
     """Its sub-folder for validation losses, sheets and held-out captions; empty: none."""
     num_tokens: int = 0
     """Generate only the first tokens of an image, which a nested tokenizer can decode; 0: all."""
+    verify: bool = may_change(True)
+    """Read all latents once before training and compare their checksums."""
 
     def __post_init__(self) -> None:
         require_range("latents.num_tokens", self.num_tokens, 0)

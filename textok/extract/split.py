@@ -60,7 +60,7 @@ class Split:
         there = {}
         for path, _ in self.shards:
             try:
-                there[path] = open_shard(path)
+                there[path] = open_shard(path, verify=True)
             except ValueError:
                 continue
             check_same(self.folder, found=there[path].settings, requested=self.settings)

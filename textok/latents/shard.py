@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from textok.latents.features import PictureFeatures
+from textok.runtime.checksum import tensors_sha256
 from textok.runtime.files import atomic_write, write_text
 from textok.types import Latents
 
@@ -46,6 +48,9 @@ class LatentShard:
     features: PictureFeatures | None = None
     """Of each picture, where they were asked for."""
 
+    lines_sha256: str = ""
+    """Of the lines; empty where they were written without one."""
+
     def __len__(self) -> int:
         return len(self.latents.mean)
 
@@ -58,7 +63,8 @@ class LatentShard:
         """The lines, read. Raises ValueError for a damaged one, or for more or fewer than rows."""
         if not self.lines.is_file():
             raise ValueError(f"{self.lines}: no such file")
-        lines = self.lines.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        data = self.lines.read_bytes()
+        lines = data.decode("utf-8", "replace").split("\n")[:-1]
         if len(lines) != len(self):
             raise ValueError(f"{self.lines}: {len(lines)} lines for {len(self)} rows of latents")
         rows = []
@@ -67,6 +73,8 @@ class LatentShard:
                 rows.append(LatentRow(**json.loads(line)))
             except (json.JSONDecodeError, TypeError) as error:
                 raise ValueError(f"{self.lines} line {number}: damaged ({error})") from None
+        if self.lines_sha256 and sha256(data).hexdigest() != self.lines_sha256:
+            raise ValueError(f"{self.lines}: not what was written, the checksum differs")
         return rows
 
 
@@ -101,20 +109,27 @@ def write_shard(
         if not features.values.isfinite().all():
             raise ValueError(f"{path}: features are not finite in float16; use another network")
         tensors |= {"features": features.values, "pictures": features.pictures}
-    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
-    write_text(path.with_suffix(".jsonl"), "".join(lines))
+    lines = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    write_text(path.with_suffix(".jsonl"), lines)
+    sums = {"numbers": tensors_sha256(tensors), "lines": sha256(lines.encode()).hexdigest()}
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
-    about = json.dumps({"settings": settings, "unreadable": unreadable}, ensure_ascii=False)
+    about = {"settings": settings, "unreadable": unreadable, "sha256": sums}
     with atomic_write(path, flush=True) as temporary:
-        save_file(tensors, temporary, {"shard": about})
+        save_file(tensors, temporary, {"shard": json.dumps(about, ensure_ascii=False)})
 
 
-def open_shard(path: Path) -> LatentShard:
-    """Map a shard into memory. Raises ValueError for another or a damaged file, or none."""
+def open_shard(path: Path, *, verify: bool = False) -> LatentShard:
+    """Map a shard into memory; with ``verify`` read it once and compare its checksum.
+
+    Raises ValueError for another or a damaged file, or none.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = json.loads(file.metadata()["shard"])
+        sums = about.get("sha256", {})  # none in shards of older versions
+        if verify and sums and sums["numbers"] != tensors_sha256(tensors):
+            raise ValueError("its numbers are not those that were written: the checksum differs")
         codes, features = tensors.pop("codes", None), None
         if "features" in tensors:
             features = PictureFeatures(
@@ -136,6 +151,7 @@ def open_shard(path: Path) -> LatentShard:
             latents=latents,
             settings=about["settings"],
             unreadable=about["unreadable"],
+            lines_sha256=sums.get("lines", ""),
             features=features,
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -110,15 +110,15 @@ class LatentSet:
         return {name: place for place, name in enumerate(self.index.classes)}
 
 
-def open_latents(folder: Path, split: str = "train") -> LatentSet:
-    """The latents that ``textok extract`` wrote to ``folder``.
+def open_latents(folder: Path, split: str = "train", *, verify: bool = True) -> LatentSet:
+    """The latents that ``textok extract`` wrote to ``folder``; ``verify`` reads all of them once.
 
     Raises ValueError, one line, for a split that is missing, incomplete or damaged.
     """
     index = read_index(folder / split)
     paths = [shard_path(folder / split, number) for number in range(len(index.shards))]
     try:
-        shards = [open_shard(path) for path in paths]
+        shards = [open_shard(path, verify=verify) for path in paths]
         for path, shard, count in zip(paths, shards, index.shards, strict=True):
             expected, found = (count, index.num_tokens, index.channels), shard.latents.mean.shape
             if tuple(found) != expected:

@@ -141,8 +141,12 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     settings = config.latents
     require(bool(settings.path), "latents.path is empty: name a folder made by `textok extract`")
     folder = Path(settings.path)
-    train = open_latents(folder, settings.split)
-    held_out = open_latents(folder, settings.held_out) if settings.held_out else None
+    train = open_latents(folder, settings.split, verify=settings.verify)
+    held_out = (
+        open_latents(folder, settings.held_out, verify=settings.verify)
+        if settings.held_out
+        else None
+    )
     if settings.num_tokens not in (0, train.index.num_tokens):
         require(
             read_tokenizer(folder / "tokenizer").config.nested,
