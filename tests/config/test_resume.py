@@ -29,12 +29,26 @@ RUN = {
         *("validate_images", "wait_minutes", "wandb"),
     )
 }
-DATA = {"data.allow_uncaptioned", "data.cache", "data.max_bad_share", "data.workers"}
+DATA = {
+    f"data.{name}"
+    for name in (
+        *("allow_changed", "allow_uncaptioned", "cache", "captions", "class_captions", "images"),
+        *("max_bad_share", "path", "table", "workers"),
+    )
+}
+LATENTS = {"latents.path", "latents.verify", "prompts", "fd_images"}
 TEXT = {"text.cache", "text.shard", "text.store"}
 SAMPLING = {
     f"sampling.{name}"
     for name in (
-        *("guidance.form", "guidance.high", "guidance.low", "guidance.power", "guidance.scale"),
+        *(
+            "guidance.form",
+            "guidance.guide",
+            "guidance.high",
+            "guidance.low",
+            "guidance.power",
+            "guidance.scale",
+        ),
         *("guidance.schedule", "sampler", "softmax_annealing", "steps", "temperature"),
         "time_shift",
     )
@@ -46,20 +60,8 @@ SAMPLING = {
     [
         (TrainTokenizerConfig, RUN | DATA | TEXT),
         (TrainVQGANConfig, RUN | DATA),
-        (
-            TrainGeneratorConfig,
-            RUN
-            | TEXT
-            | SAMPLING
-            | {"prompts", "fd_images", "latents.verify", "sampling.guidance.guide"},
-        ),
-        (
-            TrainMaskGITConfig,
-            RUN
-            | TEXT
-            | SAMPLING
-            | {"prompts", "fd_images", "latents.verify", "sampling.guidance.guide"},
-        ),
+        (TrainGeneratorConfig, RUN | TEXT | SAMPLING | LATENTS),
+        (TrainMaskGITConfig, RUN | TEXT | SAMPLING | LATENTS),
     ],
 )
 def test_these_and_no_others_may_change(settings: type[Any], expected: set[str]) -> None:

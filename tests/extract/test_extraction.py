@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from textok.data.pixels import to_tensor
 from textok.extract import extraction, split
 from textok.extract.rows import RowPlan
 from textok.latents import open_latents
+from textok.latents.index import read_index
 from textok.pipeline import Reconstructor
 from textok.tokenizer import Tokenizer
 
@@ -379,7 +381,7 @@ def test_a_process_makes_its_share(
         ({"precision": "bf16"}, r"holds latents of another precision: 'fp32', not 'bf16'"),
         ({"fit": "pad"}, r"holds latents of another fit: 'crop', not 'pad'"),
         ({"resize": "adm"}, r"holds latents of another resize: 'lanczos', not 'adm'"),
-        ({"path": "elsewhere"}, r"holds latents of another data: '.*', not '.*elsewhere'"),
+        ({"path": "larger"}, r"holds latents of another data: '.*', not '.*larger'"),
         ({"caption": "new"}, r"holds latents of another list of keys, captions and labels: "),
     ],
 )
@@ -397,6 +399,8 @@ def test_other_settings_are_refused(
     path = str(pictures)
     if "path" in changed:
         path = shutil.copytree(pictures, tmp_path / changed["path"])
+        picture = next(Path(path).rglob("*.png"))
+        picture.write_bytes(picture.read_bytes() + b"more")
     if "caption" in changed:
         sidecar = pictures / "train" / "a" / "00.txt"
         text = sidecar.read_text()
@@ -412,6 +416,27 @@ def test_other_settings_are_refused(
         sidecar.write_text(text)
     assert "\n" not in str(error.value)
     assert contents(whole / "train") == before
+
+
+def test_images_that_moved_are_gone_on_with(
+    whole: Path,
+    pictures: Path,
+    model: Callable[[str], Path],
+    options: dict[str, Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    there = Path(shutil.copytree(pictures, tmp_path / "there"))
+    lines = out / "train" / "shard-00001.jsonl"
+    lines.unlink()
+    given = {**options, "data": DataConfig(path=str(there), workers=0), "flip": True}
+    make_latents(model("both"), out=out, splits=["train"], **given)
+    assert lines.read_bytes() == (whole / "train" / lines.name).read_bytes()
+    told = f"{out / 'train'}: the images were in {pictures} and are in {there}, the same "
+    assert [text for text in caplog.messages if text.startswith(told)]
+    assert read_index(out / "train").data == str(there)
 
 
 def test_no_split_is_begun_where_another_does_not_fit(

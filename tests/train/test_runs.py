@@ -90,8 +90,9 @@ def test_the_run_folder(runs) -> None:
     root = runs.root / "whole"
     names = {path.name for path in root.iterdir()}
     assert names == {
-        *("checkpoints", "config.yaml", "curves.png", "log.jsonl", "model", "report.md"),
-        *("sheets", "tensorboard", "finished.json", ".lock", ".textok.json"),
+        *("checkpoints", "config.yaml", "curves.png", "data-fingerprint.json.gz", "log.jsonl"),
+        *("model", "report.md", "sheets", "tensorboard", "finished.json", ".lock"),
+        ".textok.json",
     }
     assert [p.name for p in sorted((root / "checkpoints").iterdir())] == [
         "step-00000008",

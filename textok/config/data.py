@@ -19,7 +19,7 @@ Resize = Literal["lanczos", "adm"]
 class SourceConfig:
     """How a folder of images and its captions are to be read, where it is not by itself clear."""
 
-    table: str = ""
+    table: str = may_change("")
     """File with a row for each image or caption (CSV, TSV, JSON lines), in ``path`` or absolute."""
     image_column: str = ""
     """Its column of image files, with or without suffix; empty: file_name, image, id, ..."""
@@ -27,7 +27,7 @@ class SourceConfig:
     """Its columns of captions; empty: captions, caption or text."""
     delimiter: str = ""
     """Between its columns, as ``;`` or ``tab``; empty: the most frequent in its first line."""
-    images: str = ""
+    images: str = may_change("")
     """Folder of the pictures that it names, in ``path``; empty: anywhere below ``path``."""
     encoding: str = ""
     """Of its captions and of texts beside images, as ``cp1252`` or ``gb18030``; empty: UTF-8, or
@@ -64,16 +64,16 @@ class SourceConfig:
 class DataConfig(SourceConfig):
     """One split of captioned images, read at random access."""
 
-    path: str = ""
+    path: str = may_change("")
     """Folder or tar shards (``data-{000..009}.tar``), or several with weights (``"a=0.7 b=0.3"``);
     conventions in docs/data.md."""
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
     """Keep only records whose metadata match, as in ``style!=openmoji,core=true``."""
-    captions: str = ""
+    captions: str = may_change("")
     """File or folder of `textok caption`, whose captions stand in for those beside the images."""
-    class_captions: str = ""
+    class_captions: str = may_change("")
     """File of `textok captions by-class`, whose captions of an image's class stand in for its own:
     those to train on in the split ``train``, held-out ones in other splits."""
     flip: bool = False
@@ -94,6 +94,8 @@ class DataConfig(SourceConfig):
     """Stop when more than this share of the files cannot be read."""
     allow_uncaptioned: bool = may_change(False)
     """Go on where a model that reads captions finds none."""
+    allow_changed: bool = may_change(False)
+    """Resume a training although its images, their captions or classes have changed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +115,7 @@ def _is_encoding(name: str) -> bool:
         return False
 
 
-FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache")
+FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache", "data.allow_changed")
 """Settings of images that training alone looks at."""
 
 
@@ -121,7 +123,7 @@ FOR_TRAINING = ("data.flip", "data.keep_sides", "data.crop", "data.cache")
 class LatentsConfig:
     """Stored latents that a generator is trained on."""
 
-    path: str = ""
+    path: str = may_change("")
     """Folder made by ``textok extract``."""
     split: str = "train"
     """Its sub-folder to train on."""

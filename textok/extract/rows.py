@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textok.data import CaptionedImages
+from textok.data.fingerprint import sizes
 from textok.data.pixels import BadImageError
 from textok.data.records import Record
 from textok.data.sides import names_a_side
@@ -83,6 +84,10 @@ class RowPlan:
             line = [record.key, record.captions, record.label]
             digest.update(json.dumps(line).encode())
         return digest.hexdigest()
+
+    def sizes_digest(self) -> str:
+        """SHA-256 of the bytes that each image takes, in order; no image is opened."""
+        return hashlib.sha256(repr(sizes(self.images.records)).encode()).hexdigest()
 
 
 def read_pictures(plan: RowPlan, batches: Sequence[range], *, workers: int) -> Iterator[Pictures]:

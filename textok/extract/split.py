@@ -6,6 +6,7 @@ in any run.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,8 +35,12 @@ from textok.runtime.counter import counter
 from textok.runtime.device import run_in
 from textok.types import Latents
 
+DATA, LIST, SIZES = "data", "list of keys, captions and labels", "list of the sizes of the images"
+"""Images with the same lists are the same, wherever they lie."""
 USUAL: Settings = {"precision": "fp32", "fit": "crop", "resize": "lanczos"}
 """What shards were made with that do not say: those of older versions."""
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +68,16 @@ class Split:
                 there[path] = open_shard(path, verify=True)
             except ValueError:
                 continue
-            check_same(self.folder, found=there[path].settings, requested=self.settings)
+            then = there[path].settings
+            check_same(self.folder, found=then, requested=self.settings)
+            if then[DATA] != self.settings[DATA]:
+                _LOGGER.info(
+                    "%s: the images were in %s and are in %s, the same %d",
+                    self.folder,
+                    then[DATA],
+                    self.settings[DATA],
+                    len(self.plan.images),
+                )
         return there
 
     def make(
@@ -178,11 +192,12 @@ def plan_split(
     plan = RowPlan(images, flip=flip)
     settings: Settings = {
         "tokenizer": sha256,
-        "data": images.config.path,
+        DATA: images.config.path,
         "where": images.config.where,
         "flip": flip,
         "shard-rows": shard_rows,
-        "list of keys, captions and labels": plan.digest(),
+        LIST: plan.digest(),
+        SIZES: plan.sizes_digest(),
         "precision": precision,
         "fit": images.config.fit,
         "resize": images.config.resize,
@@ -235,10 +250,15 @@ def _join(parts: Sequence[Latents]) -> Latents:
 
 
 def check_same(folder: Path, *, found: Settings, requested: Settings) -> None:
-    """Raise ValueError naming the first setting that the latents ``found`` were not made with."""
+    """Raise ValueError naming the first setting that the latents ``found`` were not made with.
+
+    Images may have moved. Latents of earlier versions have no sizes to know them again by.
+    """
     found, requested = {**USUAL, **found}, {**USUAL, **requested}
+    known = SIZES in found and all(found.get(name) == requested.get(name) for name in (LIST, SIZES))
+    ignored = DATA if known else None if SIZES in found else SIZES
     for name in (*requested, *found):
-        if found.get(name) != requested.get(name):
+        if name != ignored and found.get(name) != requested.get(name):
             raise ValueError(
                 f"{folder} holds latents of another {name}: {_short(found.get(name))}, not "
                 f"{_short(requested.get(name))}; set it back to continue them, or choose another "

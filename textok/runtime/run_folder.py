@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ class RunFolder:
         return self.root / (f"bad-files-{rank}.txt" if rank else "bad-files.txt")
 
     @property
+    def fingerprint(self) -> Path:
+        """What is trained on: keys, digests of captions, classes and sizes."""
+        return self.root / "data-fingerprint.json.gz"
+
+    @property
     def text_cache(self) -> Path:
         return self.root / "text-cache"
 
@@ -56,7 +61,7 @@ class RunFolder:
         Raises ValueError naming the first one that differs and may not.
         """
         self._own.check()
-        if not self.config.exists() or not list_checkpoints(self.checkpoints):
+        if not self.begun or not self.config.exists():
             return
         stored = dict(_leaves(asdict(self._stored(type(config)))))
         free = changeable(type(config))
@@ -66,6 +71,20 @@ class RunFolder:
                     f"{self.root} was started with {name} = {stored[name]!r}, not {value!r}: "
                     f"set it back to continue that run, or choose another run.out"
                 )
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint that a training could go on from."""
+        return bool(list_checkpoints(self.checkpoints))
+
+    def changes(self, config: Any, names: Iterable[str]) -> list[tuple[str, Any, Any]]:
+        """Which of the settings ``names`` the run was begun with otherwise: name, then, now."""
+        if not self.config.exists():
+            return []
+        then = dict(_leaves(asdict(self._stored(type(config)))))
+        now = dict(_leaves(asdict(config)))
+        found = [(name, then[name], now[name]) for name in names if name in now]
+        return [(name, before, after) for name, before, after in found if before != after]
 
     def claim(self) -> None:
         """Create the folder and mark it. Raises ValueError where something else lies there."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from textok.config import RunConfig, TextConfig
+from textok.data.fingerprint import Fingerprint
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
 from textok.runtime.finished import finish_run, is_finished, reopen_run
 from textok.runtime.lock import FolderLock
@@ -16,6 +17,7 @@ from textok.text import TextFeaturesSource, open_features
 from textok.train.distributed import Distributed, join_distributed
 from textok.train.loop import Micro, Task, train
 from textok.train.report import write_report
+from textok.train.same_data import check_data
 
 
 class TrainConfig(Protocol):
@@ -34,22 +36,30 @@ class Session:
     distributed: Distributed
     _locks: list[FolderLock] = field(default_factory=list)
 
-    def open_folder(self) -> None:
+    def open_folder(
+        self, fingerprint: Callable[[], Fingerprint], *, allow_changed: bool = False
+    ) -> None:
         """Create the run folder, keep other processes out of it, and store the settings.
 
-        Raises ValueError in every process where the folder is another's or in use.
+        Also stored is the ``fingerprint`` of what is trained on. Raises ValueError in every process
+        where the folder is another's or in use, or where the run was begun with other data, unless
+        ``allow_changed``.
         """
-        problem = self._open() if self.distributed.is_main else ""
+        main = self.distributed.is_main
+        problem = self._open(fingerprint, allow_changed) if main else ""
         problems = [text for text in self.distributed.gather_objects(problem) if text]
         if problems:
             raise ValueError(problems[0])
 
-    def _open(self) -> str:
+    def _open(self, fingerprint: Callable[[], Fingerprint], allow_changed: bool) -> str:
         try:
+            found = fingerprint()
+            check_data(self.folder, self.config, found, allow_changed=allow_changed)
             self.folder.claim()
             self._locks.append(FolderLock(self.folder.root))
             reopen_run(self.folder)
             self.folder.open(self.config)
+            found.write(self.folder.fingerprint)
         except ValueError as error:
             return str(error)
         return ""

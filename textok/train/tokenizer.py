@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from textok.config import TrainTokenizerConfig
 from textok.config.check import require
+from textok.data.fingerprint import fingerprint
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
@@ -59,7 +61,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         )
     held_out = [*preview.captions, *([] if measured is None else measured.captions)]
     # Opened late, so that settings that are refused leave no folder behind.
-    session.open_folder()
+    session.open_folder(partial(fingerprint, images), allow_changed=config.data.allow_changed)
     text = open_tokenizer_text(config, session, images, held_out)
     held_out_text = text
     if measured is not None and text is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from textok.config import TrainVQGANConfig
+from textok.data.fingerprint import fingerprint
 from textok.data.images import open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
@@ -77,7 +79,7 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
             images, count=config.run.validate_images, distributed=distributed
         )
     # Opened late, so that settings that are refused leave no folder behind.
-    session.open_folder()
+    session.open_folder(partial(fingerprint, images), allow_changed=config.data.allow_changed)
     task = TrainingTask(
         "vqgan",
         vqgan,
