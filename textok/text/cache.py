@@ -17,6 +17,7 @@ from textok.text.encoder import DTYPES, FrozenTextEncoder, load_text_encoder
 from textok.text.folder import find_text_model
 from textok.text.shard import SUFFIX, DamagedShard, FeatureShard, caption_key, write_shard
 from textok.text.source import TextFeaturesSource
+from textok.text.unread import tell_unread
 from textok.types import TextFeatures
 
 _BATCH = 32
@@ -80,6 +81,15 @@ class FeatureCache(TextFeaturesSource):
         self._encoder = None
         gather(rank)
         self._scan()
+        distinct = [caption for caption in dict.fromkeys(captions) if caption.strip()]
+        tell_unread(self._config.encoder, self._unread(distinct), len(distinct))
+
+    def _unread(self, captions: Sequence[str]) -> list[str]:
+        """Those that are stored and have words that the encoder cannot read."""
+        if not any(any(shard.unread) for shard in self._shards.values()):
+            return []
+        places = [(caption, self._places.get(caption_key(caption))) for caption in captions]
+        return [caption for caption, at in places if at is not None and at[0].unread[at[1]]]
 
     def _rows(self, captions: Sequence[str]) -> list[Tensor]:
         """The real states (t, D) of each caption."""
@@ -171,19 +181,30 @@ class _Pending:
     def __init__(self, *, float8: bool) -> None:
         self._float8 = float8
         self._states: dict[bytes, Tensor] = {}
+        self._unread: set[bytes] = set()
         self._cut = 0
         self.bytes = 0
 
     def encode(self, captions: Sequence[str], encoder: FrozenTextEncoder) -> None:
         cut = encoder.cut
         features = encoder(captions).to("cpu")
-        for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
-            real_TD = states[mask]
-            self._states[caption_key(caption)] = real_TD
+        unread = encoder.vocabulary.unread(captions)
+        rows = zip(captions, features.states, features.mask, unread, strict=True)
+        for caption, states, mask, lost in rows:
+            real_TD, key = states[mask], caption_key(caption)
+            self._states[key] = real_TD
+            if lost:
+                self._unread.add(key)
             self.bytes += real_TD.numel() if self._float8 else real_TD.nbytes
         self._cut += encoder.cut - cut
 
     def write(self, folder: Path) -> None:
         if self._states:
-            write_shard(folder, states=self._states, cut=self._cut, float8=self._float8)
-        self._states, self._cut, self.bytes = {}, 0, 0
+            write_shard(
+                folder,
+                states=self._states,
+                cut=self._cut,
+                unread=self._unread,
+                float8=self._float8,
+            )
+        self._states, self._unread, self._cut, self.bytes = {}, set(), 0, 0

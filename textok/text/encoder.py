@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from textok.config.data import TextConfig
 from textok.runtime.hub import quiet_transformers
 from textok.text.folder import ModelType, TextModelFolder, find_text_model
 from textok.text.pool import pool_states
+from textok.text.unread import Vocabulary
 from textok.types import TextFeatures
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -76,6 +77,11 @@ class FrozenTextEncoder:
             [caption], truncation=True, max_length=self.limit, return_offsets_mapping=True
         )["offset_mapping"][0]
         return caption[: max(end for _, end in places)]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Tells which captions have words that are lost."""
+        return Vocabulary(self._tokenizer)
 
     def _encode(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """States (B, t, D), zero at padding, and mask (B, t) of captions that are not blank."""

@@ -7,6 +7,7 @@ from itertools import islice
 
 from textok.text.encoder import load_tokenizer
 from textok.text.folder import find_text_model
+from textok.text.unread import Vocabulary
 
 _AT_ONCE = 1024
 
@@ -22,10 +23,16 @@ class TokenCounter:
         self.limit = folder.positions
         """The longest input, None where there is no limit."""
         self._tokenizer = load_tokenizer(folder)
+        self._vocabulary = Vocabulary(self._tokenizer)
 
-    def __call__(self, captions: Sequence[str]) -> list[int]:
+    def __call__(self, captions: Sequence[str]) -> tuple[list[int], list[str]]:
+        """The length of each, and those that have words that the encoder cannot read."""
         left = iter(captions)
         lengths: list[int] = []
+        unread: list[str] = []
         while some := list(islice(left, _AT_ONCE)):
-            lengths += map(len, self._tokenizer(some, verbose=False)["input_ids"])
-        return lengths
+            ids = self._tokenizer(some, verbose=False)["input_ids"]
+            lengths += map(len, ids)
+            lost = zip(some, map(self._vocabulary.loses, ids), strict=True)
+            unread += [caption for caption, loses in lost if loses]
+        return lengths, unread

@@ -10,11 +10,15 @@ import torch
 
 from textok.config.data import TextConfig
 from textok.runtime.processes import gather, join_processes
-from textok.text.encoder import FrozenTextEncoder, load_text_encoder
+from textok.text.encoder import FrozenTextEncoder, load_text_encoder, load_tokenizer
+from textok.text.folder import find_text_model
 from textok.text.source import FeaturesInMemory, TextFeaturesSource
+from textok.text.unread import SHOWN, Vocabulary, advice, cut, tell_unread
 from textok.types import TextFeatures
 
 REMEMBERED = 64
+SAMPLE = 10_000
+"""Captions that are looked through for words that cannot be read."""
 
 
 class FeaturesOnTheFly(TextFeaturesSource):
@@ -54,6 +58,17 @@ class FeaturesOnTheFly(TextFeaturesSource):
         with torch.inference_mode(False):
             return self._encoder(captions)
 
+    def warm(self, captions: Sequence[str]) -> None:
+        """Nothing is stored; of a sample it is said how many cannot be read."""
+        distinct = [caption for caption in dict.fromkeys(captions) if caption.strip()]
+        if join_processes()[0] or not distinct:
+            return
+        step = -(-len(distinct) // SAMPLE)
+        some = distinct[::step]
+        unread = Vocabulary(load_tokenizer(find_text_model(self._config.encoder, weights=False)))
+        lost = [one for one, bad in zip(some, unread.unread(some), strict=True) if bad]
+        tell_unread(self._config.encoder, lost, len(some), sample=step > 1)
+
     def precomputed(self, captions: Sequence[str]) -> TextFeaturesSource:
         return FeaturesInMemory(self, captions)
 
@@ -73,6 +88,13 @@ class FeaturesOnTheFly(TextFeaturesSource):
             warnings.warn(
                 f"text cut after '... {last}': {self._config.encoder} reads "
                 f"{self._encoder.limit} tokens",
+                stacklevel=2,
+            )
+        if words := self._encoder.vocabulary.unread_words(caption):
+            shown = ", ".join(map(cut, words[:SHOWN])) + ", ..." * (len(words) > SHOWN)
+            warnings.warn(
+                f"text.encoder {self._config.encoder} cannot read {shown} in the text "
+                f"{cut(caption)}: {advice(self._config.encoder)}",
                 stacklevel=2,
             )
         return self._encoder([caption])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from textok.runtime.files import atomic_write
 from textok.text.float8 import FLOAT8, from_float8, to_float8
 
-SUFFIX = ".safetensors"
+SUFFIX, UNREAD = ".safetensors", "unread"
 
 
 class DamagedShard(Exception):
@@ -37,7 +37,8 @@ class FeatureShard:
 
     Tensors: ``states`` (sum of t, D), with ``float8`` also ``scales`` (sum of t,), ``ends`` (R,)
     where each caption's states end, ``keys`` (R, 20) uint8, ``checks`` (R,) CRC-32 of each
-    caption's states and scales. A row is checked when it is first read, so that opening a shard
+    caption's states and scales, ``unread`` (R,) 1 where a caption has words that the encoder cannot
+    read, or without that 0. A row is checked when it is first read, so that opening a shard
     does not read its states.
 
     Raises:
@@ -53,6 +54,8 @@ class FeatureShard:
                 self._scales = file.get_tensor("scales") if float8 else None
                 ends, checks, keys = (file.get_tensor(k) for k in ("ends", "checks", "keys"))
                 self.cut = int(file.metadata()["cut"])
+                told = UNREAD in file.keys()  # noqa: SIM118
+                self.unread = file.get_tensor(UNREAD).tolist() if told else [0] * len(keys)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise DamagedShard(path, error) from error
         self._ends: list[int] = [0, *ends.tolist()]
@@ -64,6 +67,7 @@ class FeatureShard:
             or self._states.dtype != (FLOAT8 if float8 else dtype)
             or (self._scales is not None and self._scales.shape != (total,))
             or (len(self._checks), len(self._ends)) != (rows, rows + 1)
+            or len(self.unread) != rows
             or self._ends != sorted(self._ends)
             or self._ends[-1] != total
         ):
@@ -82,9 +86,17 @@ class FeatureShard:
 
 
 def write_shard(
-    folder: Path, *, states: Mapping[bytes, Tensor], cut: int, float8: bool = False
+    folder: Path,
+    *,
+    states: Mapping[bytes, Tensor],
+    cut: int,
+    unread: Set[bytes] = frozenset(),
+    float8: bool = False,
 ) -> Path:
-    """Write the (t, D) states of each key under a name no other writer uses, all or nothing."""
+    """Write the (t, D) states of each key under a name no other writer uses, all or nothing.
+
+    ``unread`` are the keys of captions with words that the encoder cannot read.
+    """
     lengths = [len(rows) for rows in states.values()]
     tensors = {"states": torch.cat(list(states.values()))}
     if float8:
@@ -93,6 +105,7 @@ def write_shard(
     tensors |= {
         "ends": torch.tensor(lengths).cumsum(0),
         "checks": torch.tensor([_check(parts) for parts in rows]),
+        UNREAD: torch.tensor([key in unread for key in states], dtype=torch.uint8),
         "keys": torch.frombuffer(bytearray(b"".join(states)), dtype=torch.uint8).reshape(-1, 20),
     }
     path = folder / (uuid.uuid4().hex + SUFFIX)
