@@ -17,7 +17,13 @@ class ExtractConfig:
     """All of ``textok extract``."""
 
     POSITIONAL: ClassVar[tuple[str, ...]] = ("tokenizer", "data.path", "out")
-    WITHOUT: ClassVar[tuple[str, ...]] = ("data.split", "data.flip", "data.crop", "data.cache")
+    WITHOUT: ClassVar[tuple[str, ...]] = (
+        "data.split",
+        "data.flip",
+        "data.crop",
+        "data.cache",
+        "data.allow_changed",
+    )
 
     tokenizer: str
     """The bundled 'products', a tokenizer folder or a hub name; copied to ``out/tokenizer``."""
