@@ -106,6 +106,9 @@ def test_the_type_of_the_field_decides(tmp_path: Path) -> None:
         ("- 1", "some.yaml: not a mapping of settings"),
         ("run:\n  steps: 1\n  steps: 2", "some.yaml:3: 'steps' is set twice in one mapping"),
         ("run:\n  steps: [1", "some.yaml:2: expected ',' or ']'"),
+        ("? [a, b]\n: 1", "some.yaml:1: the name of a setting is a list or a mapping"),
+        ("a: " + "[" * 5000, "some.yaml: nested too deeply for settings"),
+        ("run: {steps: " + "9" * 5000 + "}", "run.steps: '9999"),
         ("run: \x00", "some.yaml: not a YAML text: unacceptable character"),
     ],
 )
@@ -113,7 +116,7 @@ def test_refusals_are_one_clear_line(tmp_path: Path, text: str, message: str) ->
     with pytest.raises(ValueError) as refusal:  # noqa: PT011
         read(tmp_path, text, TrainTokenizerConfig)
     line = str(refusal.value).replace(f"{tmp_path}/", "")
-    assert line.startswith(message) and "\n" not in line
+    assert line.startswith(message) and "\n" not in line and len(line) < 500
 
 
 def test_plain_values_are_judged_like_text() -> None:

@@ -139,6 +139,15 @@ def test_the_newest_are_kept_and_the_same_step_is_replaced(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_folder_of_another_name_is_left_alone(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        (tmp_path / "step-best").mkdir(exist_ok=True)
+        save_checkpoint(tmp_path, step, {"a": torch.ones(1)}, keep=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000003", "step-best"]
+    found = load_newest(tmp_path, say=pytest.fail)
+    assert found is not None and found[0] == 3
+
+
 def test_what_was_half_written_is_no_checkpoint_and_is_cleaned(tmp_path: Path) -> None:
     (tmp_path / ".writing-step-00000007").mkdir()
     (tmp_path / ".retired-step-00000001").mkdir()

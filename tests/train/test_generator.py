@@ -112,7 +112,10 @@ def latents(**changes: Any) -> Callable[[TrainGeneratorConfig], TrainGeneratorCo
     [
         (latents(path=""), "latents.path is empty: name a folder made by"),
         (latents(split="nope"), "latents has no split 'nope'; it has train, val$"),
-        (latents(held_out="nope"), "latents has no split 'nope'; it has train, val$"),
+        (
+            latents(held_out="nope"),
+            'it has train, val; --latents.held-out "" trains without one$',
+        ),
         (generator(num_tokens=3), "generator.num_tokens is 3 but .* have 4: leave it out"),
         (generator(channels=8), "generator.channels is 8 but .* have 4: leave it out"),
         (generator(classes=10), "generator.classes is 10 but .* have 2: leave it out"),

@@ -16,7 +16,7 @@ from textok.caption.answer import Failure
 from textok.config.caption import ShardConfig
 from textok.config.check import require
 from textok.data.caption_files import PATTERN, caption_lines
-from textok.runtime.files import write_text
+from textok.runtime.files import named_errors, write_text
 from textok.runtime.pretrained import read_json
 
 SETTINGS = "settings.json"
@@ -88,7 +88,8 @@ class CaptionStore:
         """Add a line, with one write: a process killed afterwards loses nothing."""
         fields = {name: value for name, value in asdict(line).items() if value not in ((), [])}
         data = (json.dumps(fields, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-        written = os.write(self._handle, data)
+        with named_errors(self.path):
+            written = os.write(self._handle, data)
         if written != len(data):
             raise OSError(f"{self.path}: the disk took only a part of a line; make room on it")
         self._count(line.key, len(line.captions), bool(line.failures))

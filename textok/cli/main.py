@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass
 from difflib import get_close_matches
+from io import TextIOWrapper
 from itertools import takewhile
 from typing import Any
 
@@ -21,7 +23,7 @@ from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
 from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
 from textok.config.presets import preset_path
-from textok.config.read import build
+from textok.config.read import MOST_SHOWN, build
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     141 where nobody reads the output any more. TEXTOK_TRACEBACK=1 in the environment shows where
     a line on stderr comes from.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -166,5 +170,11 @@ def _no_command(words: Sequence[str]) -> str:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        room = "; make room and run the same command again" if full else ""
+        return f"{error.filename}: {error.strerror}{room}"
+    if isinstance(error, UnicodeEncodeError):
+        text = error.object.encode("utf-8", "backslashreplace").decode()[:MOST_SHOWN]
+        return f"'{text}' is no text in UTF-8: rename it"
+    text = " ".join(str(error).split())
+    return text.encode("utf-8", "backslashreplace").decode()

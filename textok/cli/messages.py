@@ -8,6 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class _Printable(logging.Formatter):
+    """File names may not be UTF-8."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).encode("utf-8", "backslashreplace").decode()
+
+
 @contextmanager
 def messages_on_stderr() -> Iterator[None]:
     """Print messages of the package as one line on stderr, each once, by the first process."""
@@ -21,7 +28,7 @@ def messages_on_stderr() -> Iterator[None]:
         return not known
 
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("textok: %(message)s"))
+    handler.setFormatter(_Printable("textok: %(message)s"))
     handler.addFilter(is_new)
     first = os.environ.get("RANK", "0") == "0"
     if first:

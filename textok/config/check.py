@@ -9,6 +9,13 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_text(name: str, *texts: str) -> None:
+    """Refuse a text with bytes that are not UTF-8, or with half of a surrogate pair."""
+    for text in texts:
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        require(shown == text, f"{name} is '{shown}', which is no text in UTF-8")
+
+
 def require_range(
     name: str, value: float, low: float, high: float | None = None, *, open_low: bool = False
 ) -> None:

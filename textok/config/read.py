@@ -20,6 +20,8 @@ from textok.config.check import require
 from textok.config.renamed import with_new_names
 
 Config = TypeVar("Config")
+MOST_SHOWN = 200
+"""Characters of a value in a message."""
 
 
 def load_config(
@@ -84,6 +86,8 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise ValueError(f"{at}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not a YAML text: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply for settings") from None
     require(
         content in (None, "") or isinstance(content, dict), f"{path}: not a mapping of settings"
     )
@@ -96,6 +100,9 @@ class _TextLoader(yaml.BaseLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "the name of a setting is a list or a mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             if key.value in seen:
                 problem = f"'{key.value}' is set twice in one mapping"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
@@ -159,7 +166,9 @@ def _read_scalar(kind: type[object], value: object, where: str) -> object:
         require(isinstance(value, (str, int, float, Path)), "a container or nothing at all")
         return parse(str(value))
     except ValueError:
-        raise ValueError(f"{where}: {value!r} is not {noun}") from None
+        shown = repr(value)
+        shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
+        raise ValueError(f"{where}: {shown} is not {noun}") from None
 
 
 def _finite(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from textok.config.bundled import BUNDLED
-from textok.config.check import require, require_range
+from textok.config.check import require, require_range, require_text
 from textok.config.decoding import DecodingConfig
 from textok.config.generator import SamplingConfig
 
@@ -48,6 +48,9 @@ class Request(PicturesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_text("a prompt", *self.prompts, self.negative)
+        require_text("a class", *self.classes)
+        require_text("a caption", *self.captions)
         count = len(self.prompts + self.classes)
         require(count > 0, "nothing to draw: give a prompt, --prompts FILE or --class NAME")
         require(not (self.prompts and self.classes), "prompts and --class: give one of them")

@@ -33,7 +33,7 @@ def caption_lines(file: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 fields = json.loads(line)
-            except ValueError:  # not JSON, or not UTF-8
+            except (ValueError, RecursionError):  # not JSON, or not UTF-8
                 fields = None
             if not isinstance(fields, dict) or not isinstance(fields.get("key"), str):
                 raise ValueError(f"{file} line {number}: no JSON object with a key; repair it")

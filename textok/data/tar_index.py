@@ -279,5 +279,5 @@ def _load(place: Path, stamp: Sequence[object]) -> TarIndex | None:
             dotted=stored["dotted"],
             counts=stored["counts"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

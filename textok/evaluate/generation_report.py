@@ -122,7 +122,7 @@ def read_generation_report(path: Path) -> GenerationReport:
         content = json.loads(path.read_text(encoding="utf-8"))
         return GenerationReport(**content | {"scores": build(Scores, content["scores"])})
     # A ValueError is text that is no UTF-8, no JSON, or a number that is missing.
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: not a report of `textok evaluate generation` ({error!r})"
         ) from error

@@ -158,7 +158,7 @@ def read_report(path: Path) -> Report:
             rows.append(Row(**row, metrics=metrics, codebook=codebook, kernel=kernel))
         return Report(**content, rows=rows)
     # A ValueError is text that is no UTF-8 or no JSON.
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not a report of `textok evaluate` ({error!r})") from error
 
 

@@ -42,5 +42,5 @@ def load_latents(path: Path) -> tuple[Latents, list[str]]:
         codes = tensors["codes"].long() if "codes" in tensors else None
         latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"), codes=codes)
         return latents, list(captions)
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a file of latents ({error})") from error

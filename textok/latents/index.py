@@ -87,7 +87,7 @@ def read_index(folder: Path) -> LatentIndex:
         read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{folder} is incomplete: {AGAIN}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); delete it and {AGAIN}") from None
     if not isinstance(read, dict):
         raise ValueError(f"{path}: not an index of latents; delete it and {AGAIN}")

@@ -71,7 +71,7 @@ class LatentShard:
         for number, line in enumerate(lines, start=1):
             try:
                 rows.append(LatentRow(**json.loads(line)))
-            except (json.JSONDecodeError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise ValueError(f"{self.lines} line {number}: damaged ({error})") from None
         if self.lines_sha256 and sha256(data).hexdigest() != self.lines_sha256:
             raise ValueError(f"{self.lines}: not what was written, the checksum differs")
@@ -114,8 +114,10 @@ def write_shard(
     sums = {"numbers": tensors_sha256(tensors), "lines": sha256(lines.encode()).hexdigest()}
     # One entry: safetensors keeps no order between several, and equal shards have equal bytes.
     about = {"settings": settings, "unreadable": unreadable, "sha256": sums}
+    text = json.dumps(about, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode()  # a path may not be UTF-8
     with atomic_write(path, flush=True) as temporary:
-        save_file(tensors, temporary, {"shard": json.dumps(about, ensure_ascii=False)})
+        save_file(tensors, temporary, {"shard": text})
 
 
 def open_shard(path: Path, *, verify: bool = False) -> LatentShard:
@@ -154,5 +156,5 @@ def open_shard(path: Path, *, verify: bool = False) -> LatentShard:
             lines_sha256=sums.get("lines", ""),
             features=features,
         )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: no whole shard of latents ({error})") from None

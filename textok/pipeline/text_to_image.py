@@ -14,7 +14,7 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
-from textok.config.check import require, require_range
+from textok.config.check import require, require_range, require_text
 from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.config.networks import RunPrecision
 from textok.data.class_captions import ClassCaptions
@@ -249,6 +249,7 @@ class TextToImage:
             )
 
     def _condition(self, prompts: Sequence[str]) -> Condition:
+        require_text("a prompt", *prompts)
         if self._prompts is not None:
             return Condition(text=self._prompts(prompts))
         labels = [self._label(name) for name in prompts]

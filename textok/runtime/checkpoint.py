@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ def load_checkpoint(folder: Path) -> State:
         state: State = _restore(record["state"], load_file(folder / TENSORS))
     except DamagedCheckpoint:
         raise
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {reason}") from error
     return state
@@ -93,8 +94,12 @@ def load_newest(root: Path, *, say: Callable[[str], None]) -> tuple[int, State] 
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """All checkpoint folders under ``root``, oldest first, good or not."""
-    return sorted(path for path in root.glob("step-*") if path.is_dir())
+    """All checkpoint folders under ``root``, oldest first, good or not.
+
+    Others that a user keeps there, as ``step-best``, are left alone.
+    """
+    found = (path for path in root.glob("step-*") if re.fullmatch(r"step-\d+", path.name))
+    return sorted(path for path in found if path.is_dir())
 
 
 def checkpoint_step(folder: Path) -> int:

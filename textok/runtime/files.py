@@ -9,8 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)  # there is no other way to ask
+
+
+@contextmanager
+def named_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Raise what the disk refuses as OSError that names ``path``, which is written by the block.
+
+    ``temporary`` is the name that it has meanwhile. A full disk is reported without any name by
+    file objects, and as an error of their own by safetensors.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written: {error}") from error
+    except OSError as error:
+        if error.filename is not None and error.filename != str(temporary):
+            raise
+        if error.errno is None:
+            raise OSError(f"{path}: cannot be written: {error}") from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager
@@ -23,11 +44,12 @@ def atomic_write(path: Path, *, shared: bool = False, flush: bool = False) -> It
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
     try:
-        yield temporary
-        apply_umask(temporary)
-        if flush:
-            sync(temporary)
-        os.replace(temporary, path)
+        with named_errors(path, temporary):
+            yield temporary
+            apply_umask(temporary)
+            if flush:
+                sync(temporary)
+            os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -40,9 +62,12 @@ def apply_umask(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, shared: bool = False, flush: bool = False) -> None:
-    """Write ``text`` whole or not at all."""
+    """Write ``text`` whole or not at all.
+
+    Bytes of file names that are not UTF-8 are written out, as JSON and YAML read them back.
+    """
     with atomic_write(path, shared=shared, flush=flush) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sync(path: Path) -> None:

@@ -45,7 +45,7 @@ def read_png_note(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: holds no note of textok; it was not drawn by `textok generate`")
     try:
         note = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         note = None
     if not isinstance(note, dict):
         raise ValueError(f"{path}: its note of textok is damaged")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
-from textok.runtime.files import apply_umask
+from textok.runtime.files import apply_umask, named_errors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PIPELINE = ("*.json", "*.safetensors", "*.md")
@@ -50,7 +50,8 @@ def write_model(
         key: value.detach().to("cpu", precision).contiguous() for key, value in state.items()
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as part:
-        save_file(tensors, Path(part) / WEIGHTS, metadata={"format": "pt"})
+        with named_errors(folder / WEIGHTS):
+            save_file(tensors, Path(part) / WEIGHTS, metadata={"format": "pt"})
         apply_umask(Path(part) / WEIGHTS)
         if card is not None:
             (Path(part) / CARD).write_text(card)
@@ -113,6 +114,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not JSON but some binary file; copy it again") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply; copy it again") from None
+    except ValueError as error:  # of a number with thousands of digits
+        raise ValueError(f"{path}: cannot be read ({error}); copy it again") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path}: not a mapping; copy it again")
     return data

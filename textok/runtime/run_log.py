@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from textok.runtime.files import write_text
+from textok.runtime.files import named_errors, write_text
 
 LOG = "log.jsonl"
 
@@ -29,14 +29,16 @@ class RunLog:
         self._wandb = start_wandb(wandb, root) if wandb else None
         kept = [line for line in read_log(root, say=print) if line["step"] <= step]
         write_text(root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = (root / LOG).open("a", encoding="utf-8")
+        self._path = root / LOG
+        self._file = self._path.open("a", encoding="utf-8")
         self._board: Any = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Log scalars after ``step`` steps; one that is not finite becomes null in the file."""
         line = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **line}) + "\n")
-        self._file.flush()
+        with named_errors(self._path):
+            self._file.write(json.dumps({"step": step, **line}) + "\n")
+            self._file.flush()
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         if self._wandb is not None:

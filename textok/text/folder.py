@@ -66,7 +66,7 @@ def find_text_model(name: str, *, weights: bool = True) -> TextModelFolder:
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         require(isinstance(raw, dict), f"text.encoder: {folder / 'config.json'} is not a mapping")
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"text.encoder: cannot read {folder / 'config.json'}: {error}") from None
     try:
         return _describe(folder, raw)

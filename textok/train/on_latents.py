@@ -158,11 +158,9 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     require(bool(settings.path), "latents.path is empty: name a folder made by `textok extract`")
     folder = Path(settings.path)
     train = open_latents(folder, settings.split, verify=settings.verify)
-    held_out = (
-        open_latents(folder, settings.held_out, verify=settings.verify)
-        if settings.held_out
-        else None
-    )
+    held_out = None
+    if settings.held_out:
+        held_out = open_held_out(folder, settings.held_out, verify=settings.verify)
     if settings.num_tokens not in (0, train.index.num_tokens):
         require(
             read_tokenizer(folder / "tokenizer").config.nested,
@@ -182,6 +180,15 @@ def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
             "both by one command",
         )
     return TrainingLatents(folder=folder, train=train, held_out=held_out)
+
+
+def open_held_out(folder: Path, name: str, *, verify: bool = True) -> LatentSet:
+    """The latents of a split for validation. Raises ValueError where there are none."""
+    try:
+        return open_latents(folder, name, verify=verify)
+    except ValueError as error:
+        without = "" if (folder / name).is_dir() else '; --latents.held-out "" trains without one'
+        raise ValueError(f"{error}{without}") from None
 
 
 def fit_shape(

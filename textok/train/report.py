@@ -7,7 +7,7 @@ from typing import Any
 
 from textok.config.read import to_yaml
 from textok.data import ReadReport
-from textok.runtime.files import write_text
+from textok.runtime.files import atomic_write, write_text
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
 from textok.train.run_logger import RATE
@@ -58,7 +58,8 @@ def draw_curves(log: list[dict[str, Any]], target: Path) -> None:
         axes.tick_params(labelsize=7)
     for axes in figure.axes[len(names) :]:
         axes.set_visible(False)
-    figure.savefig(target, dpi=100)
+    with atomic_write(target) as temporary:
+        figure.savefig(temporary, dpi=100, format="png")
 
 
 def _table(log: list[dict[str, Any]]) -> str:

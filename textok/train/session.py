@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from textok.config import RunConfig, TextConfig
+from textok.config.check import require_text
 from textok.data.fingerprint import Fingerprint
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
 from textok.runtime.finished import finish_run, is_finished, reopen_run
@@ -116,6 +117,7 @@ def open_session(config: TrainConfig) -> Session | None:
     run = config.run
     if not run.out:
         raise ValueError("run.out is empty: name the folder of the run")
+    require_text("run.out", run.out)
     folder = RunFolder(Path(run.out))
     folder.check(config)
     distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
