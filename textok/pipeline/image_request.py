@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Integral
 
-from textok.config.check import require, require_range, require_text
+from textok.config.check import require, require_range
 from textok.pipeline.inputs import Captions, read_captions, read_texts
 
 LEAST_SEED, MOST_SEED = -(2**63), 2**64
@@ -22,10 +22,6 @@ class ImageRequest:
     """All of the image's randomness follows from it."""
     caption: str | None = None
     """What the tokenizer's decoder reads; None: the prompt, or a caption of the class."""
-
-    def __post_init__(self) -> None:
-        require_text("a prompt or class", self.condition)
-        require_text("a caption", self.caption or "")
 
 
 def image_requests(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
-from textok.config.check import require_range, require_text
+from textok.config.check import require_range
 from textok.config.decoding import AS_TRAINED
 from textok.config.networks import RunPrecision
 from textok.data.pixels import to_pil
@@ -194,7 +194,6 @@ class Reconstructor:
         texts = read_captions(captions, batch)
         if texts is None or self.config.text == "none" or not any(map(str.strip, texts)):
             return None
-        require_text("a caption", *texts)
         return self._read(tuple(texts))
 
     @cached_property
