@@ -41,15 +41,15 @@ TEXT = {"text.cache", "text.shard", "text.store"}
 SAMPLING = {
     f"sampling.{name}"
     for name in (
+        *("guidance.form", "guidance.guide", "guidance.high", "guidance.low", "guidance.power"),
         *(
-            "guidance.form",
-            "guidance.guide",
-            "guidance.high",
-            "guidance.low",
-            "guidance.power",
             "guidance.scale",
+            "guidance.schedule",
+            "sampler",
+            "softmax_annealing",
+            "steps",
+            "temperature",
         ),
-        *("guidance.schedule", "sampler", "softmax_annealing", "steps", "temperature"),
         "time_shift",
     )
 }

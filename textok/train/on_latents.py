@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +14,6 @@ from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskG
 from textok.config.check import require
 from textok.config.training import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
-from textok.data.fingerprint import Fingerprint, captions_digest
 from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
 from textok.latents import LatentScale, LatentSet, open_latents
@@ -31,6 +29,7 @@ from textok.train.latent_batches import latent_batches
 from textok.train.objective import GeneratorObjective
 from textok.train.projection import Projection
 from textok.train.randomness import RandomSource
+from textok.train.same_data import latents_fingerprint
 from textok.train.session import Session, open_session
 from textok.train.task import TrainingTask, Validator
 
@@ -76,7 +75,7 @@ def train_on_latents(
         distributed=distributed,
     )
     # Opened late, so that settings that are refused leave no folder behind.
-    session.open_folder(latents.fingerprint)
+    session.open_folder(partial(latents_fingerprint, latents.train))
     task = generator_task(
         config,
         parts,
@@ -137,19 +136,6 @@ class TrainingLatents:
     def captions(self) -> list[str]:
         """Those of every row, held out or not."""
         return self.train.captions() + (self.held_out.captions() if self.held_out else [])
-
-    def fingerprint(self) -> Fingerprint:
-        """Of the rows that are trained on: their images, captions and classes, and the numbers."""
-        index, rows = self.train.index, self.train.rows
-        numbers = {**asdict(index), "data": "", "tokenizer": ""}
-        digest = hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
-        return Fingerprint(
-            keys=[row.key for row in rows],
-            captions=[captions_digest([row.caption]) for row in rows],
-            labels=[row.label for row in rows],
-            sizes=[-1] * len(rows),
-            whole={"the index of the latents": digest[:8]},
-        )
 
 
 def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:

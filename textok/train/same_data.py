@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from typing import Any
 
-from textok.data.fingerprint import Fingerprint, read_fingerprint
+from textok.data.fingerprint import Fingerprint, captions_digest, read_fingerprint
+from textok.latents import LatentSet
 from textok.runtime.run_folder import RunFolder
 
 PLACES = (
@@ -49,3 +52,17 @@ def check_data(
     for place, then, here in moved:
         same = "" if difference or before is None else f": the same {len(now.keys)} {noun}"
         _LOGGER.info("%s was %s and is %s%s", place, then or "empty", here or "empty", same)
+
+
+def latents_fingerprint(latents: LatentSet) -> Fingerprint:
+    """Of rows: their images, captions and classes, and what their numbers come to."""
+    index, rows = latents.index, latents.rows
+    numbers = (index.tokenizer_sha256, index.num_tokens, index.classes, index.mean, index.std)
+    digest = hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
+    return Fingerprint(
+        keys=[row.key for row in rows],
+        captions=[captions_digest([row.caption]) for row in rows],
+        labels=[row.label for row in rows],
+        sizes=[-1] * len(rows),
+        whole={"the index of the latents": digest[:8]},
+    )
