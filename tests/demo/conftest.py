@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 
 from tests.pipeline.conftest import TEXT, tiny, tiny_codes
-from textok.demo.serve import page_app
+from textok.demo.serve import page_app, page_server
 from textok.demo.studio import Studio, open_studio
 from textok.pipeline import save_pipeline
 from textok.tokenizer import Tokenizer
@@ -73,22 +75,17 @@ def pictures() -> list[Image.Image]:
 
 
 @contextmanager
-def served(studio: Studio) -> Iterator[str]:
+def served(studio: Studio, **given: Any) -> Iterator[str]:
     """The address of a page that runs beside the test; one at a time."""
-    import uvicorn
-
-    with page_app(studio) as app:
-        config = uvicorn.Config(
-            app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
+    with page_app(studio, **given) as app, socket.create_server(("127.0.0.1", 0)) as listener:
+        server = page_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             thread.join(0.05)
         try:
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(20)

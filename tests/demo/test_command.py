@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 
@@ -25,12 +27,21 @@ import textok
 from tests.demo.client import call, opened, uploaded
 from tests.demo.conftest import Models
 from textok.cli.main import main
+from textok.config.demo import DemoConfig
 
 
 class Running:
     """A process that serves the page."""
 
-    def __init__(self, model: Path, folder: Path) -> None:
+    def __init__(self, model: Path, folder: Path, *, files: int | None = None) -> None:
+        def start() -> None:
+            # As in a terminal: a shell's background job, as tests may be, ignores Ctrl-C.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if files is not None:
+                import resource
+
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
         words = ["-m", "textok.cli", "demo", "--pipeline", str(model), "--port", "0"]
         self.process = subprocess.Popen(
             [sys.executable, *words, "--device", "cpu"],
@@ -38,8 +49,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
-            # As in a terminal: a shell's background job, as tests may be, ignores Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=start,
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
@@ -102,6 +112,29 @@ def test_the_end_by_another_signal_leaves_nothing_behind(running: Running, tmp_p
     assert list(tmp_path.glob("textok-demo-*")) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on open files")
+def test_more_connections_than_files(models: Models, tmp_path: Path) -> None:
+    running = Running(models("plain"), tmp_path, files=256)
+    try:
+        place = ("127.0.0.1", int(running.address.rpartition(":")[2]))
+        with ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection(place, 10)) for _ in range(300)]
+            refused = 0
+            for one in idle[-100:]:
+                refused += one.recv(16).startswith(b"HTTP/1.1 503 ")
+            assert refused == 100
+        deadline = time.monotonic() + 10
+        while httpx.get(running.address, trust_env=False).status_code == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert httpx.get(running.address, trust_env=False).status_code == 200
+        running.process.terminate()
+        assert "Traceback" not in running.process.communicate(timeout=30)[1]
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
 def test_without_gradio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +152,11 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         for words, message in {
             f"--port {port}": f"--host 127.0.0.1 --port {port}: Address already in use",
+            "--host=": "--host is empty: 127.0.0.1 is this machine alone",
+            "--allowed-hosts http://a": "--allowed-hosts: 'http://a' is no name like demo.exam",
+            "--auth ann": "--auth: give USER:PASSWORD, neither empty",
+            "--auth ann:x --auth-file x": "--auth and --auth-file are both given: use one",
+            "--auth-file /dev/null/x": "--auth-file /dev/null/x: no such file",
             "--port 99999": "--port is 99999: it must be >= 0 and <= 65535",
             "--host no.such.host.invalid --port 0": "--host no.such.host.invalid --port 0: ",
             "--model /nowhere --port 0": "/nowhere: no such folder, bundled model",
@@ -138,3 +176,18 @@ def test_gradio_is_imported_by_the_page_alone() -> None:
             rooms = {name.split(".")[0] for name in names}
             alone = not {"gradio", "uvicorn", "fastapi"} & rooms
             assert alone or file.parent == package / "demo" / "page", file
+
+
+def test_a_file_of_users(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("# of the lab\nann:a:b\n\nbob:x\n")
+    assert DemoConfig(auth_file=file).users() == [("ann", "a:b"), ("bob", "x")]
+    assert DemoConfig(auth="ann:a:b").users() == [("ann", "a:b")] and not DemoConfig().users()
+    for text, message in {
+        b"": "holds no line",
+        b"ann": ":1: give USER:PA",
+        b"\xff": "UTF-8",
+    }.items():
+        file.write_bytes(text)
+        with pytest.raises(ValueError, match=message):
+            DemoConfig(auth_file=file)

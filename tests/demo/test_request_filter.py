@@ -33,7 +33,9 @@ def ask(
         await send({"type": "http.response.body", "body": held})
 
     parts = [body[at : at + 70_000] for at in range(0, len(body), 70_000)] or [b""]
-    incoming = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    incoming: list[dict[str, Any]] = [
+        {"type": "http.request", "body": part, "more_body": True} for part in parts
+    ]
     incoming[-1]["more_body"] = False
     sent: list[dict[str, Any]] = []
 
@@ -43,7 +45,8 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    named = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    sent_headers = {"host": "127.0.0.1:7860", **(headers or {})}
+    named = [(name.encode(), value.encode()) for name, value in sent_headers.items()]
     scope = {"type": "http", "path": path, "method": method, "headers": named}
     asyncio.run(RequestFilter(page, folder=folder)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])

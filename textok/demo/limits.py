@@ -37,6 +37,33 @@ WAITING = 32
 """Requests in the queue, the one at work included; further ones are refused."""
 KEPT_SECONDS = 900
 """Uploads and drawn files are deleted after this."""
+DELETED_SECONDS = 1200
+"""They are gone by then: the page looks for them every third of ``KEPT_SECONDS``."""
+
+FOLDER_BYTES = 1_000_000_000
+"""Of all uploads and drawn files together."""
+UPLOAD_BYTES_EACH = 200_000_000
+"""Of one visitor's uploads that are kept."""
+UPLOAD_FILES = 16
+"""Files in one upload."""
+UPLOADS, UPLOADS_EACH = 12, 4
+"""Uploads that arrive at once, in all and from one visitor: they are held in memory meanwhile."""
+REQUESTS, REQUESTS_EACH = 256, 128
+"""Requests at work at once, in all and of one visitor; an open page has one or two of them."""
+CONNECTIONS = 512
+"""Open at once; fewer where the system allows fewer files."""
+HEAD_SECONDS = 10
+"""Until the head of a request has arrived."""
+CALL_SECONDS = 10
+"""Until the words and numbers of a request have arrived."""
+UPLOAD_SECONDS = 120
+"""Until an upload has arrived."""
+LOGINS = 10
+"""Attempts to log in that a visitor has in a minute."""
+SESSIONS = 100
+"""Visits that are remembered; the oldest are forgotten first."""
+UNREAD = 64
+"""Results that nobody has fetched yet, of all visits together."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 

@@ -8,20 +8,23 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from textok.config.check import require
 from textok.config.demo import DemoConfig
-from textok.demo.limits import UPLOAD_BYTES
+from textok.demo.hosts import Hosts
+from textok.demo.limits import CONNECTIONS, HEAD_SECONDS, SESSIONS, UPLOAD_BYTES
 from textok.demo.request_filter import RequestFilter
 from textok.demo.studio import Studio, open_studio
 from textok.runtime.device import pick_device
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
 OFF = {
@@ -35,6 +38,10 @@ OFF = {
 """What gradio reads from the environment when it is imported: no analytics are sent."""
 PATIENCE = 1
 """Seconds that open connections are given when the server stops."""
+BACKLOG = 32
+"""Connections that wait to be accepted."""
+OTHER_FILES = 96
+"""Files that are open besides connections and what they read and write."""
 
 
 def serve(
@@ -55,22 +62,26 @@ def serve(
     with closing(_listen(config.host, config.port)) as listener:
         studio = open_studio(config.model, device=device)
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again once it has stopped
-        with page_app(studio) as app:
-            import uvicorn
-
+        hosts = Hosts(config.host, config.allowed_hosts)
+        with page_app(studio, hosts=hosts, users=config.users()) as app:
             host = config.host
             shown = f"[{host}]" if ":" in host else host
             announce(f"http://{shown}:{listener.getsockname()[1]}")
-            settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
-            server = uvicorn.Server(settings)
+            server = page_server(app, connections=_most_connections())
             # What browsers still listen to is cut off then: no reason to complain.
             logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
             server.run(sockets=[listener])
 
 
 @contextmanager
-def page_app(studio: Studio) -> Iterator[FastAPI]:
-    """The page as an ASGI application; its uploads and drawn files go when it is left."""
+def page_app(
+    studio: Studio, *, hosts: Hosts | None = None, users: Sequence[tuple[str, str]] = ()
+) -> Iterator[FastAPI]:
+    """The page as an ASGI application; its uploads and drawn files go when it is left.
+
+    ``hosts``: the names under which it is served, by default those of this machine alone.
+    ``users``: names and passwords of visitors that are let in; everybody where there are none.
+    """
     os.environ.update(OFF)
     with tempfile.TemporaryDirectory(prefix="textok-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -79,12 +90,16 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
 
         from textok.demo.page.frame import build_page
         from textok.demo.page.look import CSS, theme
+        from textok.demo.page.sessions import forget
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        page = build_page(studio, Path(folder))
+        page.state_session_capacity = SESSIONS
         gradio.mount_gradio_app(
             app,
-            build_page(studio, Path(folder)),
+            page,
             path="/",
+            auth=list(users) or None,
             footer_links=[],
             run_history=False,
             max_file_size=UPLOAD_BYTES,
@@ -95,8 +110,45 @@ def page_app(studio: Studio) -> Iterator[FastAPI]:
             theme=theme(),
             css=CSS,
         )
-        app.add_middleware(RequestFilter, folder=Path(folder))
+        app.add_middleware(
+            RequestFilter, folder=Path(folder), hosts=hosts, before_call=partial(forget, page)
+        )
         yield app
+
+
+def page_server(app: FastAPI, *, connections: int = CONNECTIONS) -> uvicorn.Server:
+    """Serves the page over at most ``connections``, none of which may stay half open."""
+    import uvicorn
+
+    from textok.demo.page.connections import limited_protocol
+
+    settings = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=PATIENCE,
+        http=limited_protocol(connections, HEAD_SECONDS),
+        ws="none",
+        # As many are accepted in one go, before one of them can be refused.
+        backlog=BACKLOG,
+    )
+    return uvicorn.Server(settings)
+
+
+def _most_connections() -> int:
+    """As many as the files that may be open allow; the limit is raised where that is allowed."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return max(8, min(CONNECTIONS, (soft - OTHER_FILES - BACKLOG) // 2))
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
