@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-FROM_ROOT = {"log.md": "LOG.md", "contributing.md": "CONTRIBUTING.md"}
+FROM_ROOT = {"log.md": "LOG.md", "contributing.md": "CONTRIBUTING.md", "security.md": "SECURITY.md"}
 """Pages of the site that lie in the repository's root."""
 CLI = "reference/cli.md"
 CODE = r"(?P<code>^```.*?^```|`[^`\n]+`)"

@@ -99,7 +99,7 @@ class DataConfig(SourceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_range("data.workers", self.workers, 0)
+        require_range("data.workers", self.workers, 0, 1024)
         require_range("data.max_bad_share", self.max_bad_share, 0, 1)
         require(
             not (self.captions and self.class_captions),

@@ -7,6 +7,8 @@ the field it belongs to is known.
 from __future__ import annotations
 
 import math
+import reprlib
+import stat
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
@@ -20,8 +22,19 @@ from textok.config.check import require
 from textok.config.renamed import with_new_names
 
 Config = TypeVar("Config")
+
 MOST_SHOWN = 200
 """Characters of a value in a message."""
+MOST_BYTES = 4_000_000
+"""Of a settings file."""
+MOST_CHARACTERS = 100_000
+"""Of one setting."""
+MOST_ITEMS = 1_000_000
+"""Of a list."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = MOST_SHOWN
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 10
+_SHORT.maxlevel = 3
 
 
 def load_config(
@@ -59,15 +72,23 @@ def merge(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, ob
 def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> Config:
     """Build the dataclass ``cls`` from text or plain values; ``where`` is its path in messages."""
     hints = field_types(cls)
-    mapping = with_new_names(cls, mapping)
+    mapping = with_new_names(cls, dict(_mapping(mapping, where or "the settings")))
     prefix = f"{where}." if where else ""
     for key in mapping:
-        require(key in hints, f"{prefix}{key}: no such field; {_suggestion(key, list(hints))}")
+        require(
+            key in hints, f"{prefix}{key[:100]}: no such field; {_suggestion(key, list(hints))}"
+        )
     assert is_dataclass(cls)
     for field in fields(cls):
         optional = field.default is not MISSING or field.default_factory is not MISSING
         require(optional or field.name in mapping, f"{prefix}{field.name}: a value is needed")
-    return cls(**{key: _read(hints[key], value, prefix + key) for key, value in mapping.items()})
+    values = {key: _read(hints[key], value, prefix + key) for key, value in mapping.items()}
+    try:
+        return cls(**values)
+    except OverflowError as error:
+        raise ValueError(
+            f"{where or 'the settings'}: a number is far too large ({error})"
+        ) from None
 
 
 def field_types(cls: type[Any]) -> dict[str, Any]:
@@ -78,6 +99,7 @@ def field_types(cls: type[Any]) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, object]:
     """Read one file as a mapping whose scalars are all text. Raises ValueError with its line."""
+    _check_file(path)
     try:
         content = yaml.load(path.read_bytes(), Loader=_TextLoader)
     except yaml.MarkedYAMLError as error:
@@ -92,6 +114,16 @@ def read_yaml(path: Path) -> dict[str, object]:
         content in (None, "") or isinstance(content, dict), f"{path}: not a mapping of settings"
     )
     return content or {}
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no settings file: reading a pipe or a device may never end."""
+    found = path.stat()
+    require(stat.S_ISREG(found.st_mode), f"{path}: no file but a folder, pipe or device")
+    require(
+        found.st_size <= MOST_BYTES,
+        f"{path}: {found.st_size / 1e6:,.0f} MB, settings have at most {MOST_BYTES / 1e6:,.0f} MB",
+    )
 
 
 class _TextLoader(yaml.BaseLoader):
@@ -120,7 +152,7 @@ def _read(kind: Any, value: object, where: str) -> object:
         return _read(inner, value, where)
     if origin is Literal:
         chosen = [choice for choice in args if str(choice) == str(value)]
-        require(bool(chosen), f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
+        require(bool(chosen), f"{where}: {_shown(value)} is not one of {', '.join(map(str, args))}")
         return chosen[0]
     if is_dataclass(kind):
         return _read_dataclass(kind, value, where)
@@ -145,7 +177,8 @@ def _read_sequence(
     if isinstance(value, str) and origin is tuple and args[-1] is Ellipsis:
         value = [value]  # a flag with one word is a list of one
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"{where}: {value!r} is not a list")
+        raise ValueError(f"{where}: {_shown(value)} is not a list")
+    require(len(value) <= MOST_ITEMS, f"{where}: has {len(value):,} values, too many")
     repeated = origin is list or args[-1] is Ellipsis
     kinds = [args[0]] * len(value) if repeated else list(args)
     require(len(kinds) == len(value), f"{where}: has {len(value)} values, it takes {len(kinds)}")
@@ -156,7 +189,7 @@ def _read_sequence(
 
 def _mapping(value: object, where: str) -> list[tuple[str, object]]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {value!r} is not a mapping of settings")
+        raise ValueError(f"{where}: {_shown(value)} is not a mapping of settings")
     return list(value.items())
 
 
@@ -164,11 +197,11 @@ def _read_scalar(kind: type[object], value: object, where: str) -> object:
     noun, parse = _SCALARS[kind]
     try:
         require(isinstance(value, (str, int, float, Path)), "a container or nothing at all")
-        return parse(str(value))
+        text = str(value)
+        require(len(text) <= MOST_CHARACTERS, "too long")
+        return parse(text)
     except ValueError:
-        shown = repr(value)
-        shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
-        raise ValueError(f"{where}: {shown} is not {noun}") from None
+        raise ValueError(f"{where}: {_shown(value)} is not {noun}") from None
 
 
 def _finite(text: str) -> float:
@@ -190,6 +223,14 @@ _SCALARS: dict[type[object], tuple[str, Callable[[str], object]]] = {
     bool: ("true or false", _switch),
     Path: ("a path", Path),
 }
+
+
+def _shown(value: object) -> str:
+    """``value`` in a message, shortened: it may be anything."""
+    try:
+        return _SHORT.repr(value)
+    except (RecursionError, ValueError):
+        return "this"
 
 
 def _suggestion(key: str, names: list[str]) -> str:

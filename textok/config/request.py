@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range, require_text
 from textok.config.decoding import DecodingConfig
 from textok.config.generator import SamplingConfig
+
+CHARACTERS = 10_000
+"""Of a prompt or caption; text encoders read some hundred."""
+
+
+def check_words(what: str, texts: Sequence[str]) -> None:
+    """Raise ValueError for a text that is too long."""
+    for number, text in enumerate(texts, 1):
+        name = f"{what} {number}" if len(texts) > 1 else what
+        require(
+            len(text) <= CHARACTERS,
+            f"{name} has {len(text):,} characters: at most {CHARACTERS:,} are read",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +40,10 @@ class PicturesConfig:
     """Pictures at once; other batches may differ in rounding."""
 
     def __post_init__(self) -> None:
-        require_range("num_images", self.num_images, 1)
+        require_range("num_images", self.num_images, 1, 1_000_000)
         require_range("seed", self.seed, 0, 2**63 - self.num_images)
-        require_range("batch_size", self.batch_size, 1)
+        require_range("batch_size", self.batch_size, 1, 65_536)
+        check_words("the negative prompt", (self.negative,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +63,8 @@ class Request(PicturesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_words("prompt", self.prompts)
+        check_words("caption", self.captions)
         require_text("a prompt", *self.prompts, self.negative)
         require_text("a class", *self.classes)
         require_text("a caption", *self.captions)

@@ -107,7 +107,8 @@ class RunConfig:
         require_range("run.validate_images", self.validate_images, 2)
         require_range("run.seed", self.seed, 0)
         require_range("run.save_minutes", self.save_minutes, 0)
-        require_range("run.wait_minutes", self.wait_minutes, 0)
+        require_range("run.wait_minutes", self.wait_minutes, 0, 525_600)
+        require_range("run.batch_size", self.batch_size, 1, 2**20)
         require(0 <= self.ema < 1, f"run.ema is {self.ema}: it must be in [0, 1)")
         require(
             self.batch_size % self.accumulate == 0,

@@ -7,6 +7,8 @@ from typing import Literal
 
 from textok.config.check import require, require_range
 
+MOST_RESOLUTIONS = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class VQGANConfig:
@@ -36,6 +38,10 @@ class VQGANConfig:
         for name in ("image_size", "width", "res_blocks", "codebook_size", "codebook_channels"):
             require_range(f"vqgan.{name}", getattr(self, name), 1)
         require(bool(self.multipliers), "vqgan.multipliers is empty: give at least one")
+        require(
+            len(self.multipliers) <= MOST_RESOLUTIONS,
+            f"vqgan.multipliers has {len(self.multipliers):,} values: at most {MOST_RESOLUTIONS}",
+        )
         for multiplier in self.multipliers:
             require_range("vqgan.multipliers", multiplier, 1)
         require(

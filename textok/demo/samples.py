@@ -17,5 +17,5 @@ SHOWN = ASSETS / "shown"
 def sample_pictures(count: int) -> tuple[list[Path], list[str]]:
     """Files and captions of the first ``count`` products; no model was trained on them."""
     config = DataConfig(path=str(SHOWN), split="", workers=0)
-    chosen = open_captioned_images(config, image_size=64).records[:count]
+    chosen = open_captioned_images(config, image_size=64, quiet=True).records[:count]
     return [record.file for record in chosen], [record.captions[0] for record in chosen]

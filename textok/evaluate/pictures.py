@@ -22,6 +22,7 @@ from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.device import pick_device
 from textok.runtime.png import require_own
 from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.untrusted import regular_file
 from textok.types import Batch, Latents
 
 COLUMNS = {
@@ -179,6 +180,6 @@ def _with_wrong(captions: Sequence[str], wrong: Sequence[str]) -> list[str]:
 
 def _open(path: Path, size: int) -> Image.Image:
     try:
-        return decode(path.read_bytes(), size=size)
+        return decode(regular_file(path).read_bytes(), size=size)
     except BadImageError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -18,11 +19,12 @@ from torch.utils.checkpoint import checkpoint
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator.condition import condition_embedder
-from textok.generator.pretrained import read_generator, restored
+from textok.generator.pretrained import read_generator
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import DiTBlock, FinalLayer, TextKeys
 from textok.nn.time import TimeEmbedding, sinusoids
+from textok.runtime.pretrained import restored
 from textok.types import Condition
 
 TABLE_LIMIT = 2**28
@@ -162,7 +164,7 @@ class DiT(TokenGenerator):
         Raises ValueError naming the file, key or setting that does not fit.
         """
         config, state = read_generator(source, cls.kind, GeneratorConfig)
-        return restored(cls(config), state, where=source)
+        return restored(partial(cls, config), state, where=source)
 
     def _embed(self, x_BKC: Tensor) -> Tensor:
         return self.embed(x_BKC.to(self.embed.weight.dtype)) + self.positions

@@ -9,18 +9,15 @@ from torch import Tensor
 
 from textok.config.generator import TokenGeneratorConfig
 from textok.config.read import build
-from textok.generator.token_generator import TokenGenerator
 from textok.runtime.pretrained import (
     CONFIG,
     WEIGHTS,
-    check_state,
     find_folder,
     read_config,
     read_weights,
 )
 
 C = TypeVar("C", bound=TokenGeneratorConfig)
-G = TypeVar("G", bound=TokenGenerator)
 
 
 def read_generator(source: str | Path, kind: str, config: type[C]) -> tuple[C, dict[str, Tensor]]:
@@ -32,13 +29,3 @@ def read_generator(source: str | Path, kind: str, config: type[C]) -> tuple[C, d
     path = folder / CONFIG
     part = read_config(path, kind)[kind]
     return build(config, part, where=f"{path}: {kind}"), read_weights(folder / WEIGHTS)
-
-
-def restored(network: G, state: dict[str, Tensor], *, where: str | Path) -> G:
-    """The network with the weights of ``state``, in eval mode.
-
-    Raises ValueError naming a key that does not fit.
-    """
-    check_state(network.state_dict(), state, where=str(where))
-    network.load_state_dict(state)
-    return network.eval()

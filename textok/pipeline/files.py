@@ -22,10 +22,13 @@ from textok.runtime.counter import counter
 from textok.runtime.device import pick_device
 from textok.runtime.png import read_png_note, require_own
 from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.untrusted import regular_file
 
 CELL = 128
 """Least pixels a side of a picture on a sheet."""
 SHEET_ROWS = 256
+PROMPT_BYTES = 64_000_000
+"""Of a file of prompts."""
 
 
 def generate_files(config: GenerateConfig) -> list[Path]:
@@ -105,7 +108,7 @@ def _repeat_file(file: Path, config: GenerateConfig) -> Path:
 def _read_prompts(path: Path) -> tuple[str, ...]:
     """The prompts of a file. Raises ValueError where it holds none or is no text."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular_file(path, most=PROMPT_BYTES).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
     require("\0" not in text, f"{path}: not a text file in UTF-8")

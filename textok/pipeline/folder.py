@@ -31,6 +31,7 @@ from textok.latents import LatentScale
 from textok.pipeline.card import pipeline_card
 from textok.runtime.files import replace_folder
 from textok.runtime.pretrained import CARD, CONFIG, find_folder, read_json
+from textok.runtime.untrusted import model_file
 from textok.tokenizer import Tokenizer
 
 SETTINGS, CAPTIONS = "pipeline.json", "captions.json"
@@ -136,13 +137,13 @@ def load_pipeline(source: str | Path) -> PipelineParts:
         half = (folder / TOKENIZER).is_dir() or (folder / CONFIG).is_file()
         holds = "holds a tokenizer but no generator" if half else f"holds no {SETTINGS}"
         raise ValueError(f"{source}: {holds}; a run of `textok train generator` has a model/")
-    settings = build(_Settings, read_json(path), where=str(path))
+    settings = build(_Settings, read_json(model_file(path)), where=str(path))
     known = folder / CAPTIONS
     for name in (TOKENIZER, GENERATOR):
         require((folder / name).is_dir(), f"{folder}: has no {name}/; copy the folder again")
     tokenizer = Tokenizer.from_pretrained(folder / TOKENIZER)
     generator = load_generator(folder / GENERATOR)
-    captions = read_class_captions(known) if known.is_file() else {}
+    captions = read_class_captions(model_file(known)) if known.is_file() else {}
     try:
         return PipelineParts(
             tokenizer=tokenizer,

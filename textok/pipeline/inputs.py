@@ -18,6 +18,7 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.data.pixels import BadImageError, decode, pil_to_square, to_pil, to_tensor
+from textok.runtime.untrusted import regular_file
 
 Picture: TypeAlias = Image.Image | str | Path | NDArray[np.uint8] | Tensor
 """One picture, in a form that ``read_pictures`` takes."""
@@ -154,7 +155,7 @@ def _square(one: Any, size: int) -> NDArray[np.uint8]:
 
 def _read_file(path: Path, size: int) -> Image.Image:
     try:
-        return decode(path.expanduser().read_bytes(), size=size)
+        return decode(regular_file(path.expanduser()).read_bytes(), size=size)
     except BadImageError as error:
         raise ValueError(f"{path}: {error}") from error
     except OSError as error:

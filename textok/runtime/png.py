@@ -9,7 +9,11 @@ from typing import Any
 
 from PIL import PngImagePlugin
 
+from textok.runtime.untrusted import regular_file
+
 KEY = "textok"
+MOST = 1_000_000_000
+"""Bytes of a PNG file."""
 
 
 def png_note(note: Mapping[str, object]) -> PngImagePlugin.PngInfo:
@@ -32,7 +36,7 @@ def require_own(path: Path) -> None:
 
 def read_png_note(path: Path) -> dict[str, Any]:
     """The note in a PNG file. Raises ValueError for another file and for a PNG without one."""
-    data = path.read_bytes()
+    data = regular_file(path, most=MOST).read_bytes()
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError(f"{path}: not a PNG file")
     try:

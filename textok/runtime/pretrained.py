@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
@@ -21,6 +21,9 @@ from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
 from textok.runtime.files import apply_umask, named_errors
+from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
+
+M = TypeVar("M", bound=nn.Module)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PIPELINE = ("*.json", "*.safetensors", "*.md")
@@ -28,6 +31,9 @@ PIPELINE = ("*.json", "*.safetensors", "*.md")
 
 TRAINED_WITH = "trained_with"
 """Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
+
+MOST_JSON, MOST_CONFIG = 64_000_000, 4_000_000
+"""Bytes of a JSON file, and of a model's config.json."""
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -104,12 +110,17 @@ def _find(source: str | Path, patterns: Sequence[str]) -> Path:
         raise ValueError(f"{missing} ({type(error).__name__})") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file as a mapping. Raises ValueError for one that is missing or damaged."""
+def read_json(path: Path, *, most: int = MOST_JSON) -> dict[str, Any]:
+    """A JSON file of at most ``most`` bytes as a mapping.
+
+    Raises ValueError for one that is missing, damaged, too large or nested too deeply.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = regular_file(path, most=most).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    try:
+        data = json.loads(text.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
     except UnicodeDecodeError:
@@ -127,7 +138,7 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
     """The parts of the ``config.json`` of a ``kind`` of model, which has a part of that name."""
     if not path.exists():
         raise ValueError(f"{path}: no such file; is {path.parent} a {kind} folder?")
-    data = read_json(path)
+    data = read_json(model_file(path), most=MOST_CONFIG)
     if kind not in data:
         raise ValueError(f"{path}: has no '{kind}' part; this is not a textok {kind}")
     return data
@@ -145,14 +156,31 @@ def read_trained_with(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A safetensors file as float32. Raises ValueError for one that is missing or damaged."""
-    if not path.is_file():
+    """A safetensors file as float32.
+
+    Raises ValueError for one that is missing or damaged, and for numbers that are not finite.
+    """
+    if not path.exists():
         raise ValueError(f"{path}: no such file; the model's folder has no weights")
     try:
-        state = load_file(path)
+        state = load_file(model_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
+    check_finite(state, where=path)
     return {key: value.float() for key, value in state.items()}
+
+
+def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Path) -> M:
+    """The network that ``make`` builds with the weights of ``state``, in eval mode.
+
+    It is built only once its sizes are known to be those of ``state``, so that a config of huge
+    sizes costs nothing. Raises ValueError naming a key that does not fit.
+    """
+    expected = draft(make, state, where=str(where)).state_dict()
+    check_state(expected, state, where=str(where))
+    network = make()
+    network.load_state_dict(state)
+    return network.eval()
 
 
 def rename_keys(state: dict[str, Tensor], old: Mapping[str, str], prefix: str = "") -> None:

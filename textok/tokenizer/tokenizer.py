@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
-from textok.runtime.pretrained import accept_old_keys, check_state, push_folder
+from textok.runtime.pretrained import accept_old_keys, push_folder, restored
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.encoder import Encoder
@@ -206,11 +207,10 @@ class Tokenizer(nn.Module):
         file, key or setting that does not fit.
         """
         saved = read_tokenizer(source, image_size=image_size)
-        tokenizer = cls(saved.config, text=saved.text)
-        check_state(tokenizer.state_dict(), saved.state, where=str(source))
-        tokenizer.load_state_dict(saved.state)
+        make = partial(cls, saved.config, text=saved.text)
+        tokenizer = restored(make, saved.state, where=source)
         tokenizer.trained_with = saved.trained_with
-        return tokenizer.eval()
+        return tokenizer
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload to the hub repository ``repo_id``; returns its address."""

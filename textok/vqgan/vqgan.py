@@ -6,6 +6,7 @@ Legend: B batch, N codes row by row, h = w codes a side, V codes, C numbers a co
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from textok.config import VQGANConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook, RevivingCodebook
-from textok.runtime.pretrained import accept_old_keys, check_state, push_folder
+from textok.runtime.pretrained import accept_old_keys, push_folder, restored
 from textok.types import Latents, Reconstruction
 from textok.vqgan.network import Decoder, Encoder
 from textok.vqgan.pretrained import OLD_KEYS, read_vqgan, write_vqgan
@@ -121,11 +122,9 @@ class VQGAN(nn.Module):
         Raises ValueError naming the file, key or setting that does not fit.
         """
         config, state, trained_with = read_vqgan(source)
-        vqgan = cls(config)
-        check_state(vqgan.state_dict(), state, where=str(source))
-        vqgan.load_state_dict(state)
+        vqgan = restored(partial(cls, config), state, where=source)
         vqgan.trained_with = trained_with
-        return vqgan.eval()
+        return vqgan
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload to the hub repository ``repo_id``; returns its address."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -21,9 +22,10 @@ from textok.generator.condition import condition_embedder
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
 from textok.generator.maskgit.block import MaskGITBlock
 from textok.generator.maskgit.sample import uniform_noise, unmask
-from textok.generator.pretrained import read_generator, restored
+from textok.generator.pretrained import read_generator
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import TextKeys
+from textok.runtime.pretrained import restored
 from textok.types import Condition, TextFeatures
 
 
@@ -145,7 +147,7 @@ class MaskGIT(TokenGenerator):
         Raises ValueError naming the file, key or setting that does not fit.
         """
         config, state = read_generator(source, cls.kind, MaskGITConfig)
-        return restored(cls(config), state, where=source)
+        return restored(partial(cls, config), state, where=source)
 
     def _logits(
         self,
