@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -44,7 +45,7 @@ def limited_protocol(most: int, seconds: float) -> type[H11Protocol]:
 
         def _watch(self) -> None:
             """Start the clock while the head of a request is awaited, stop it once it is there."""
-            if self.cycle is not None and not self.cycle.response_complete:
+            if self._at_work():
                 self._unwatch()
             elif self._deadline is None and not self.transport.is_closing():
                 self._deadline = self.loop.call_later(seconds, self._late)
@@ -56,8 +57,12 @@ def limited_protocol(most: int, seconds: float) -> type[H11Protocol]:
 
         def _late(self) -> None:
             self._deadline = None
-            if self.cycle is None or self.cycle.response_complete:
+            if not self._at_work():
                 self.transport.abort()
+
+        def _at_work(self) -> bool:
+            cycle: Any = self.cycle  # None before the first request
+            return cycle is not None and not cycle.response_complete
 
     return Limited
 
