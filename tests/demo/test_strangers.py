@@ -121,6 +121,8 @@ def test_visits_are_forgotten(studios: Studios, monkeypatch: pytest.MonkeyPatch)
         while page._queue.event_ids_to_events:
             await asyncio.sleep(0.05)
         assert (await call(client, "generate", *DRAW)).error == ""
+        while page._queue.event_ids_to_events:  # the answer is sent before the request is over
+            await asyncio.sleep(0.05)
 
     with served(studios("text")) as address:
         (page,) = pages
