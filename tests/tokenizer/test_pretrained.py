@@ -208,3 +208,17 @@ def test_hub_repository_is_fetched_and_pushed(
         "create someone/tokenizer",
         "upload someone/tokenizer ['README.md', 'config.json', 'model.safetensors']",
     ]
+
+
+def test_weights_of_another_file_are_refused(saved: tuple[Tokenizer, Path]) -> None:
+    _, folder = saved
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-3] ^= 1  # one bit, of a number that stays finite
+    weights.write_bytes(data)
+    with pytest.raises(ValueError, match=r"model\.safetensors: not the weights .* checksum"):
+        Tokenizer.from_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["weights_sha256"]  # as a folder of before has it
+    (folder / "config.json").write_text(json.dumps(config))
+    Tokenizer.from_pretrained(folder)

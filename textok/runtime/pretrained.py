@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
+from textok.runtime.checksum import tensors_sha256
 from textok.runtime.files import apply_umask, named_errors
 from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
 
@@ -31,6 +32,9 @@ PIPELINE = ("*.json", "*.safetensors", "*.md")
 
 TRAINED_WITH = "trained_with"
 """Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
+
+SHA256 = "weights_sha256"
+"""Part of config.json: the checksum of the weights that were written with it."""
 
 MOST_JSON, MOST_CONFIG = 64_000_000, 4_000_000
 """Bytes of a JSON file, and of a model's config.json."""
@@ -49,6 +53,7 @@ def write_model(
     """Write a model's folder, weights in ``precision`` or as they are.
 
     Each file is written under another name and renamed, so that a reader never sees half of one.
+    The config holds a checksum of the weights.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,8 @@ def write_model(
         apply_umask(Path(part) / WEIGHTS)
         if card is not None:
             (Path(part) / CARD).write_text(card)
-        (Path(part) / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        whole = {**config, SHA256: tensors_sha256(tensors)}
+        (Path(part) / CONFIG).write_text(json.dumps(whole, indent=2) + "\n")
         for name in (WEIGHTS, CARD, CONFIG):
             if (Path(part) / name).exists():
                 os.replace(Path(part) / name, folder / name)
@@ -158,7 +164,8 @@ def read_trained_with(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A safetensors file as float32.
 
-    Raises ValueError for one that is missing or damaged, and for numbers that are not finite.
+    Raises ValueError for one that is missing, damaged or not that of the config beside it, and for
+    numbers that are not finite.
     """
     if not path.exists():
         raise ValueError(f"{path}: no such file; the model's folder has no weights")
@@ -167,7 +174,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
     check_finite(state, where=path)
+    _check_sum(path, state)
     return {key: value.float() for key, value in state.items()}
+
+
+def _check_sum(path: Path, state: dict[str, Tensor]) -> None:
+    """Raise ValueError for weights that differ from those that the config was written with."""
+    config = path.with_name(CONFIG)
+    expected = read_json(config).get(SHA256, "") if config.is_file() else ""
+    require(
+        expected in ("", tensors_sha256(state)),
+        f"{path}: not the weights that {CONFIG} was written with, the checksum differs: copy it "
+        f"again, or remove {SHA256} from {CONFIG} if you changed them",
+    )
 
 
 def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Path) -> M:
