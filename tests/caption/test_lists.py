@@ -114,6 +114,6 @@ def test_a_report_on_nothing_and_a_text_encoder_that_is_none(tmp_path: Path) -> 
     data = DataConfig(path=str(write_folder(tmp_path / "data", {"a.png": IMAGE})))
     report = caption_report(CaptionsReportConfig(data=data, out=tmp_path / "out", max_tokens=7))
     assert "- images without a caption: 1 (100.00%): a.png" in report.to_markdown()
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.md"]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.md", ".textok.json"}
     with pytest.raises(ValueError, match="there is no folder"):
         caption_report(CaptionsReportConfig(data=data, text_encoder=("./nowhere",)))

@@ -140,7 +140,7 @@ def test_generation_is_judged_by_the_other_network(pictures: Path, tmp_path: Pat
     assert report.scores.kernel["KD-EffLite0"] == single.scores.kernel["KD-EffLite0"]
     assert report.scores.kernel["KD-EffLite0"].subset_size == 9
     assert "| 1000 KD-VGG16 ↓ | 1000 KD-EffLite0 ↓ † |" in report.to_markdown()
-    assert single.warnings[0].startswith("FD-EffLite0 is in a network that the tokenizer was")
+    assert single.warnings[0].startswith("FD-EffLite0 is in a network that the model was")
     assert read_generation_report(tmp_path / "report.json") == single
     assert "| pictures | FD-VGG16 ↓ | FD-EffLite0 ↓ † | 1000 KD-VGG16" in report.to_markdown()
 

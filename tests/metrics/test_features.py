@@ -65,5 +65,7 @@ def test_inception_refuses_a_pickle_of_more_than_weights(tmp_path: Path) -> None
     path = tmp_path / "inception.pth"
     torch.save({"code": Path.cwd}, path)
 
-    with pytest.raises(ValueError, match=r"inception\.pth: not a file of plain weights"):
+    with pytest.raises(
+        ValueError, match=r"inception\.pth: damaged, or not a file of plain weights"
+    ):
         load_feature_network("inception", weights=path)

@@ -185,7 +185,7 @@ def test_a_long_prompt_is_noted_in_one_line(capsys: pytest.CaptureFixture[str]) 
         ("--prompts empty.txt", "empty.txt: holds no prompt; write one a line"),
         ("--prompts plain.png", "plain.png: not a text file in UTF-8"),
         ("--prompts zeros.txt", "zeros.txt: not a text file in UTF-8"),
-        ("--prompts classed", "classed: Is a directory"),
+        ("--prompts classed", "classed: a folder, where a file is needed"),
         ("--class sky --model prompted", "this generator draws prompts, not classes"),
         ("dog --model classed", "this generator draws classes, not prompts: ask with"),
         ("--class skies --model classed", "class 'skies' is unknown to this generator of 3"),

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textok.config import LossConfig, TrainGeneratorConfig, TrainVQGANConfig, VQGANConfig
+from textok.latents.shard import open_shard, write_shard
 from textok.runtime.run_folder import RunFolder
 from textok.train import train_generator, train_vqgan
 from textok.train.session import Session
@@ -128,8 +129,10 @@ def test_latents_that_moved_are_the_same_and_others_are_not(
     )
     train_generator(moved)
     assert [text for text in caplog.messages if text.endswith(f"is {there}: the same 8 rows")]
-    lines = there / "train" / "shard-00000.jsonl"
-    lines.write_text(lines.read_text().replace("square number 1", "a square"))
+    path = there / "train" / "shard-00000.safetensors"
+    shard = open_shard(path)
+    rows = [replace(row, caption=row.caption.replace("number 1", "")) for row in shard.rows()]
+    write_shard(path, shard.latents, rows, settings=shard.settings, unreadable={})
     told = r"^latents\.path: the data have changed .*: \d with other captions, first 'even|odd/.*'"
     with pytest.raises(ValueError, match=told):
         train_generator(replace(moved, run=replace(run, steps=3)))

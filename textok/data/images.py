@@ -13,6 +13,7 @@ from PIL import Image
 
 from textok.config.data import DataConfig
 from textok.data.detect import find_entries
+from textok.data.folder import printable
 from textok.data.mixture import MixturePart, find_parts, mixture_entries, parse_mixture
 from textok.data.other_captions import (
     with_captions,
@@ -136,7 +137,7 @@ def open_captioned_images(
     if not records:
         raise ValueError(f"data.path {config.path}: no image that can be read")
     for message in [] if quiet else report.messages():
-        _LOGGER.info("data %s%s: %s", config.path, _split_of(config), message)
+        _LOGGER.info("data %s%s: %s", printable(config.path), _split_of(config), message)
     return CaptionedImages(
         config=config,
         image_size=image_size,

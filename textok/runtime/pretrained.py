@@ -14,13 +14,13 @@ import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
-from textok.runtime.checksum import tensors_sha256
+from textok.runtime.checksum import load_with_sum, order_metadata, sum_of
 from textok.runtime.files import apply_umask, named_errors
 from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
 
@@ -32,9 +32,6 @@ PIPELINE = ("*.json", "*.safetensors", "*.md")
 
 TRAINED_WITH = "trained_with"
 """Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
-
-SHA256 = "weights_sha256"
-"""Part of config.json: the checksum of the weights that were written with it."""
 
 MOST_JSON, MOST_CONFIG = 64_000_000, 4_000_000
 """Bytes of a JSON file, and of a model's config.json."""
@@ -53,7 +50,7 @@ def write_model(
     """Write a model's folder, weights in ``precision`` or as they are.
 
     Each file is written under another name and renamed, so that a reader never sees half of one.
-    The config holds a checksum of the weights.
+    The weights have their checksum with them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,12 +59,12 @@ def write_model(
     }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as part:
         with named_errors(folder / WEIGHTS):
-            save_file(tensors, Path(part) / WEIGHTS, metadata={"format": "pt"})
+            save_file(tensors, Path(part) / WEIGHTS, metadata=sum_of(tensors))
+            order_metadata(Path(part) / WEIGHTS)
         apply_umask(Path(part) / WEIGHTS)
         if card is not None:
             (Path(part) / CARD).write_text(card)
-        whole = {**config, SHA256: tensors_sha256(tensors)}
-        (Path(part) / CONFIG).write_text(json.dumps(whole, indent=2) + "\n")
+        (Path(part) / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         for name in (WEIGHTS, CARD, CONFIG):
             if (Path(part) / name).exists():
                 os.replace(Path(part) / name, folder / name)
@@ -164,29 +161,17 @@ def read_trained_with(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A safetensors file as float32.
 
-    Raises ValueError for one that is missing, damaged or not that of the config beside it, and for
+    Raises ValueError for one that is missing or damaged, by its checksum too if it has one, and for
     numbers that are not finite.
     """
     if not path.exists():
         raise ValueError(f"{path}: no such file; the model's folder has no weights")
     try:
-        state = load_file(model_file(path))
+        state = load_with_sum(model_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
     check_finite(state, where=path)
-    _check_sum(path, state)
     return {key: value.float() for key, value in state.items()}
-
-
-def _check_sum(path: Path, state: dict[str, Tensor]) -> None:
-    """Raise ValueError for weights that differ from those that the config was written with."""
-    config = path.with_name(CONFIG)
-    expected = read_json(config).get(SHA256, "") if config.is_file() else ""
-    require(
-        expected in ("", tensors_sha256(state)),
-        f"{path}: not the weights that {CONFIG} was written with, the checksum differs: copy it "
-        f"again, or remove {SHA256} from {CONFIG} if you changed them",
-    )
 
 
 def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Path) -> M:

@@ -103,20 +103,3 @@ def check_finite(state: Mapping[str, Tensor], *, where: str | Path) -> None:
                 f"{where}: {key} has {bad:,} of {value.numel():,} numbers that are NaN or infinite;"
                 " the training diverged or the file is damaged",
             )
-
-
-def check_stored(state: object, *, where: str | Path, key: str = "the tensor") -> None:
-    """Raise ValueError for a tensor that claims more numbers than the file holds (strides of 0).
-
-    ``state``: a tensor, or mappings of tensors at any depth.
-    """
-    for name, value in state.items() if isinstance(state, Mapping) else [(key, state)]:
-        if isinstance(value, Mapping):
-            check_stored(value, where=where)
-        elif isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta:
-            stored = value.untyped_storage().nbytes()
-            require(
-                value.numel() * value.element_size() <= stored,
-                f"{where}: {name} claims {tuple(value.shape)} but holds {stored:,} bytes; "
-                "damaged or made to exhaust memory",
-            )

@@ -111,8 +111,12 @@ class Decoder(nn.Module):
             text_keys_BT=None if caption is None or text is None else text.mask,
         )
         count = self.queries.shape[0]
-        x_BSD, hidden = self.trunk.with_hidden(x_BSD, keys_BS, hidden_after)
-        hidden = None if hidden is None else hidden[:, :count]
+        hidden = None
+        if hidden_after:
+            x_BSD, states_BSD = self.trunk.with_hidden(x_BSD, keys_BS, hidden_after)
+            hidden = None if states_BSD is None else states_BSD[:, :count]
+        else:
+            x_BSD = self.trunk(x_BSD, keys_BS)
         patches = self.head(x_BSD[:, :count])
         if not self.pixels:
             return patches.float(), hidden

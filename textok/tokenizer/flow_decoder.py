@@ -153,7 +153,10 @@ class FlowDecoder(nn.Module):
         if text is not None:
             text = text.drop(draw.drop_text)
         shown = DecoderInput(tokens=known.tokens, text=text, keep=known.keep)
-        predicted_BNP, hidden = self._run(noisy_BNP, t_B, shown, hidden_after)
+        if hidden_after:
+            predicted_BNP, hidden = self._run(noisy_BNP, t_B, shown, hidden_after)
+        else:
+            predicted_BNP, hidden = self(noisy_BNP, t_B, shown), None
         velocity_BNP = self.objective.velocity(predicted_BNP, noisy_BNP, t_B)
         truth_BNP = self.objective.velocity(clean_BNP, noisy_BNP, t_B)
         error_B = (velocity_BNP - truth_BNP).square().mean(dim=(1, 2))
