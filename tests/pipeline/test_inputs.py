@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.inputs import read_captions, read_picture, read_pictures
 
@@ -263,3 +264,21 @@ def test_prompts() -> None:
 def test_prompts_that_are_refused(prompts: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         image_requests(prompts, **{"num_images": 1, "seed": 0, **settings})
+
+
+@pytest.mark.parametrize("pipeline", [Reconstructor, TextToImage])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "gpu"}, "device gpu: not to be had here"),
+        ({"device": "cuda:99"}, "device cuda:99: not to be had here"),
+        ({"dtype": "float16"}, "dtype is 'float16': give one of torch"),
+        ({"dtype": torch.int32}, "dtype is torch.int32: give one of torch"),
+    ],
+)
+def test_devices_and_types_that_are_none(
+    pipeline: type[Reconstructor | TextToImage], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        pipeline.from_pretrained("products", **settings)
+    assert "\n" not in str(error.value)

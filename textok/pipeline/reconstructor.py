@@ -25,7 +25,7 @@ from textok.pipeline.inputs import (
     read_picture,
     read_pictures,
 )
-from textok.runtime.device import check_precision, run_in
+from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
 from textok.types import Latents, TextFeatures
@@ -88,6 +88,8 @@ class Reconstructor:
         ``text_cache`` keeps caption features in a folder between runs. Raises ValueError for a
         model that cannot be read, and for tf32 on a device that has none.
         """
+        check_dtype(dtype)
+        device = pick_device(str(device))
         tokenizer = Tokenizer.from_pretrained(name)
         return cls(
             tokenizer, text_cache=text_cache, device=device, dtype=dtype, precision=precision

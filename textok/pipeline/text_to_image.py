@@ -23,7 +23,7 @@ from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.inputs import Captions
-from textok.runtime.device import check_precision, run_in
+from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.runtime.pretrained import push_folder
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
@@ -79,6 +79,8 @@ class TextToImage:
 
         Raises ValueError naming the file or setting that does not fit.
         """
+        check_dtype(dtype)
+        device = pick_device(str(device))
         return cls(load_pipeline(name), device=device, dtype=dtype, precision=precision)
 
     def __call__(

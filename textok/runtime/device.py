@@ -29,6 +29,12 @@ def pick_device(name: str) -> str:
     return name
 
 
+def check_dtype(dtype: object) -> None:
+    """Raise ValueError for what is no floating-point type of torch."""
+    known = isinstance(dtype, torch.dtype) and dtype.is_floating_point
+    require(known, f"dtype is {dtype!r}: give one of torch, as torch.bfloat16")
+
+
 def best_device() -> torch.device:
     """The first GPU there is, else the CPU."""
     if torch.cuda.is_available():
