@@ -9,40 +9,33 @@ aligned with judges nothing: distances are in VGG16, which nothing is trained ag
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 from studies.alignment.page import found_in, write_results
 from studies.alignment.steps import BUDGETS, Study, every_step
+from studies.pairs.arguments import StudyArguments
 from studies.pairs.job import budget_name, refuse, require_splits, run_planned
 from studies.subset import write_splits
 
 
-def main(
-    *,
-    data: Path = Path("data/products-64"),
-    runs: Path = Path("runs/alignment"),
-    out: Path = Path("docs/results/alignment"),
-    budget: Literal["", "cpu", "gpu"] = "",
-    toy: bool = False,
-    minutes: float = 0,
-    only: str = "",
-) -> None:
-    """Train, measure and compare what is not done yet.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(StudyArguments):
+    """Train, measure and compare what is not done yet; the same command goes on."""
 
-    Args:
-        data: Pictures of products with a name each, in train, val and test.
-        runs: Folder of the runs.
-        out: Folder of the results.
-        budget: cpu or gpu; without it whichever there is.
-        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
-        minutes: Begin no step after this many minutes; 0 goes on to the end.
-        only: Take only steps of this name, as in 'tokenizer-*' or 'generator-aligned-*'.
-    """
+    data: Path = Path("data/products-64")
+    """Images of products with a name each, in train, val and test."""
+    runs: Path = Path("runs/alignment")
+    out: Path = Path("docs/results/alignment")
+
+
+def main(arguments: Arguments) -> None:
+    """Run the study that ``arguments`` describe."""
+    data, runs, out = arguments.data, arguments.runs, arguments.out
     require_splits(data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
-    name, flag = budget_name(budget, toy=toy)
+    name, flag = budget_name(arguments.budget, BUDGETS, toy=arguments.toy)
     study = Study(budget=BUDGETS[name], data=data, runs=runs)
     try:
         counts = {"train": study.budget.training, "test": study.budget.limit}
@@ -55,10 +48,10 @@ def main(
         runs=runs,
         speed=study.budget.speed,
         write=lambda: write_results(found_in(study, commands), out),
-        minutes=minutes,
-        only=only,
+        minutes=arguments.minutes,
+        only=arguments.only,
     )
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Arguments))

@@ -9,15 +9,15 @@ each with the caption and without, and a DiT of classes on the latents of each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
 from studies.flow_decoder.budgets import SCALES, Decoder, studies_of
 from studies.flow_decoder.page import write_page, write_sheet
 from studies.flow_decoder.summary import summary
+from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import generator_steps, tokenizer_steps
 from studies.pairs.job import (
     budget_name,
@@ -54,29 +54,21 @@ def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
     return steps
 
 
-def main(
-    *,
-    data: Path = Path("data/tiny-imagenet"),
-    runs: Path = Path("runs/flow-decoder"),
-    out: Path = Path("docs/results/flow-decoder"),
-    budget: Literal["", "cpu", "gpu"] = "",
-    toy: bool = False,
-    minutes: float = 0,
-    only: str = "",
-) -> None:
-    """Train, measure and compare what is not done yet.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(StudyArguments):
+    """Train, measure and compare what is not done yet; the same command goes on."""
 
-    Args:
-        data: What `textok data tiny-imagenet` made.
-        runs: Folder of the runs.
-        out: Folder of the results.
-        budget: cpu or gpu; without it whichever there is.
-        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
-        minutes: Begin no step after this many minutes; 0 goes on to the end.
-        only: Take only steps of this name, as in 'flow', '*none*' or 'k4-*'.
-    """
+    data: Path = Path("data/tiny-imagenet")
+    """What `textok data tiny-imagenet` made."""
+    runs: Path = Path("runs/flow-decoder")
+    out: Path = Path("docs/results/flow-decoder")
+
+
+def main(arguments: Arguments) -> None:
+    """Run the study that ``arguments`` describe."""
+    data, runs, out = arguments.data, arguments.runs, arguments.out
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
-    name, flag = budget_name(budget, toy=toy)
+    name, flag = budget_name(arguments.budget, SCALES, toy=arguments.toy)
     try:
         rows = count_rows(training_captions(data))
         studies = studies_of(SCALES[name], data, runs, rows=rows)
@@ -96,10 +88,10 @@ def main(
         runs=runs,
         speed=studies["flow"].budget.speed,
         write=write,
-        minutes=minutes,
-        only=only,
+        minutes=arguments.minutes,
+        only=arguments.only,
     )
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Arguments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -111,11 +111,16 @@ def _copy_prompts(job: Job) -> None:
             shutil.copyfile(sheet, job.out / "prompts.png")
 
 
-def budget_name(budget: str, *, toy: bool) -> tuple[str, str]:
-    """The budget that is meant, the machine's own without one, and the flag that asks for it."""
+def budget_name(budget: str, budgets: Collection[str], *, toy: bool) -> tuple[str, str]:
+    """The budget that is meant, the machine's own without one, and the flag that asks for it.
+
+    Ends with one line where ``budgets`` has none of that name.
+    """
     if toy:
         return "toy", "--toy"
     name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    if name not in budgets:
+        refuse(f"--budget {name}: use one of {', '.join(budgets)}")
     return name, f"--budget {name}"
 
 

@@ -7,11 +7,12 @@ A tokenizer with the caption against one without, and a DiT of classes on the la
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
+from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import every_step
 from studies.pairs.job import (
     Job,
@@ -32,30 +33,24 @@ in training. Then the same DiT of classes on the latents of both tokenizers; wit
 reads a held-out caption of the class. FD-EffLite0 is no FID (docs/evaluation.md)."""
 
 
-def main(
-    *,
-    data: Path = Path("data/tiny-imagenet"),
-    runs: Path = Path("runs/photographs"),
-    out: Path = Path("docs/results/photographs"),
-    budget: Literal["", "cpu", "gpu", "pieces"] = "",
-    toy: bool = False,
-    minutes: float = 0,
-    only: str = "",
-) -> None:
-    """Train, measure and compare what is not done yet.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(StudyArguments):
+    """Train, measure and compare what is not done yet; the same command goes on."""
 
-    Args:
-        data: What `textok data tiny-imagenet` made.
-        runs: Folder of the runs.
-        out: Folder of the results.
-        budget: cpu or gpu; without it whichever there is. pieces goes on with tokenizers from
-            studies.photographs.offline.
-        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
-        minutes: Begin no step after this many minutes; 0 goes on to the end.
-        only: Take only steps of this name, as in '*none*' or 'k4-*'.
-    """
+    data: Path = Path("data/tiny-imagenet")
+    """What `textok data tiny-imagenet` made."""
+    runs: Path = Path("runs/photographs")
+    out: Path = Path("docs/results/photographs")
+    budget: str = ""
+    """cpu or gpu; without it whichever there is. pieces goes on with tokenizers from
+    studies.photographs.offline."""
+
+
+def main(arguments: Arguments) -> None:
+    """Run the study that ``arguments`` describe."""
+    data, runs, out = arguments.data, arguments.runs, arguments.out
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
-    name, flag = budget_name(budget, toy=toy)
+    name, flag = budget_name(arguments.budget, BUDGETS, toy=arguments.toy)
     try:
         rows = count_rows(training_captions(data))
         study = study_of(BUDGETS[name], data, runs, rows=rows)
@@ -71,8 +66,8 @@ def main(
         about=ABOUT,
         sheet_at=study.budget.generators_at,
     )
-    run_job(job, minutes=minutes, only=only)
+    run_job(job, minutes=arguments.minutes, only=arguments.only)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Arguments))

@@ -9,12 +9,12 @@ its pictures for combinations of colour and kind that were never sold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
+from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import every_step
 from studies.pairs.job import (
     Job,
@@ -88,36 +88,27 @@ def study_of(
     )
 
 
-def main(
-    *,
-    data: Path = Path("data/products-64"),
-    runs: Path = Path("runs/products"),
-    out: Path = Path("docs/results/products"),
-    budget: Literal["", "cpu", "gpu"] = "",
-    toy: bool = False,
-    minutes: float = 0,
-    only: str = "",
-) -> None:
-    """Train, measure and compare what is not done yet.
+@dataclass(frozen=True, kw_only=True)
+class Arguments(StudyArguments):
+    """Train, measure and compare what is not done yet; the same command goes on."""
 
-    Args:
-        data: Pictures of products with a name each, in train, val and test, as
-            `textok data prepare` makes them.
-        runs: Folder of the runs.
-        out: Folder of the results.
-        budget: cpu or gpu; without it whichever there is.
-        toy: Two steps of tiny networks, to see that everything works; numbers mean nothing.
-        minutes: Begin no step after this many minutes; 0 goes on to the end.
-        only: Take only steps of this name, as in '*none*' or 'k4-*'.
-    """
+    data: Path = Path("data/products-64")
+    """Images with a name each, in train, val and test, as `textok data prepare` makes them."""
+    runs: Path = Path("runs/products")
+    out: Path = Path("docs/results/products")
+
+
+def main(arguments: Arguments) -> None:
+    """Run the study that ``arguments`` describe."""
+    data, runs, out = arguments.data, arguments.runs, arguments.out
     require_splits(data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
-    name, flag = budget_name(budget, toy=toy)
+    name, flag = budget_name(arguments.budget, BUDGETS, toy=arguments.toy)
     try:
         captions = training_captions(data)
     except ValueError as error:
         refuse(str(error))
     names = [several[0] for several in captions if several]
-    unseen = unseen_combinations(names, count=UNSEEN, least=1 if toy else 100)
+    unseen = unseen_combinations(names, count=UNSEEN, least=1 if arguments.toy else 100)
     study = study_of(BUDGETS[name], data, runs, unseen=unseen, rows=count_rows(captions))
     job = Job(
         study=study,
@@ -129,8 +120,8 @@ def main(
         sheet_at=study.budget.generators_at,
         notes={"prompts_never_sold": [asdict(one) for one in unseen]},
     )
-    run_job(job, minutes=minutes, only=only)
+    run_job(job, minutes=arguments.minutes, only=arguments.only)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(tyro.cli(Arguments))

@@ -105,7 +105,10 @@ def test_the_study_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(alignment.BUDGETS, "toy", replace(toy, tokenizer_flags=flags))
     monkeypatch.setattr(alignment, "JUDGES", ("efficientnet_lite0",))
     monkeypatch.setattr(running, "in_a_process", run)
-    study.main(data=tmp_path / "data", runs=tmp_path / "runs", out=tmp_path / "out", toy=True)
+    arguments = study.Arguments(
+        data=tmp_path / "data", runs=tmp_path / "runs", out=tmp_path / "out", toy=True
+    )
+    study.main(arguments)
 
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert list(found["tokenizers"]) == ["plain", "aligned"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studies.pairs.commands import every_step, tokenizer_steps
-from studies.pairs.job import Job, run_job
+from studies.pairs.job import Job, budget_name, run_job
 from studies.pairs.study import members
 from studies.photographs import budgets as photographs
 from studies.products.__main__ import BUDGETS as PRODUCTS
@@ -155,3 +155,13 @@ def test_only_takes_the_steps_of_that_name(tmp_path: Path) -> None:
     assert ran == ["k4-none-s0"]
     with pytest.raises(SystemExit, match="2"):
         run_job(job_of(steps, tmp_path), only="k5*", run=run)
+
+
+def test_a_budget_that_a_study_does_not_have_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        budget_name("tpu", ["cpu", "gpu"], toy=False)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: --budget tpu: use one of cpu, gpu\n"
+    assert budget_name("gpu", ["cpu", "gpu"], toy=False) == ("gpu", "--budget gpu")
