@@ -18,7 +18,8 @@ from textok.config.check import require
 USES = {
     "": "everything",
     "train": "textok train",
-    "wandb": "training logs to Weights & Biases (run.wandb)",
+    "wandb": "training logs to Weights & Biases (run.tracker wandb)",
+    "trackio": "training logs to trackio (run.tracker trackio)",
     "data": "textok data",
     "hf": "parquet files, sets of the Hugging Face hub (data.path hf://...), textok data export",
     "eval": "textok evaluate",

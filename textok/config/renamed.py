@@ -7,7 +7,7 @@ came to mean something else says so in one line, and goes with the version that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textok.config.check import require
 
@@ -22,11 +22,14 @@ class Renamed:
     """Version in which the old flag goes, with a note until then; empty: it stays."""
     values: tuple[str, ...] = ()
     """Where the old name means another setting today: the words by which the old one is told."""
+    also: Mapping[str, object] = field(default_factory=dict)
+    """What the old setting set besides; where it has some, an empty old value set nothing."""
 
 
 _CAPTION_FILES = Renamed(old="caption_files", new="data.captions", until="0.3")
 
 RENAMED: dict[str, tuple[Renamed, ...]] = {
+    "RunConfig": (Renamed(old="wandb", new="project", also={"tracker": "wandb"}),),
     "TrainTokenizerConfig": (Renamed(old="vqgan", new="vqgan_path"),),
     "EvaluateReconstructionConfig": (
         _CAPTION_FILES,
@@ -54,5 +57,7 @@ def with_new_names(settings: type, mapping: Mapping[str, object]) -> dict[str, o
         if entry.old in renamed and not entry.values and "." not in entry.new:
             both = f"{entry.old} and {entry.new} are the same setting: leave out {entry.old}"
             require(entry.new not in renamed, both)
-            renamed[entry.new] = renamed.pop(entry.old)
+            value = renamed.pop(entry.old)
+            if value or not entry.also:
+                renamed |= {entry.new: value, **entry.also}
     return renamed

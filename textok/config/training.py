@@ -18,6 +18,7 @@ NO_SHARD = "run.shard is for generators: the networks of tokenizers fit on each 
 NO_VALIDATION = (
     "run.validate_every is for tokenizers: a generator is measured with each sheet, leave it out"
 )
+TrackerName = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,11 @@ class RunConfig:
     instead of copying them to each."""
     wait_minutes: float = may_change(10.0)
     """Stop when the next batch has not come for this long; 0 waits for ever."""
-    wandb: str = may_change("")
-    """Weights & Biases project; empty logs to TensorBoard alone."""
+    tracker: TrackerName = may_change("tensorboard")
+    """Also gets the scalars of log.jsonl and the sheets. ``wandb`` and ``trackio`` are packages of
+    their own; ``none``: files alone."""
+    project: str = may_change("textok")
+    """Of ``wandb`` or ``trackio``, where the run has the name of its folder."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "save_every", "keep"):
@@ -105,6 +109,7 @@ class RunConfig:
             require_range(f"run.{name}", getattr(self, name), 1)
         require_range("run.validate_every", self.validate_every, 0)
         require_range("run.validate_images", self.validate_images, 2)
+        require(bool(self.project.strip()), "run.project is empty: name one, such as textok")
         require_range("run.seed", self.seed, 0)
         require_range("run.save_minutes", self.save_minutes, 0)
         require_range("run.wait_minutes", self.wait_minutes, 0, 525_600)

@@ -1,4 +1,4 @@
-"""What a run measured: one JSON line a logged step, TensorBoard, optionally Weights & Biases."""
+"""What a run measured: one JSON line a logged step."""
 
 from __future__ import annotations
 
@@ -23,15 +23,11 @@ class RunLog:
     So the log of a run that was killed and continued reads as if nothing had happened.
     """
 
-    def __init__(self, root: Path, *, step: int, wandb: str = "") -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._wandb = start_wandb(wandb, root) if wandb else None
+    def __init__(self, root: Path, *, step: int) -> None:
         kept = [line for line in read_log(root, say=print) if line["step"] <= step]
         write_text(root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
         self._path = root / LOG
         self._file = self._path.open("a", encoding="utf-8")
-        self._board: Any = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Log scalars after ``step`` steps; one that is not finite becomes null in the file."""
@@ -39,16 +35,9 @@ class RunLog:
         with named_errors(self._path):
             self._file.write(json.dumps({"step": step, **line}) + "\n")
             self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-        if self._wandb is not None:
-            self._wandb.log(dict(values), step=step)
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
 
 
 def read_log(root: Path, *, say: Callable[[str], None] = _quiet) -> list[dict[str, Any]]:
@@ -78,19 +67,3 @@ def _logged(line: str) -> dict[str, Any] | None:
 
 def _is_number(value: object) -> bool:
     return value is None or isinstance(value, (int, float))
-
-
-def start_wandb(project: str, root: Path) -> Any:
-    """Open or continue the W&B run named like the folder. Raises ValueError where that fails."""
-    try:
-        import wandb
-    except ImportError:
-        raise ValueError(
-            "run.wandb is set but wandb is not installed: pip install wandb, or leave it empty"
-        ) from None
-    try:
-        return wandb.init(project=project, dir=str(root), id=root.resolve().name, resume="allow")
-    except wandb.Error as error:
-        raise ValueError(
-            f"run.wandb: {error}; run `wandb login` first, or leave it empty"
-        ) from error

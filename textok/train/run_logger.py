@@ -13,6 +13,7 @@ from textok.config import RunConfig
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import RunLog
+from textok.runtime.trackers import open_tracker
 
 RATE = "images_per_second"
 
@@ -23,7 +24,10 @@ class RunLogger:
     def __init__(self, folder: RunFolder, config: RunConfig, first: int, *, enabled: bool) -> None:
         self._folder, self._enabled = folder, enabled
         if enabled:
-            self._log = RunLog(folder.root, step=first, wandb=config.wandb)
+            self._tracker = open_tracker(
+                config.tracker, folder.root, project=config.project, step=first
+            )
+            self._log = RunLog(folder.root, step=first)
             self._progress = RunProgress(
                 first=first, steps=config.steps, images_per_step=config.batch_size
             )
@@ -42,6 +46,7 @@ class RunLogger:
         if self._enabled:
             self._progress.stop()
             self._log.close()
+            self._tracker.close()
 
     def advance(self) -> None:
         """Count one step."""
@@ -61,7 +66,9 @@ class RunLogger:
         """Log the scalars of ``step`` and the images/s since the last time."""
         if self._enabled:
             values = {**values, RATE: self._progress.report(step, values)}
-            self._log.write(step, {name: float(f"{value:.6g}") for name, value in values.items()})
+            values = {name: float(f"{value:.6g}") for name, value in values.items()}
+            self._log.write(step, values)
+            self._tracker.log(step, values)
 
     def show(self, step: int, sheet: Image.Image) -> None:
         """Store an image sheet."""
@@ -70,6 +77,7 @@ class RunLogger:
             writing = target.with_name(f".{target.name}")
             sheet.save(writing, format="png")
             os.replace(writing, target)
+            self._tracker.show(step, sheet)
 
     def say(self, message: str) -> None:
         """Print a line above the progress bar."""
