@@ -3,6 +3,7 @@
 # make lint     ruff, mypy, import-linter
 # make docs     the site, into site/; open site/index.html
 # make notebooks  runs the notebooks and stores what they show
+# make package  sdist and wheel into dist/, tried in an environment of their own
 # make weights  the tokenizer and the generator that ship, from DATA (docs/catalogue.md); run again to go on
 # make pictograms  models of the set of `textok data pictograms`; run again to go on
 # make study    the tables of docs/results that are of pictograms; run again to go on
@@ -17,7 +18,7 @@ USE := $(VENV)/.textok
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint docs notebooks weights pictograms study clean
+.PHONY: demo test lint docs notebooks package weights pictograms study clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -54,6 +55,18 @@ docs: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/python -m notebooks.run
+
+# The wheel holds the bundled model: under 40 MB, and enough to generate an image without a network.
+package: export OMP_NUM_THREADS = 1
+package: | $(BIN)/python
+	rm -rf dist build/package
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) hatchling
+	$(BIN)/hatchling build
+	test "$$(cat dist/*.whl | wc -c)" -lt 40000000
+	$(PYTHON) -m venv build/package
+	build/package/bin/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt "$$(echo dist/*.whl)[offline]"
+	cd build/package && bin/textok generate "red women handbag" --out generated
+	rm -rf build/package
 
 DATA ?= data/products-64
 
