@@ -249,7 +249,7 @@ def test_parquet_and_shards_are_sources_too(source: Path, tmp_path: Path) -> Non
 
 def test_places_that_cannot_be(source: Path, tmp_path: Path) -> None:
     own = write_folder(tmp_path / "own", {"mine.txt": "x"})
-    with pytest.raises(ValueError, match="own: exists and is no exported set; choose another"):
+    with pytest.raises(ValueError, match="is not an exported set of textok"):
         export(source, own, "folder")
     assert [path.name for path in own.iterdir()] == ["mine.txt"]
     for inside in (source, source / "out"):

@@ -229,7 +229,7 @@ def test_the_command_reads_tables(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_places_that_cannot_be(photos: Path, tmp_path: Path) -> None:
     own = write_folder(tmp_path / "own", {"mine.txt": "x"})
-    with pytest.raises(ValueError, match="is no prepared set"):
+    with pytest.raises(ValueError, match="is not a prepared set of textok"):
         prepared(photos, own)
     assert [path.name for path in own.iterdir()] == ["mine.txt"]
     for inside in (photos, photos / "out"):

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,3 +106,45 @@ def test_other_names_and_needless_paths_are_refused() -> None:
         perceptual_loss("lpips")
     with pytest.raises(ValueError, match="'none' takes no path: remove 'x'"):
         perceptual_loss("none", path="x")
+
+
+NETWORKS = ("efficientnet_lite0", "lpips_alex")
+
+
+class Touch:
+    """Pickled, a call that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        *((name, file) for name in NETWORKS for file in ("a.pt", "a.safetensors", "plain.pt")),
+        ("convnext", "model/pytorch_model.bin"),
+    ],
+)
+def test_a_path_to_a_pickle_is_one_line_and_runs_nothing(
+    name: str, file: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path, executed = tmp_path / file, tmp_path / "executed"
+    path.parent.mkdir(exist_ok=True)
+    if file == "plain.pt":
+        path.write_bytes(pickle.dumps(Touch(executed)))
+    else:
+        torch.save({"a": Touch(executed)}, path)
+    if file.endswith(".bin"):
+        config = {"model_type": "convnext", "num_labels": 1000}
+        (path.parent / "config.json").write_text(json.dumps(config))
+    named = path.parent if file.endswith(".bin") else path
+    with pytest.raises(ValueError, match=re.escape(str(named))) as error:
+        perceptual_loss(name, path=str(named))
+    assert "\n" not in str(error.value)
+    assert not executed.exists()
+    assert [warning for warning in recwarn if "pickle" in str(warning.message)] == []
+    pickle.loads(pickle.dumps(Touch(executed)))
+    assert executed.exists()  # read without care it would have been

@@ -16,7 +16,7 @@ from textok.convert.source import read_source
 from textok.convert.titok import convert_titok
 from textok.generator.maskgit import MaskGIT
 from textok.pipeline import PipelineParts, save_pipeline
-from textok.runtime.files import replace_folder
+from textok.runtime.files import WRITING, named_errors, replace_folder
 from textok.runtime.pretrained import ASSETS, CARD, CONFIG, WEIGHTS, read_json
 from textok.tokenizer import Tokenizer
 from textok.vqgan import VQGAN
@@ -74,7 +74,10 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
         f"{source}: no generator: leave out --tokenizer",
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".writing-") as part:
+    with (
+        named_errors(out),
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=WRITING) as part,
+    ):
         whole = Path(part) / "model"  # made here, so that it has the usual rights
         if tokenizer is not None and generator is not None:
             save_pipeline(whole, _pipeline(generator, tokenizer))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from textok.config.cache import cache_folder
 from textok.config.data import CaptionSeparator
 from textok.data.captions import clean_captions, field_captions, split_text
 from textok.data.folder import SIDECAR_SUFFIXES
@@ -242,9 +243,8 @@ class _Texts:
 
 def _cache_places(shard: Path) -> list[Path]:
     name = f"{shard.name}.index.json"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = hashlib.sha256(os.fsencode(shard.absolute())).hexdigest()[:16]
-    return [shard.with_name(name), home / "textok" / "shards" / f"{digest}-{name}"]
+    return [shard.with_name(name), cache_folder() / "shards" / f"{digest}-{name}"]
 
 
 def _store(place: Path, text: str) -> bool:

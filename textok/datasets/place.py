@@ -10,9 +10,29 @@ from pathlib import Path
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.runtime.files import write_text
+from textok.runtime.own_folder import OwnFolder
 
-BUILD = ".build"
-"""Folder of the notes that runs leave for the next one."""
+BUILD, SOURCES = ".build", ".sources"
+"""Folders of the notes that runs leave for the next one, and of what is downloaded."""
+
+
+def own_folder(out: Path, *, note: str, kind: str) -> OwnFolder:
+    """The folder of a data set, which its note tells, without a marker.
+
+    What is there without the note cannot be continued: it may be of other settings.
+    """
+
+    def noted(folder: Path) -> bool:
+        begun = {child.name for child in folder.iterdir()} <= {BUILD, SOURCES}
+        return begun or (folder / BUILD / note).is_file()
+
+    return OwnFolder(path=out, kind=kind, setting="OUT", made_before=noted)
+
+
+def write_note(out: Path, note: str, text: str) -> None:
+    """Write the note, before anything else is made, so that a run that fails can be continued."""
+    (out / BUILD).mkdir(parents=True, exist_ok=True)
+    write_text(out / BUILD / note, text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +42,7 @@ class Place:
     out: Path
     note: str
     """Name of the note."""
-    what: str
+    kind: str
     """What lies in such a folder, as messages call it."""
     usual: Mapping[str, object] = field(default_factory=dict)
     """What holds for entries of the recipe that an older note lacks."""
@@ -40,11 +60,7 @@ class Place:
 
     def check_own(self) -> None:
         """Refuse a folder that holds something else, before anything long is done."""
-        free = not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir()))
-        require(
-            free or self._note.is_file(),
-            f"{self.out}: exists and is no {self.what}; choose another folder",
-        )
+        own_folder(self.out, note=self._note.name, kind=self.kind).check()
 
     def begin(self, recipe: Mapping[str, object], *, folders: Iterable[str]) -> None:
         """Make the ``folders``, clear what a stopped run left half written, write the note.
@@ -60,11 +76,11 @@ class Place:
                 f"{self.out}: was made with another {' and '.join(other)}; choose another folder, "
                 "or delete it",
             )
+        write_note(self.out, self._note.name, json.dumps(recipe))
         for folder in (BUILD, *folders):
             (self.out / folder).mkdir(parents=True, exist_ok=True)
             for leftover in (self.out / folder).glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
-        write_text(self._note, json.dumps(recipe))
 
     @property
     def _note(self) -> Path:

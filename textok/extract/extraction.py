@@ -21,7 +21,7 @@ from textok.latents.index import LatentIndex, read_index
 from textok.metrics.features import load_feature_network
 from textok.pipeline import Reconstructor
 from textok.runtime.device import check_precision, cuda_products, pick_device
-from textok.runtime.files import discard_leftovers, replace_folder
+from textok.runtime.files import WRITING, discard_leftovers, named_errors, replace_folder
 from textok.runtime.lock import FolderLock
 from textok.runtime.own_folder import OwnFolder
 from textok.runtime.pretrained import rename_keys
@@ -168,4 +168,10 @@ def _keep_tokenizer(tokenizer: Tokenizer, sha256: str, out: Path) -> None:
         found = weights_sha256(Tokenizer.from_pretrained(kept))
         check_same(out, found={"tokenizer": found}, requested={"tokenizer": sha256})
     else:
-        replace_folder(tokenizer.save_pretrained(out / f".writing-{TOKENIZER}"), kept)
+        writing = out / f"{WRITING}{TOKENIZER}"
+        try:
+            with named_errors(kept):
+                replace_folder(tokenizer.save_pretrained(writing), kept)
+        except BaseException:
+            discard_leftovers(out)
+            raise

@@ -6,6 +6,7 @@ also under autocast: distances of nearly equal features do not survive bfloat16.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -118,9 +119,11 @@ class HubClassifier(nn.Module):
         kind, published = HUB_CLASSIFIERS[name]
         path = path or published
         try:
-            self.network, loaded = getattr(transformers, kind).from_pretrained(
-                path, output_loading_info=True
-            )
+            with warnings.catch_warnings():  # of pickles of other protocols
+                warnings.simplefilter("ignore", UserWarning)
+                self.network, loaded = getattr(transformers, kind).from_pretrained(
+                    path, output_loading_info=True
+                )
         # A pickle of something else and a damaged file fail in any of these ways.
         except (
             OSError,

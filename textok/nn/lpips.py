@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from textok.config.cache import cache_folder
+
 Backbone = Literal["alex", "vgg"]
 BACKBONES: tuple[Backbone, ...] = ("alex", "vgg")
 WEIGHTS_VARIABLE = "TEXTOK_LPIPS"
@@ -120,8 +122,7 @@ class LPIPS(nn.Module):
 def default_weights() -> Path:
     """Where LPIPS's weights are looked for: ``$TEXTOK_LPIPS``, else in the user's cache folder."""
     named = os.environ.get(WEIGHTS_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named).expanduser() if named else cache / "textok" / "lpips.safetensors"
+    return Path(named).expanduser() if named else cache_folder() / "lpips.safetensors"
 
 
 def missing_weights(file: Path) -> str:

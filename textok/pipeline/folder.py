@@ -29,7 +29,7 @@ from textok.data.class_captions import (
 from textok.generator import TokenGenerator, load_generator
 from textok.latents import LatentScale
 from textok.pipeline.card import pipeline_card
-from textok.runtime.files import replace_folder
+from textok.runtime.files import WRITING, named_errors, replace_folder, write_text
 from textok.runtime.pretrained import CARD, CONFIG, find_folder, read_json
 from textok.runtime.untrusted import model_file
 from textok.tokenizer import Tokenizer
@@ -109,7 +109,10 @@ def save_pipeline(
     folder = Path(folder).absolute()
     _check_pipeline_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as part:
+    with (
+        named_errors(folder),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING) as part,
+    ):
         whole = Path(part) / "pipeline"  # made here, so that it has the usual rights
         parts.tokenizer.save_pretrained(whole / TOKENIZER, precision=precision)
         parts.generator.save_pretrained(whole / GENERATOR, precision=precision)
@@ -121,7 +124,7 @@ def save_pipeline(
             sampling=parts.sampling,
             example=next(iter(parts.classes), example),
         )
-        (whole / CARD).write_text(f"{card}\n{notes}" if notes else card, encoding="utf-8")
+        write_text(whole / CARD, f"{card}\n{notes}" if notes else card)
         replace_folder(whole, folder)
     return folder
 
@@ -167,7 +170,7 @@ def _write_settings(folder: Path, parts: PipelineParts) -> None:
         classes=tuple(parts.classes),
     )
     text = json.dumps(asdict(settings), indent=2, ensure_ascii=False) + "\n"
-    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    write_text(folder / SETTINGS, text)
     if parts.class_captions:
         write_class_captions(folder / CAPTIONS, parts.class_captions)
 

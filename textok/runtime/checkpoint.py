@@ -14,7 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from textok.runtime.files import apply_umask, file_sha256, remove_folder, replace_folder, sync
+from textok.runtime.files import (
+    WRITING,
+    apply_umask,
+    file_sha256,
+    named_errors,
+    remove_folder,
+    replace_folder,
+    sync,
+)
 
 TENSORS, STRUCTURE = "state.safetensors", "state.json"
 
@@ -42,21 +50,22 @@ def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
     tensors: dict[str, Tensor] = {}
     structure = _flatten(state, "state", tensors)
     target = root / f"step-{step:08d}"
-    writing = root / f".writing-{target.name}"
+    writing = root / f"{WRITING}{target.name}"
     shutil.rmtree(writing, ignore_errors=True)
-    writing.mkdir(parents=True)
-    save_file(tensors, writing / TENSORS)
-    apply_umask(writing / TENSORS)
-    text = json.dumps(structure)
-    record = {
-        "step": step,
-        "sha256": {TENSORS: file_sha256(writing / TENSORS), "state": _text_digest(text)},
-        "state": structure,
-    }
-    (writing / STRUCTURE).write_text(json.dumps(record), encoding="utf-8")
-    for path in (writing / TENSORS, writing / STRUCTURE, writing):
-        sync(path)
-    replace_folder(writing, target)
+    with named_errors(target):
+        writing.mkdir(parents=True)
+        save_file(tensors, writing / TENSORS)
+        apply_umask(writing / TENSORS)
+        text = json.dumps(structure)
+        record = {
+            "step": step,
+            "sha256": {TENSORS: file_sha256(writing / TENSORS), "state": _text_digest(text)},
+            "state": structure,
+        }
+        (writing / STRUCTURE).write_text(json.dumps(record), encoding="utf-8")
+        for path in (writing / TENSORS, writing / STRUCTURE, writing):
+            sync(path)
+        replace_folder(writing, target)
     for old in list_checkpoints(root)[:-keep]:
         remove_folder(old)
     return target

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
+
+WRITING = ".writing-"
+"""How the names of folders begin that are not whole yet."""
 
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)  # there is no other way to ask
@@ -19,19 +23,28 @@ os.umask(_UMASK)  # there is no other way to ask
 def named_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Raise what the disk refuses as OSError that names ``path``, which is written by the block.
 
-    ``temporary`` is the name that it has meanwhile. A full disk is reported without any name by
-    file objects, and as an error of their own by safetensors.
+    ``temporary`` is the name that it has meanwhile, unless it is in a folder of ``WRITING``. A full
+    disk is reported without any name by file objects, and as an error of their own by safetensors.
     """
     try:
         yield
     except SafetensorError as error:
-        raise OSError(f"{path}: cannot be written: {error}") from error
+        known = re.search(r"\(os error (\d+)\)", str(error))
+        if known is None:
+            raise OSError(f"{path}: cannot be written: {error}") from error
+        raise _of(int(known[1]), path) from error
     except OSError as error:
-        if error.filename is not None and error.filename != str(temporary):
+        name = str(error.filename or temporary)
+        if name != str(temporary) and f"{os.sep}{WRITING}" not in name:
             raise
         if error.errno is None:
             raise OSError(f"{path}: cannot be written: {error}") from error
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise _of(error.errno, path) from error
+
+
+def _of(number: int, path: Path) -> OSError:
+    """The error of that number of the system, without temporary names that a library may tell."""
+    return OSError(number, os.strerror(number), str(path))
 
 
 @contextmanager
@@ -102,7 +115,7 @@ def remove_folder(folder: Path) -> None:
 
 def discard_leftovers(folder: Path) -> None:
     """Delete what an interrupted process left half written or half deleted in ``folder``."""
-    for pattern in (".writing-*", ".retired-*"):
+    for pattern in (f"{WRITING}*", ".retired-*"):
         for leftover in folder.glob(pattern):
             shutil.rmtree(leftover, ignore_errors=True)
 

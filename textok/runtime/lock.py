@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 from typing import IO
+
+from textok.runtime.files import named_errors
 
 try:
     import fcntl
@@ -43,9 +46,15 @@ class FolderLock:
         except OSError:  # a file system without locks
             file.close()
             return
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {gethostname()}\n")
-        file.flush()
+        try:
+            with named_errors(folder / LOCK):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {gethostname()}\n")
+                file.flush()
+        except OSError:
+            with suppress(OSError):  # closing tries to write it again
+                file.close()
+            raise
         self._file = file
 
     def release(self) -> None:

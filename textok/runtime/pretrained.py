@@ -21,7 +21,7 @@ from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import require
 from textok.config.networks import UNKNOWN
 from textok.runtime.checksum import load_with_sum, order_metadata, sum_of
-from textok.runtime.files import apply_umask, named_errors
+from textok.runtime.files import WRITING, apply_umask, named_errors, write_text
 from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
 
 M = TypeVar("M", bound=nn.Module)
@@ -53,21 +53,25 @@ def write_model(
     The weights have their checksum with them.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         key: value.detach().to("cpu", precision).contiguous() for key, value in state.items()
     }
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as part:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        named_errors(folder),
+        tempfile.TemporaryDirectory(dir=folder, prefix=WRITING) as made,
+    ):
+        part = Path(made)
         with named_errors(folder / WEIGHTS):
-            save_file(tensors, Path(part) / WEIGHTS, metadata=sum_of(tensors))
-            order_metadata(Path(part) / WEIGHTS)
-        apply_umask(Path(part) / WEIGHTS)
+            save_file(tensors, part / WEIGHTS, metadata=sum_of(tensors))
+            order_metadata(part / WEIGHTS)
+        apply_umask(part / WEIGHTS)
         if card is not None:
-            (Path(part) / CARD).write_text(card)
-        (Path(part) / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+            write_text(part / CARD, card)
+        write_text(part / CONFIG, json.dumps(config, indent=2) + "\n")
         for name in (WEIGHTS, CARD, CONFIG):
-            if (Path(part) / name).exists():
-                os.replace(Path(part) / name, folder / name)
+            if (part / name).exists():
+                os.replace(part / name, folder / name)
     return folder
 
 

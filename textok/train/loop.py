@@ -16,7 +16,7 @@ from torch import Tensor
 
 from textok.config import RunConfig
 from textok.runtime.checkpoint import load_newest, save_checkpoint
-from textok.runtime.files import replace_folder
+from textok.runtime.files import WRITING, named_errors, replace_folder
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
@@ -147,8 +147,8 @@ def save(
 
 def publish(task: Task[Any], folder: RunFolder, distributed: Distributed) -> None:
     """Write the present model into the run folder."""
-    writing = folder.root / ".writing-model"
-    with written("the model", folder, distributed):
+    writing = folder.root / f"{WRITING}model"
+    with written("the model", folder, distributed), named_errors(folder.model):
         task.save(writing)
         if distributed.is_main:
             replace_folder(writing, folder.model)
@@ -162,7 +162,7 @@ def written(what: str, folder: RunFolder, distributed: Distributed) -> Iterator[
         yield
     except (OSError, SafetensorError) as error:
         for place in (folder.root, folder.checkpoints):
-            for unfinished in place.glob(".writing-*"):
+            for unfinished in place.glob(f"{WRITING}*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
         failure = " ".join(str(error).split())
     failures = [text for text in distributed.gather_objects(failure) if text]

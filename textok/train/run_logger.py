@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -10,6 +9,7 @@ from types import TracebackType
 from PIL import Image
 
 from textok.config import RunConfig
+from textok.runtime.files import atomic_write
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import RunLog
@@ -74,9 +74,8 @@ class RunLogger:
         """Store an image sheet."""
         if self._enabled:
             target = self._folder.sheets / f"step-{step:08d}.png"
-            writing = target.with_name(f".{target.name}")
-            sheet.save(writing, format="png")
-            os.replace(writing, target)
+            with atomic_write(target) as temporary:
+                sheet.save(temporary, format="png")
             self._tracker.show(step, sheet)
 
     def say(self, message: str) -> None:

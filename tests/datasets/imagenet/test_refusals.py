@@ -67,7 +67,7 @@ def test_a_wrong_place_or_setting_is_one_line(
             made(source, tmp_path / "out", **options)
     with pytest.raises(ValueError, match="was made with other settings"):
         made(source, reference, size=32)
-    with pytest.raises(ValueError, match="exists and is no ImageNet"):
+    with pytest.raises(ValueError, match="is not an ImageNet of textok"):
         made(source, source)
     shutil.rmtree(source / "train" / "n01440764")
     with pytest.raises(ValueError, match=r"train: has n01440764\.tar, which the source"):

@@ -129,7 +129,7 @@ def test_bad_requests_are_one_line(
         build(tmp_path / "x", workers=0)
     with pytest.raises(ValueError, match="holds other pictograms"):
         build(built[0], size=128, tarballs=tarballs)
-    with pytest.raises(ValueError, match="no build of pictograms"):
+    with pytest.raises(ValueError, match="is not a build of pictograms of textok"):
         build(tarballs, tarballs=tarballs)
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

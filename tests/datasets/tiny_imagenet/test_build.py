@@ -183,7 +183,7 @@ def test_what_is_missing_is_named(
 
 def test_foreign_folders_and_damaged_zips_are_refused(folder: Path, tmp_path: Path) -> None:
     own = write_folder(tmp_path / "own", {"mine.txt": "x"})
-    with pytest.raises(ValueError, match="no Tiny ImageNet of textok"):
+    with pytest.raises(ValueError, match="is not a Tiny ImageNet of textok"):
         build_tiny_imagenet(folder, own, progress=False)
     assert [path.name for path in own.iterdir()] == ["mine.txt"]
     cut = tmp_path / "cut.zip"

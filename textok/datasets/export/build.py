@@ -50,7 +50,7 @@ def export_data(config: ExportConfig, *, progress: bool = True) -> Exported:
         ValueError: the set cannot be read, or ``out`` holds something else or lies in the set.
         BadFilesError: more than ``data.max_bad_share`` of the images cannot be read.
     """
-    place = Place(out=config.out, note="export", what="exported set")
+    place = Place(out=config.out, note="export", kind="an exported set")
     place.check_apart(config.data)
     place.check_own()
     pictures = read_set(config.data, config.splits, dots=config.to != "webdataset")

@@ -13,10 +13,12 @@ from textok.config.datasets import ImageNetConfig
 from textok.data.report import ReadReport
 from textok.datasets.imagenet.sources import find_classes
 from textok.datasets.imagenet.write import Job, Recipe, Written, write_shard
+from textok.datasets.place import BUILD, own_folder, write_note
 from textok.datasets.workers import run_jobs
 from textok.runtime.counter import counter
 from textok.runtime.files import write_text
 
+NOTE = "recipe.json"
 CLASSES = 1_000
 IMAGES = {"train": 1_281_167, "val": 50_000}
 SECONDS_A_CLASS = 86_400.0
@@ -83,7 +85,7 @@ def build_imagenet(config: ImageNetConfig, *, progress: bool = True) -> list[Spl
 
 def _check_place(out: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     """Refuse a folder that holds something else than these shards of this recipe."""
-    note = out / ".build" / "recipe.json"
+    note = out / BUILD / NOTE
     if note.is_file():
         there = json.loads(note.read_text(encoding="utf-8"))
         require(
@@ -91,8 +93,7 @@ def _check_place(out: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
             f"{out}: was made with other settings ({there}); give them or choose another folder",
         )
     else:
-        free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-        require(free, f"{out}: exists and is no ImageNet of textok; choose another folder")
+        own_folder(out, note=NOTE, kind="an ImageNet").check()
     wanted = {job.shard for job in jobs}
     for folder in {shard.parent for shard in wanted}:
         other = sorted(shard.name for shard in set(folder.glob("*.tar")) - wanted)
@@ -112,12 +113,12 @@ def _check_room(out: Path, jobs: Sequence[Job]) -> None:
 
 def _prepare(out: Path, recipe: Recipe, splits: Sequence[str]) -> None:
     """Make the folders and delete what a killed run left half written."""
+    write_note(out, NOTE, json.dumps(asdict(recipe)))
     for split in splits:
         (out / split).mkdir(parents=True, exist_ok=True)
-        (out / ".build" / split).mkdir(parents=True, exist_ok=True)
+        (out / BUILD / split).mkdir(parents=True, exist_ok=True)
         for leftover in (out / split).glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-    write_text(out / ".build" / "recipe.json", json.dumps(asdict(recipe)))
 
 
 def _write(

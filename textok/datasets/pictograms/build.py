@@ -18,8 +18,10 @@ from textok.datasets.pictograms.pictures import Selection, select
 from textok.datasets.pictograms.sheet import write_sheet
 from textok.datasets.pictograms.sources import read_drawings, read_names
 from textok.datasets.pictograms.splits import SPLITS
+from textok.datasets.place import BUILD, SOURCES, own_folder, write_note
 from textok.runtime.files import write_text
 
+NOTE = "recipe.txt"
 RECIPE = 1
 """Raised when pixels or measurements change, so that a build of before is not continued."""
 
@@ -59,12 +61,11 @@ def build_pictograms(config: PictogramsConfig, *, progress: bool = True) -> Summ
     out, size, workers = config.out, config.size, config.workers
     if importlib.util.find_spec("resvg_py") is None:
         raise ValueError("resvg-py is missing, it draws the SVGs: pip install 'textok[data]'")
-    work = out / ".build"
-    recipe = work / "recipe.txt"
+    work = out / BUILD
+    recipe = work / NOTE
     _check_place(out, recipe, size)
-    sources = collect_tarballs(out / ".sources", tarballs=config.tarballs)
-    work.mkdir(parents=True, exist_ok=True)
-    write_text(recipe, _recipe_text(size))
+    sources = collect_tarballs(out / SOURCES, tarballs=config.tarballs)
+    write_note(out, NOTE, _recipe_text(size))
     drawings, names = read_drawings(sources), read_names(sources)
     files = {drawing.key: work / "drawn" / f"{drawing.key}.webp" for drawing in drawings}
     files |= {path.stem: path for path in out.rglob("*.webp")}
@@ -92,14 +93,12 @@ def _recipe_text(size: int) -> str:
 
 def _check_place(out: Path, recipe: Path, size: int) -> None:
     """Refuse a place that holds something else than a build of this recipe."""
-    if recipe.is_file():
-        if recipe.read_text() != _recipe_text(size):
-            raise ValueError(
-                f"{out}: holds other pictograms ({recipe.read_text().strip()}); choose another"
-                " folder or delete it"
-            )
-    elif out.exists() and not (out.is_dir() and {p.name for p in out.iterdir()} <= {".sources"}):
-        raise ValueError(f"{out}: exists and is no build of pictograms; choose another folder")
+    if recipe.is_file() and recipe.read_text() != _recipe_text(size):
+        raise ValueError(
+            f"{out}: holds other pictograms ({recipe.read_text().strip()}); choose another folder"
+            " or delete it"
+        )
+    own_folder(out, note=NOTE, kind="a build of pictograms").check()
 
 
 def _lay_out(out: Path, selection: Selection, files: Mapping[str, Path], *, aside: Path) -> None:

@@ -49,7 +49,7 @@ def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
         BadFilesError: more than ``data.max_bad_share`` of the pictures cannot be read.
     """
     data, out, size, workers = config.data, config.out, config.size, config.data.workers
-    place = Place(out=out, note="prepare", what="prepared set", usual={"resize": "lanczos"})
+    place = Place(out=out, note="prepare", kind="a prepared set", usual={"resize": "lanczos"})
     place.check_apart(data)
     place.check_own()
     found = plan(data, Shares(val=config.val, test=config.test), workers=workers, progress=progress)

@@ -14,12 +14,14 @@ from pathlib import Path
 from textok.config.check import require, require_range
 from textok.data.pixels import BadImageError, decode
 from textok.data.report import ReadReport
+from textok.datasets.place import BUILD, own_folder, write_note
 from textok.datasets.tiny_imagenet.captions import captions_of, layout
 from textok.datasets.tiny_imagenet.place import Place
 from textok.datasets.tiny_imagenet.source import Picture, read_published
 from textok.runtime.counter import counter
 from textok.runtime.files import atomic_write, write_text
 
+NOTE = "recipe.json"
 RECIPE = {"set": "Tiny ImageNet", "version": 1}
 """Raised when captions or fields change, so that shards of before are not mixed with new ones."""
 VAL_IMAGES = 1_000
@@ -109,10 +111,9 @@ def build_tiny_imagenet(
     report = ReadReport(images=sum(map(len, splits.values())))
     report.missing |= {name: "listed" for names in missing.values() for name in names}
     report.check_share(max_bad_share)
+    write_note(out, NOTE, json.dumps(RECIPE))
     for split in splits:
         (out / split).mkdir(parents=True, exist_ok=True)
-    (out / ".build").mkdir(exist_ok=True)
-    write_text(out / ".build" / "recipe.json", json.dumps(RECIPE))
     summaries = []
     with counter("images", total=report.images, shown=progress) as advance:
         for split, pictures in splits.items():
@@ -149,13 +150,12 @@ def _draw(picture: Picture) -> str:
 
 
 def _check_place(out: Path) -> None:
-    note = out / ".build" / "recipe.json"
+    note = out / BUILD / NOTE
     if note.is_file():
         there = json.loads(note.read_text(encoding="utf-8"))
         require(there == RECIPE, f"{out}: was made as {there}; choose another folder")
         return
-    free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    require(free, f"{out}: exists and is no Tiny ImageNet of textok; choose another folder")
+    own_folder(out, note=NOTE, kind="a Tiny ImageNet").check()
 
 
 def _shards(split: str, pictures: Sequence[Picture], out: Path) -> Iterator[_Shard]:
