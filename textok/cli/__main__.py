@@ -2,6 +2,6 @@
 
 import sys
 
-from textok.cli.main import main
+from textok.cli.entry import main
 
 sys.exit(main())

@@ -72,11 +72,14 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, interrupted: Callable[[], bool] = bool
+) -> int:
     """Run one command; 0 done, 2 a user's mistake in one line on stderr, 130 interrupted.
 
     141 where nobody reads the output any more. TEXTOK_TRACEBACK=1 in the environment shows where
-    a line on stderr comes from.
+    a line on stderr comes from. ``interrupted`` tells whether Ctrl-C came, which libraries and
+    loader processes report as errors of their own. Other errors, textok's own, are raised.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
@@ -87,14 +90,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads, as in `| head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:
-        if os.environ.get("TEXTOK_TRACEBACK"):
-            raise
-        print(f"textok: error: {_one_line(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("textok: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
+    except Exception as error:
+        if interrupted():
+            return _interrupted()
+        told = _one_line(error)
+        if told is None or os.environ.get("TEXTOK_TRACEBACK"):
+            raise
+        print(f"textok: error: {told}", file=sys.stderr)
+        return 2
+
+
+def _interrupted() -> int:
+    print("textok: interrupted", file=sys.stderr)
+    return 130
 
 
 def command_of(words: Sequence[str]) -> tuple[str, Command, list[str]] | None:
@@ -168,7 +178,13 @@ def _no_command(words: Sequence[str]) -> str:
     return f"no command is called '{called}': {hint}"
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: Exception) -> str | None:
+    """What is told of a user's mistake; None of any other error."""
+    if _is_too_large(error):
+        first = str(error).partition("\n")[0] or type(error).__name__
+        return f"out of memory: ask for less at once, as a smaller batch size ({first})"
+    if not isinstance(error, (ValueError, OSError)):
+        return None
     if isinstance(error, OSError) and error.filename is not None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = "; make room and run the same command again" if full else ""
@@ -178,3 +194,9 @@ def _one_line(error: BaseException) -> str:
         return f"'{text}' is no text in UTF-8: rename it"
     text = " ".join(str(error).split())
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Whether memory did not suffice, that of this machine or of a GPU (torch's error)."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
