@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.data.conftest import encoded
+from tests.fuzz.budget import examples
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.detect import own_splits
@@ -63,6 +64,7 @@ def read(root: Path, **settings: object) -> None:
     assert "\n" not in told and len(told) > 10
 
 
+@examples(40)
 @given(files=st.dictionaries(NAMES, BYTES, max_size=5), images=st.booleans())
 @example(files={"metadata.jsonl": b'{"file_name": ' + b"9" * 5000 + b"}"}, images=True)
 @example(files={"metadata.jsonl": b"[" * 100_000}, images=True)
@@ -79,6 +81,7 @@ def test_folders(files: dict[str, bytes], *, images: bool) -> None:
             read(root, table=name)
 
 
+@examples(40)
 @given(
     members=st.lists(st.tuples(WORDS.filter(lambda n: n.isprintable()), BYTES), max_size=6),
     cut=st.integers(0, 12_000),

@@ -22,6 +22,7 @@ from textok.cli.messages import messages_on_stderr
 from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
 from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
+from textok.config.check import one_line
 from textok.config.presets import preset_path
 from textok.config.read import MOST_SHOWN, build
 
@@ -188,12 +189,11 @@ def _one_line(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = "; make room and run the same command again" if full else ""
-        return f"{error.filename}: {error.strerror}{room}"
+        return one_line(f"{error.filename}: {error.strerror}{room}")
     if isinstance(error, UnicodeEncodeError):
         text = error.object.encode("utf-8", "backslashreplace").decode()[:MOST_SHOWN]
         return f"'{text}' is no text in UTF-8: rename it"
-    text = " ".join(str(error).split())
-    return text.encode("utf-8", "backslashreplace").decode()
+    return one_line(" ".join(str(error).split()))
 
 
 def _is_too_large(error: Exception) -> bool:

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 
+MOST_TOLD = 2_000
+"""Characters of a message."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise ``ValueError(message)`` unless ``condition`` holds: for settings, not for bugs."""
     if not condition:
-        raise ValueError(message)
+        raise ValueError(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line of a bearable length: what users wrote may be anything.
+
+    Line breaks, control characters and bytes that are not UTF-8 are written as escapes.
+    """
+    if len(text) > MOST_TOLD:
+        text = f"{text[: MOST_TOLD // 2]} ... {text[-MOST_TOLD // 2 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def require_text(name: str, *texts: str) -> None:
