@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +22,11 @@ from textok.config.read import build, load_config
 EVERY = every_settings()
 COMMANDS = sorted(cli.COMMANDS)
 YAML = st.sampled_from(
-    ["? [a, b]\n: c\n", "a: &x [*x]\n", "a: &a [1, 2]\nb: *a\n", "<<: {run: 1}\n", "!!python/none x",
-     "a: !!binary x\n", "%YAML 9.9\n---\na: 1", "---\na: 1\n---\nb: 2", "- a\n- b\n", "a: 1\na: 2\n",
-     "{a: {", "\t", "a: |\n  x", "run: {steps: 0x10}", "\0", "\ufeffrun: {}", "...", "&a", "*a", "!",
-     "run:\n  steps: 1\n run: 2", "[" * 3000, "{a: " * 3000, "- " * 3000]
+    ["? [a, b]\n: c\n", "a: &x [*x]\n", "a: &a [1, 2]\nb: *a\n", "<<: {run: 1}\n", "[" * 3000,
+     "!!python/none x", "a: !!binary x\n", "%YAML 9.9\n---\na: 1", "---\na: 1\n---\nb: 2",
+     "- a\n- b\n", "a: 1\na: 2\n", "{a: {", "\t", "a: |\n  x", "run: {steps: 0x10}", "\0",
+     "\ufeffrun: {}", "...", "&a", "*a", "!", "run:\n  steps: 1\n run: 2", "{a: " * 3000,
+     "- " * 3000]
 )  # fmt: skip
 
 

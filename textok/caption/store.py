@@ -98,10 +98,13 @@ class CaptionStore:
 
     def _read(self, file: Path) -> None:
         for fields in caption_lines(file):
-            captions, failures = fields.get("captions", ()), fields.get("failures", ())
+            captions, failures = fields.get("captions", []), fields.get("failures", [])
+            tokens = [fields.get(name, 0) for name in ("tokens_in", "tokens_out")]
+            good = isinstance(captions, list) and all(isinstance(n, int) for n in tokens)
+            require(good, f"{file}: the line of {fields['key']} is none of `textok caption`")
             self._count(fields["key"], len(captions), bool(failures))
-            self.known.tokens_in += fields.get("tokens_in", 0)
-            self.known.tokens_out += fields.get("tokens_out", 0)
+            self.known.tokens_in += tokens[0]
+            self.known.tokens_out += tokens[1]
 
     def _count(self, key: str, captions: int, failed: bool) -> None:
         self.known.attempts += 1

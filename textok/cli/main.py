@@ -73,9 +73,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def main(
-    arguments: Sequence[str] | None = None, *, interrupted: Callable[[], bool] = bool
-) -> int:
+def main(arguments: Sequence[str] | None = None, *, interrupted: Callable[[], bool] = bool) -> int:
     """Run one command; 0 done, 2 a user's mistake in one line on stderr, 130 interrupted.
 
     141 where nobody reads the output any more. TEXTOK_TRACEBACK=1 in the environment shows where

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 MOST_TOLD = 2_000
 """Characters of a message."""
@@ -23,6 +26,17 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def naming(file: str | Path) -> Iterator[None]:
+    """Put the name of ``file`` before messages that lack it."""
+    try:
+        yield
+    except ValueError as error:
+        if str(file) in str(error):
+            raise
+        raise ValueError(f"{file}: {error}") from error
 
 
 def require_text(name: str, *texts: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from textok.config.check import require
+from textok.config.check import naming, require
 from textok.config.renamed import with_new_names
 
 Config = TypeVar("Config")
@@ -47,8 +47,10 @@ def load_config(
     """
     merged: Mapping[str, object] = {}
     for path in paths:
-        merged = merge(merged, with_new_names(cls, read_yaml(path)))
-    return build(cls, merge(merged, overrides or {}))
+        with naming(path):
+            merged = merge(merged, with_new_names(cls, read_yaml(path)))
+    with naming(", ".join(map(str, paths))):
+        return build(cls, merge(merged, overrides or {}))
 
 
 def to_yaml(config: object) -> str:
@@ -89,6 +91,12 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
         raise ValueError(
             f"{where or 'the settings'}: a number is far too large ({error})"
         ) from None
+
+
+def build_part(cls: type[Config], mapping: Mapping[str, object], file: Path, part: str) -> Config:
+    """Build ``cls`` from the ``part`` of a file; every message names the file."""
+    with naming(file):
+        return build(cls, mapping, where=f"{file}: {part}" if part else str(file))
 
 
 def field_types(cls: type[Any]) -> dict[str, Any]:
@@ -204,6 +212,12 @@ def _read_scalar(kind: type[object], value: object, where: str) -> object:
         raise ValueError(f"{where}: {_shown(value)} is not {noun}") from None
 
 
+def _whole(text: str) -> int:
+    number = int(text)
+    require(-(2**63) <= number < 2**63, "more than 64 bits")
+    return number
+
+
 def _finite(text: str) -> float:
     number = float(text)
     require(math.isfinite(number), "neither infinite nor NaN")
@@ -218,7 +232,7 @@ def _switch(text: str) -> bool:
 
 _SCALARS: dict[type[object], tuple[str, Callable[[str], object]]] = {
     str: ("a text", str),
-    int: ("a whole number", int),
+    int: ("a whole number of at most 19 digits", _whole),
     float: ("a number", _finite),
     bool: ("true or false", _switch),
     Path: ("a path", Path),

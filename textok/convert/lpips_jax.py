@@ -22,6 +22,7 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.nn.lpips import Backbone
+from textok.runtime.untrusted import regular_file
 
 FILES: dict[Backbone, tuple[str, str]] = {
     "alex": ("alexnet.ckpt", "AlexNet_0"),
@@ -56,6 +57,7 @@ def _bytes_of(path: Path, name: str) -> bytes:
         found = sorted(path.rglob(name))
         require(bool(found), missing)
         return found[0].read_bytes()
+    regular_file(path)
     try:
         data = _from_zip(path, name) if zipfile.is_zipfile(path) else _from_tar(path, name)
     except DAMAGED as error:

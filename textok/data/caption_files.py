@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.data.captions import clean_captions
+from textok.runtime.untrusted import regular_file
 
 PATTERN = "captions*.jsonl"
 
@@ -27,7 +28,7 @@ def caption_lines(file: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: a line that is no JSON object with a ``key``.
     """
-    with file.open("rb") as stream:
+    with regular_file(file).open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n"):
                 return

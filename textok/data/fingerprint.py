@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path
 from textok.data.images import CaptionedImages
 from textok.data.records import Record
 from textok.runtime.files import atomic_write
+from textok.runtime.untrusted import regular_file
 
 _AT_ONCE = 1000
 _THREADS = 16
@@ -89,11 +91,11 @@ def read_fingerprint(path: Path) -> Fingerprint | None:
     Raises ValueError for a damaged file.
     """
     try:
-        with gzip.open(path) as file:
+        with gzip.open(regular_file(path)) as file:
             return Fingerprint(**json.loads(file.read()))
     except FileNotFoundError:
         return None
-    except (OSError, EOFError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: damaged ({error}); delete it to go on without comparing the data"
         ) from None

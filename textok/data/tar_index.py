@@ -20,6 +20,7 @@ from textok.data.report import ReadReport
 from textok.data.rows import parse_json
 from textok.data.text_files import EncodingError, decode_text
 from textok.runtime.files import write_text
+from textok.runtime.untrusted import regular_file
 
 VERSION = 3
 IMAGE = "image"
@@ -257,9 +258,9 @@ def _store(place: Path, text: str) -> bool:
     return True
 
 
-def _load(place: Path, stamp: Sequence[object]) -> TarIndex | None:
+def _load(place: Path, stamp: Sequence[str | int]) -> TarIndex | None:
     try:
-        stored = json.loads(place.read_text(encoding="utf-8"))
+        stored = json.loads(regular_file(place).read_text(encoding="utf-8"))
         if stored["stamp"] != list(stamp):
             return None
         members = [
@@ -272,12 +273,27 @@ def _load(place: Path, stamp: Sequence[object]) -> TarIndex | None:
             )
             for member in stored["members"]
         ]
-        return TarIndex(
+        index = TarIndex(
             complete=stored["complete"],
             members=members,
             duplicates=stored["duplicates"],
             dotted=stored["dotted"],
             counts=stored["counts"],
         )
+        return index if _is_sound(index, size=int(stamp[1])) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _is_sound(index: TarIndex, *, size: int) -> bool:
+    """Whether a stored index can be of a shard of ``size`` bytes: it may come with the shard."""
+    texts = [*index.duplicates, *index.dotted]
+    for member in index.members:
+        texts += [member.key, *member.captions, member.label or ""]
+        start, length = map(int, member.span or (0, 0))
+        if not (0 <= start <= start + length <= size and isinstance(member.fields, dict)):
+            return False
+    usual = asdict(ReadReport())
+    counts = {name: type(count) for name, count in index.counts.items()}
+    known = counts == {name: type(usual[name]) for name in _COUNTS}
+    return known and all(isinstance(text, str) for text in texts)

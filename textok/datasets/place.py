@@ -11,6 +11,7 @@ from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.runtime.files import write_text
 from textok.runtime.own_folder import OwnFolder
+from textok.runtime.pretrained import read_json
 
 BUILD, SOURCES = ".build", ".sources"
 """Folders of the notes that runs leave for the next one, and of what is downloaded."""
@@ -69,7 +70,7 @@ class Place:
             ValueError: what is there was made by another recipe.
         """
         if self._note.is_file():
-            there = {**self.usual, **json.loads(self._note.read_text(encoding="utf-8"))}
+            there = {**self.usual, **read_json(self._note)}
             other = sorted(name for name in recipe if there.get(name) != recipe[name])
             require(
                 not other,

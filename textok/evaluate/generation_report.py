@@ -19,6 +19,7 @@ from textok.metrics.interval import Interval
 from textok.metrics.kernel_distance import KernelDistance, kernel_metric, thousandths
 from textok.metrics.precision_recall import PrecisionRecall
 from textok.runtime.files import write_text
+from textok.runtime.untrusted import regular_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class GenerationReport:
 def read_generation_report(path: Path) -> GenerationReport:
     """The report in a ``report.json``. Raises ValueError where the file is something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular_file(path).read_text(encoding="utf-8"))
         return GenerationReport(**content | {"scores": build(Scores, content["scores"])})
     # A ValueError is text that is no UTF-8, no JSON, or a number that is missing.
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -14,6 +14,7 @@ from textok.evaluate.markdown import markdown_bullets, markdown_table
 from textok.metrics.interval import Interval
 from textok.metrics.kernel_distance import KernelDistance, kernel_metric, thousandths
 from textok.runtime.files import write_text
+from textok.runtime.untrusted import regular_file
 
 HEADINGS = {
     "psnr": "PSNR dB ↑",
@@ -147,7 +148,7 @@ class Report:
 def read_report(path: Path) -> Report:
     """The report in a ``report.json``. Raises ValueError where the file is something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular_file(path).read_text(encoding="utf-8"))
         content.pop("gates")
         rows = []
         for row in content.pop("rows"):

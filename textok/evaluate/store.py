@@ -17,6 +17,7 @@ from torch import Tensor
 from textok.runtime.counter import counter
 from textok.runtime.files import atomic_write
 from textok.runtime.processes import gather, join_processes
+from textok.runtime.untrusted import regular_file
 
 ROWS = "rows"
 
@@ -81,8 +82,8 @@ class Store:
 
     def _has(self, kind: str, piece: int, fingerprint: str) -> bool:
         try:
-            with safe_open(self._path(kind, piece), framework="pt") as stored:
+            with safe_open(regular_file(self._path(kind, piece)), framework="pt") as stored:
                 metadata: dict[str, str] = stored.metadata() or {}
-        except (OSError, SafetensorError):
+        except (OSError, ValueError, SafetensorError):
             return False  # not there, or damaged
         return metadata.get("fingerprint") == fingerprint

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from textok.config.generator import TokenGeneratorConfig
-from textok.config.read import build
+from textok.config.read import build_part
 from textok.runtime.pretrained import (
     CONFIG,
     WEIGHTS,
@@ -28,4 +28,4 @@ def read_generator(source: str | Path, kind: str, config: type[C]) -> tuple[C, d
     folder = find_folder(source, part="generator")
     path = folder / CONFIG
     part = read_config(path, kind)[kind]
-    return build(config, part, where=f"{path}: {kind}"), read_weights(folder / WEIGHTS)
+    return build_part(config, part, path, kind), read_weights(folder / WEIGHTS)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from textok.runtime.files import atomic_write
+from textok.runtime.untrusted import regular_file
 from textok.types import Latents
 
 
@@ -36,7 +37,7 @@ def save_latents(path: Path, latents: Latents, captions: Sequence[str]) -> None:
 def load_latents(path: Path) -> tuple[Latents, list[str]]:
     """The latents of ``save_latents`` and their captions. Raises ValueError for another file."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular_file(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             captions = json.loads((file.metadata() or {})["captions"])
         codes = tensors["codes"].long() if "codes" in tensors else None

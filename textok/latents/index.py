@@ -11,9 +11,10 @@ import torch
 
 from textok.config.data import Resize
 from textok.config.networks import RunPrecision
-from textok.config.read import build
+from textok.config.read import build_part
 from textok.latents.scale import LatentScale
 from textok.runtime.files import write_text
+from textok.runtime.untrusted import regular_file
 
 INDEX = "index.json"
 AGAIN = "run the same `textok extract` command again"
@@ -84,14 +85,14 @@ def read_index(folder: Path) -> LatentIndex:
     if not folder.is_dir():
         raise ValueError(_no_split(folder))
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = json.loads(regular_file(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{folder} is incomplete: {AGAIN}") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); delete it and {AGAIN}") from None
     if not isinstance(read, dict):
         raise ValueError(f"{path}: not an index of latents; delete it and {AGAIN}")
-    return build(LatentIndex, read, where=str(path))
+    return build_part(LatentIndex, read, path, "")
 
 
 def _no_split(folder: Path) -> str:

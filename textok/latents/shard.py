@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from textok.latents.features import PictureFeatures
 from textok.runtime.checksum import tensors_sha256
 from textok.runtime.files import atomic_write, write_text
+from textok.runtime.untrusted import regular_file
 from textok.types import Latents
 
 Settings = Mapping[str, str | int | bool]
@@ -126,7 +127,7 @@ def open_shard(path: Path, *, verify: bool = False) -> LatentShard:
     Raises ValueError for another or a damaged file, or none.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular_file(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = json.loads(file.metadata()["shard"])
         sums = about.get("sha256", {})  # none in shards of older versions

@@ -20,7 +20,7 @@ import torch
 from textok.config import TextConfig
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
-from textok.config.read import build
+from textok.config.read import build_part
 from textok.data.class_captions import (
     ClassCaptions,
     read_class_captions,
@@ -140,7 +140,7 @@ def load_pipeline(source: str | Path) -> PipelineParts:
         half = (folder / TOKENIZER).is_dir() or (folder / CONFIG).is_file()
         holds = "holds a tokenizer but no generator" if half else f"holds no {SETTINGS}"
         raise ValueError(f"{source}: {holds}; a run of `textok train generator` has a model/")
-    settings = build(_Settings, read_json(model_file(path)), where=str(path))
+    settings = build_part(_Settings, read_json(model_file(path)), path, "")
     known = folder / CAPTIONS
     for name in (TOKENIZER, GENERATOR):
         require((folder / name).is_dir(), f"{folder}: has no {name}/; copy the folder again")

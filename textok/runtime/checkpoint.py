@@ -23,6 +23,7 @@ from textok.runtime.files import (
     replace_folder,
     sync,
 )
+from textok.runtime.untrusted import regular_file
 
 TENSORS, STRUCTURE = "state.safetensors", "state.json"
 
@@ -74,11 +75,11 @@ def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
 def load_checkpoint(folder: Path) -> State:
     """Read one checkpoint. Raises DamagedCheckpoint, naming the folder and what is wrong."""
     try:
-        record = json.loads((folder / STRUCTURE).read_text(encoding="utf-8"))
+        record = json.loads(regular_file(folder / STRUCTURE).read_text(encoding="utf-8"))
         expected = record["sha256"]
         if _text_digest(json.dumps(record["state"])) != expected["state"]:
             raise DamagedCheckpoint(f"checkpoint {folder} is damaged: checksum of {STRUCTURE}")
-        if file_sha256(folder / TENSORS) != expected[TENSORS]:
+        if file_sha256(regular_file(folder / TENSORS)) != expected[TENSORS]:
             raise DamagedCheckpoint(f"checkpoint {folder} is damaged: checksum of {TENSORS}")
         state: State = _restore(record["state"], load_file(folder / TENSORS))
     except DamagedCheckpoint:

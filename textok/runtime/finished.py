@@ -8,6 +8,7 @@ from pathlib import Path
 
 from textok.runtime.files import file_sha256, write_text
 from textok.runtime.run_folder import RunFolder
+from textok.runtime.untrusted import regular_file
 
 NOTE = "finished.json"
 
@@ -27,9 +28,9 @@ def is_finished(folder: RunFolder, *, step: int) -> bool:
     if not path.exists():
         return _was_finished(folder, step)
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        note = json.loads(regular_file(path).read_text(encoding="utf-8"))
         return bool(note["step"] >= step and note["sha256"] == _digests(folder))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -50,7 +51,7 @@ def _name(path: Path, root: Path) -> str:
 
 def _was_finished(folder: RunFolder, step: int) -> bool:
     try:
-        report = folder.report.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        report = regular_file(folder.report).read_text(encoding="utf-8")
+    except (OSError, ValueError):
         return False
     return f"| step {step} |" in report and folder.model.is_dir() and any(folder.model.iterdir())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.runtime.files import write_text
+from textok.runtime.untrusted import regular_file
 
 MARKER = ".textok.json"
 SHOWN = 3
@@ -61,7 +62,7 @@ class OwnFolder:
 
 def _marked(folder: Path) -> str:
     try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(regular_file(folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return ""
     return str(found.get("kind", "")) if isinstance(found, dict) else ""

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from textok.config.bundled import BUNDLED, FORMER
-from textok.config.check import require
+from textok.config.check import naming, require
 from textok.config.networks import UNKNOWN
 from textok.runtime.checksum import load_with_sum, order_metadata, sum_of
 from textok.runtime.files import WRITING, apply_umask, named_errors, write_text
@@ -184,7 +184,8 @@ def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Pa
     It is built only once its sizes are known to be those of ``state``, so that a config of huge
     sizes costs nothing. Raises ValueError naming a key that does not fit.
     """
-    expected = draft(make, state, where=str(where)).state_dict()
+    with naming(where):
+        expected = draft(make, state, where=str(where)).state_dict()
     check_state(expected, state, where=str(where))
     network = make()
     network.load_state_dict(state)

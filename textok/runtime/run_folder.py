@@ -12,6 +12,7 @@ from textok.config.resume import changeable
 from textok.runtime.checkpoint import list_checkpoints
 from textok.runtime.files import discard_leftovers, write_text
 from textok.runtime.own_folder import OwnFolder
+from textok.runtime.untrusted import regular_file
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class RunFolder:
 
     def _stored(self, kind: type[Any]) -> Any:
         """The settings of the interrupted run. Raises ValueError for a damaged file."""
-        text = self.config.read_bytes()
+        text = regular_file(self.config).read_bytes()
         if not text.strip(b"\0 \n"):
             raise ValueError(
                 f"{self.config} is empty, as a power cut leaves a file: delete it to go on from "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.runtime.files import named_errors, write_text
+from textok.runtime.untrusted import regular_file
 
 LOG = "log.jsonl"
 
@@ -48,7 +49,7 @@ def read_log(root: Path, *, say: Callable[[str], None] = _quiet) -> list[dict[st
     path = root / LOG
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    lines = regular_file(path).read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     read = [_logged(line) for line in lines]
     damaged = sum(line is None for line in read)
     if damaged:
@@ -66,4 +67,6 @@ def _logged(line: str) -> dict[str, Any] | None:
 
 
 def _is_number(value: object) -> bool:
-    return value is None or isinstance(value, (int, float))
+    """Whether it can be drawn in a curve: JSON has whole numbers that no float holds."""
+    whole = isinstance(value, int) and abs(value) < 2**63
+    return value is None or whole or isinstance(value, float)

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textok.runtime.files import atomic_write
+from textok.runtime.untrusted import regular_file
 from textok.text.float8 import FLOAT8, from_float8, to_float8
 
 SUFFIX, UNREAD = ".safetensors", "unread"
@@ -49,7 +50,7 @@ class FeatureShard:
     def __init__(self, path: Path, *, width: int, dtype: torch.dtype, float8: bool) -> None:
         self.path, self._dtype = path, dtype
         try:
-            with safe_open(path, "pt") as file:
+            with safe_open(regular_file(path), "pt") as file:
                 self._states = file.get_tensor("states")
                 self._scales = file.get_tensor("scales") if float8 else None
                 ends, checks, keys = (file.get_tensor(k) for k in ("ends", "checks", "keys"))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textok.config import TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
-from textok.config.read import build
+from textok.config.read import build_part
 from textok.nn.positions import resize_grid
 from textok.runtime.pretrained import (
     CONFIG,
@@ -64,8 +64,8 @@ def read_tokenizer(source: str | Path, *, image_size: int | None = None) -> Save
     folder = find_folder(source, part="tokenizer")
     path = folder / CONFIG
     data = read_config(path, "tokenizer")
-    config = build(TokenizerConfig, data["tokenizer"], where=f"{path}: tokenizer")
-    text = build(TextConfig, data["text"], where=f"{path}: text") if "text" in data else None
+    config = build_part(TokenizerConfig, data["tokenizer"], path, "tokenizer")
+    text = build_part(TextConfig, data["text"], path, "text") if "text" in data else None
     state = read_weights(folder / WEIGHTS)
     rename_keys(state, OLD_KEYS)
     if image_size is not None and image_size != config.image_size:

@@ -65,12 +65,13 @@ def draw_curves(log: list[dict[str, Any]], target: Path) -> None:
 def _table(log: list[dict[str, Any]]) -> str:
     """First and last value of each scalar, and the mean speed."""
     first, last = log[0], log[-1]
-    rates = [line[RATE] for line in log]
+    rates = [line[RATE] for line in log if line.get(RATE) is not None]
     lines = [f"| | step {first['step']} | step {last['step']} |", "|---|---|---|"]
     for name, value in last.items():
         if name not in ("step", RATE):
             lines.append(f"| {name} | {_number(first.get(name))} | {_number(value)} |")
-    lines.append(f"| images/s, mean | | {sum(rates) / len(rates):.1f} |")
+    if rates:
+        lines.append(f"| images/s, mean | | {sum(rates) / len(rates):.1f} |")
     return "\n".join(lines)
 
 

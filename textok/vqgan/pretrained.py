@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textok.config import VQGANConfig
 from textok.config.networks import UNKNOWN
-from textok.config.read import build
+from textok.config.read import build_part
 from textok.runtime.pretrained import (
     CONFIG,
     TRAINED_WITH,
@@ -50,7 +50,7 @@ def read_vqgan(source: str | Path) -> tuple[VQGANConfig, dict[str, Tensor], tupl
     folder = find_folder(source)
     path = folder / CONFIG
     data = read_config(path, KIND)
-    config = build(VQGANConfig, data[KIND], where=f"{path}: {KIND}")
+    config = build_part(VQGANConfig, data[KIND], path, KIND)
     state = read_weights(folder / WEIGHTS)
     rename_keys(state, OLD_KEYS)
     return config, state, read_trained_with(data, path)

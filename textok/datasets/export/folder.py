@@ -32,7 +32,7 @@ class ImageFolder:
             if not target.is_file() or target.stat().st_size != len(content):
                 with atomic_write(target) as temporary:
                     temporary.write_bytes(content)
-        return Written(images=len(files), bytes=size, bad=bad, files=files)
+        return Written(images=len(files), bytes=size, bad=bad, files=tuple(files))
 
     def is_there(self, shard: Shard, written: Written) -> bool:
         return all((self.out / shard.split / name).is_file() for name in written.files)

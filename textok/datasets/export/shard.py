@@ -11,6 +11,7 @@ from typing import Protocol
 from textok.datasets.export.pictures import Picture, Pictures
 from textok.datasets.place import BUILD
 from textok.runtime.files import write_text
+from textok.runtime.notes import read_note
 
 Advance = Callable[[int], None]
 
@@ -21,9 +22,9 @@ class Written:
 
     images: int
     bytes: int
-    bad: Mapping[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
     """Key and reason of each picture that is left out."""
-    files: Sequence[str] = ()
+    files: tuple[str, ...] = ()
     """Name of each picture's file, where they lie in files of their own."""
 
 
@@ -71,11 +72,8 @@ def cut(split: str, pictures: Sequence[Picture], size: int) -> Iterator[Shard]:
 
 def earlier(way: Format, shard: Shard) -> Written | None:
     """What an earlier run wrote of a shard, if it finished it."""
-    note = _note(way.out, shard)
-    if not note.is_file():
-        return None
-    written = Written(**json.loads(note.read_text(encoding="utf-8")))
-    return written if way.is_there(shard, written) else None
+    written = read_note(_note(way.out, shard), Written)
+    return written if written is not None and way.is_there(shard, written) else None
 
 
 def write(way: Format, shard: Shard, advance: Advance) -> Written:

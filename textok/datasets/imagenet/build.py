@@ -17,6 +17,7 @@ from textok.datasets.place import BUILD, own_folder, write_note
 from textok.datasets.workers import run_jobs
 from textok.runtime.counter import counter
 from textok.runtime.files import write_text
+from textok.runtime.pretrained import read_json
 
 NOTE = "recipe.json"
 CLASSES = 1_000
@@ -87,7 +88,7 @@ def _check_place(out: Path, recipe: Recipe, jobs: Sequence[Job]) -> None:
     """Refuse a folder that holds something else than these shards of this recipe."""
     note = out / BUILD / NOTE
     if note.is_file():
-        there = json.loads(note.read_text(encoding="utf-8"))
+        there = read_json(note)
         require(
             {"square": True, "resize": "lanczos", **there} == asdict(recipe),
             f"{out}: was made with other settings ({there}); give them or choose another folder",

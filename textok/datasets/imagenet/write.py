@@ -23,6 +23,7 @@ from textok.data.records import Record
 from textok.datasets.imagenet.classes import class_names
 from textok.datasets.imagenet.sources import ClassImages
 from textok.runtime.files import atomic_write, write_text
+from textok.runtime.notes import read_note
 
 TEMPLATE = "a photo of a {name}"
 JPEG_QUALITY = 95
@@ -90,9 +91,9 @@ class Job:
 
     def finished(self) -> Written | None:
         """What an earlier run wrote from the same images."""
-        if not (self.note.is_file() and self.shard.is_file()):
+        written = read_note(self.note, Written)
+        if written is None or not self.shard.is_file():
             return None
-        written = Written(**json.loads(self.note.read_text(encoding="utf-8")))
         same = written.source == self.source and written.bytes == self.shard.stat().st_size
         return written if same else None
 

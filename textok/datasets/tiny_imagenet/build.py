@@ -20,6 +20,8 @@ from textok.datasets.tiny_imagenet.place import Place
 from textok.datasets.tiny_imagenet.source import Picture, read_published
 from textok.runtime.counter import counter
 from textok.runtime.files import atomic_write, write_text
+from textok.runtime.notes import read_note
+from textok.runtime.pretrained import read_json
 
 NOTE = "recipe.json"
 RECIPE = {"set": "Tiny ImageNet", "version": 1}
@@ -81,9 +83,9 @@ class _Shard:
 
     def finished(self, place: Place) -> _Written | None:
         """What an earlier run wrote from the same pictures."""
-        if not (self.note.is_file() and self.path.is_file()):
+        written = read_note(self.note, _Written)
+        if written is None or not self.path.is_file():
             return None
-        written = _Written(**json.loads(self.note.read_text(encoding="utf-8")))
         same = written.source == self.source(place) and written.bytes == self.path.stat().st_size
         return written if same else None
 
@@ -152,7 +154,7 @@ def _draw(picture: Picture) -> str:
 def _check_place(out: Path) -> None:
     note = out / BUILD / NOTE
     if note.is_file():
-        there = json.loads(note.read_text(encoding="utf-8"))
+        there = read_json(note)
         require(there == RECIPE, f"{out}: was made as {there}; choose another folder")
         return
     own_folder(out, note=NOTE, kind="a Tiny ImageNet").check()
