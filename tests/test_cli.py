@@ -108,7 +108,7 @@ def test_presets_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[
             "train tokenizer tiny-64 --tokenizer.image_size 63",
             "tokenizer.image_size 63 is not a multiple of tokenizer.patch_size 8",
         ),
-        ("data pictograms out --workers 0", "workers 0: choose 1 or more"),
+        ("data pictograms out --workers 0", "workers is 0: it must be >= 1 and <= 1024"),
         ("evaluate compare nowhere.json --out x", "nowhere.json: No such file or directory"),
         (
             "train tokenizer tiny-64 --encoder x",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.fuzz.outcome import LONGEST, in_bounds, told
 from tests.fuzz.settings import every_settings, settings_of
 from textok.cli import main as cli
 from textok.config.presets import PRESETS, preset_names, preset_path
-from textok.config.read import build, load_config
+from textok.config.read import build, field_types, load_config
 
 EVERY = every_settings()
 COMMANDS = sorted(cli.COMMANDS)
@@ -36,6 +36,15 @@ YAML = st.sampled_from(
 def test_every_dataclass(settings: type[Any], data: st.DataObject) -> None:
     mapping = data.draw(settings_of(settings))
     told(lambda: build(settings, mapping))
+
+
+@pytest.mark.parametrize("settings", EVERY, ids=lambda one: one.__name__)
+def test_no_machine_has_so_many(settings: type[Any]) -> None:
+    """Processes, and pictures in a batch: asked for by mistake, they hang a machine."""
+    needed = {f.name: "0" for f in fields(settings) if f.default is f.default_factory}
+    for name in {"workers", "batch_size", "concurrency"} & field_types(settings).keys():
+        line = told(lambda name=name: build(settings, {**needed, name: 10**12}))
+        assert name in line.replace("-", "_") and "10" in line
 
 
 @examples(8)

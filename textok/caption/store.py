@@ -71,9 +71,13 @@ class CaptionStore:
                 f"{self.path} is being written by another process: wait for it, or share the work "
                 "with --shard 0/2 and --shard 1/2"
             ) from None
-        self._drop_half_line()
-        for file in sorted(self.path.parent.glob(PATTERN)):
-            self._read(file)
+        try:
+            self._drop_half_line()
+            for file in sorted(self.path.parent.glob(PATTERN)):
+                self._read(file)
+        except BaseException:
+            os.close(self._handle)
+            raise
         return self
 
     def __exit__(

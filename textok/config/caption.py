@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from textok.config.check import require, require_range
+from textok.config.data import MOST_AT_ONCE
 
 Detail = Literal["short", "medium", "long"]
 
@@ -101,7 +102,7 @@ class LocalConfig:
     """Captions written at once."""
 
     def __post_init__(self) -> None:
-        require_range("--batch-size", self.batch_size, 1)
+        require_range("--batch-size", self.batch_size, 1, MOST_AT_ONCE)
 
 
 @dataclass(frozen=True, kw_only=True)

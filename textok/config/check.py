@@ -53,7 +53,6 @@ def require_range(
     good = value > low if open_low else value >= low
     if high is not None:
         good = good and value <= high
-    bound = f"{'>' if open_low else '>='} {low:g}" + (
-        f" and <= {high:g}" if high is not None else ""
-    )
+    least, most = (f"{end:g}" if isinstance(end, float) else str(end) for end in (low, high))
+    bound = f"{'>' if open_low else '>='} {least}" + (f" and <= {most}" if high is not None else "")
     require(good, f"{name} is {value}: it must be {bound}")

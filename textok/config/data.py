@@ -10,6 +10,10 @@ from textok.config.check import require, require_range
 from textok.config.resume import may_change
 
 CaptionSeparator = Literal["auto", "line", "paragraph", "file"]
+MOST_WORKERS = 1024
+"""Processes of one command."""
+MOST_AT_ONCE = 2**20
+"""Pictures, rows or captions in one batch."""
 Store = Literal["exact", "float8", "nothing"]
 Resize = Literal["lanczos", "adm"]
 """How pictures are brought to size (``textok.data.pixels.to_square``)."""
@@ -99,7 +103,7 @@ class DataConfig(SourceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_range("data.workers", self.workers, 0, 1024)
+        require_range("data.workers", self.workers, 0, MOST_WORKERS)
         require_range("data.max_bad_share", self.max_bad_share, 0, 1)
         require(
             not (self.captions and self.class_captions),

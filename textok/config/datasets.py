@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from textok.config.check import require, require_range
-from textok.config.data import FOR_TRAINING, DataConfig, Resize
+from textok.config.data import FOR_TRAINING, MOST_WORKERS, DataConfig, Resize
 
 PictogramSize = Literal[64, 128, 256]
 
@@ -31,7 +31,7 @@ class PictogramsConfig:
         sizes = get_args(PictogramSize)
         wrong = f"size {self.size}: choose one of {', '.join(map(str, sizes))}"
         require(self.size in sizes, wrong)
-        require(self.workers >= 1, f"workers {self.workers}: choose 1 or more")
+        require_range("workers", self.workers, 1, MOST_WORKERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ class ImageNetConfig:
         there = bool(self.splits) and set(self.splits) <= {"train", "val"}
         given = " ".join(self.splits) or "are empty"
         require(there, f"splits {given}: name train and val, or one of them")
-        require_range("workers", self.workers, 1)
+        require_range("workers", self.workers, 1, MOST_WORKERS)
         require_range("max_bad_share", self.max_bad_share, 0, 1)
 
 

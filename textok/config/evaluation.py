@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from textok.config.check import require_range
-from textok.config.data import FOR_TRAINING, DataConfig, TextStoreConfig
+from textok.config.data import FOR_TRAINING, MOST_AT_ONCE, DataConfig, TextStoreConfig
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
 from textok.config.networks import Resizing, RunPrecision, require_feature_network
@@ -67,7 +67,8 @@ class EvaluationConfig:
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        require_range("batch_size", self.batch_size, 1)
+        require_range("batch_size", self.batch_size, 1, MOST_AT_ONCE)
+        require_range("limit", 1 if self.limit is None else self.limit, 1)
         given: Any = self.feature_network
         for name in [given] if isinstance(given, str) else given:
             require_feature_network(name)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textok.config.alignment import require_image_network
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig, TextStoreConfig
+from textok.config.data import MOST_AT_ONCE, DataConfig, TextStoreConfig
 from textok.config.networks import RunPrecision
 
 
@@ -55,5 +55,5 @@ class ExtractConfig:
         if self.features:
             require_image_network("features", self.features)
         require_range("captions_per_image", self.captions_per_image, 0)
-        require_range("shard_rows", self.shard_rows, 1)
-        require_range("batch_size", self.batch_size, 1)
+        require_range("shard_rows", self.shard_rows, 1, MOST_AT_ONCE)
+        require_range("batch_size", self.batch_size, 1, MOST_AT_ONCE)

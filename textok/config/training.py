@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from textok.config.check import require, require_range
-from textok.config.data import DataConfig, LatentsConfig, TextConfig
+from textok.config.data import MOST_AT_ONCE, DataConfig, LatentsConfig, TextConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.config.losses import LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
@@ -113,7 +113,7 @@ class RunConfig:
         require_range("run.seed", self.seed, 0)
         require_range("run.save_minutes", self.save_minutes, 0)
         require_range("run.wait_minutes", self.wait_minutes, 0, 525_600)
-        require_range("run.batch_size", self.batch_size, 1, 2**20)
+        require_range("run.batch_size", self.batch_size, 1, MOST_AT_ONCE)
         require(0 <= self.ema < 1, f"run.ema is {self.ema}: it must be in [0, 1)")
         require(
             self.batch_size % self.accumulate == 0,

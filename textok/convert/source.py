@@ -65,6 +65,9 @@ def read_source(source: str, starts: Collection[str]) -> Checkpoint:
         file = _file_in(folder)
         where, settings = str(file), _settings(file.parent) or _settings(folder)
     found = find_state_dict(_read_file(file), starts, where=where)
+    for key, value in found.tensors.items():
+        stored = value.untyped_storage().nbytes()
+        require(value.nbytes <= stored, f"{where}: {key} is {value.nbytes:,} bytes of {stored:,}")
     note = None
     if found.average is not None:
         note = f"{where}: the average of the weights ({found.average}) is converted"

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from textok.config.check import require
 from textok.runtime.files import atomic_write
 from textok.runtime.untrusted import regular_file
 from textok.types import Latents
@@ -42,6 +43,9 @@ def load_latents(path: Path) -> tuple[Latents, list[str]]:
             captions = json.loads((file.metadata() or {})["captions"])
         codes = tensors["codes"].long() if "codes" in tensors else None
         latents = Latents(mean=tensors["mean"], logvar=tensors.get("logvar"), codes=codes)
-        return latents, list(captions)
-    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+        texts = isinstance(captions, list) and all(isinstance(text, str) for text in captions)
+        require(latents.mean.ndim == 3, "its mean is not (images, K, C)")
+        require(texts and len(captions) == len(latents.mean), "it has no caption for each image")
+        return latents, captions
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a file of latents ({error})") from error

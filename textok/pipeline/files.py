@@ -12,10 +12,10 @@ from PIL import Image
 
 from textok import __version__
 from textok.config.bundled import BUNDLED
-from textok.config.check import require
+from textok.config.check import naming, require
 from textok.config.generation import GenerateConfig
 from textok.config.read import build
-from textok.config.request import Drawn, Request
+from textok.config.request import Drawn, Request, check_words
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import TextToImage
 from textok.runtime.counter import counter
@@ -115,6 +115,8 @@ def _read_prompts(path: Path) -> tuple[str, ...]:
     lines = [line.strip() for line in text.splitlines()]
     prompts = tuple(line for line in lines if line and not line.startswith("#"))
     require(bool(prompts), f"{path}: holds no prompt; write one a line")
+    with naming(path):
+        check_words("prompt", prompts)
     return prompts
 
 
