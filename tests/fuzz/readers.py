@@ -356,6 +356,6 @@ READERS: dict[str, Reader] = {
         files=("data-fingerprint.json.gz",),
     ),
     "shard's index": Reader(
-        make=_tar, read=_read_shard, files=("0.tar.index.json",), silent=True
+        make=_tar, read=_read_shard, files=("0.tar.index.json",)
     ),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from textok.config.check import require
 from textok.config.data import Resize
 from textok.config.networks import RunPrecision
 from textok.config.read import build_part
@@ -92,7 +93,12 @@ def read_index(folder: Path) -> LatentIndex:
         raise ValueError(f"{path}: not JSON ({error}); delete it and {AGAIN}") from None
     if not isinstance(read, dict):
         raise ValueError(f"{path}: not an index of latents; delete it and {AGAIN}")
-    return build_part(LatentIndex, read, path, "")
+    index = build_part(LatentIndex, read, path, "")
+    require(
+        len(index.mean) == len(index.std) == index.channels,
+        f"{path}: mean and std are not of {index.channels} channels; delete it and {AGAIN}",
+    )
+    return index
 
 
 def _no_split(folder: Path) -> str:

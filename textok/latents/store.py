@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from textok.config.check import require_range
+from textok.config.check import require, require_range
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import LatentRow, LatentShard, open_shard, shard_path
@@ -132,6 +132,7 @@ def open_latents(folder: Path, split: str = "train", *, verify: bool = True) -> 
         rows = [row for shard in shards for row in shard.rows()]
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}: delete that shard and {AGAIN}") from None
+    require(bool(rows), f"{folder / split} has no rows of latents")
     return LatentSet(index=index, shards=shards, rows=rows)
 
 
