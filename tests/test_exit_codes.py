@@ -15,7 +15,7 @@ from tests.data.conftest import encoded, write_folder
 
 STARTED = "import sys; from textok.cli.entry import main; print('up', flush=True); sys.exit(main())"
 """As the installed `textok` does; "up" is where the interpreter's own start is over."""
-DELAYS = (0.02, 0.05, 0.15, 0.3, 0.5, 0.8, 1.2, 2.0)
+DELAYS = (0.02, 0.15, 0.4, 1.0, 2.0)
 
 
 def interrupted_after(delay: float, words: list[str], folder: Path) -> tuple[int, str]:
@@ -56,7 +56,7 @@ def test_ctrl_c_at_any_moment(words: str, tmp_path: Path) -> None:
         assert len(lines) <= 1, told
         assert code == 130 or (code == 0 and delay > 0.5), (delay, code, told)
         codes.append(code)
-    assert codes.count(130) >= 4
+    assert codes.count(130) >= 3
 
 
 @pytest.mark.parametrize(

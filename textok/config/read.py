@@ -232,7 +232,7 @@ def _switch(text: str) -> bool:
 
 _SCALARS: dict[type[object], tuple[str, Callable[[str], object]]] = {
     str: ("a text", str),
-    int: ("a whole number of at most 19 digits", _whole),
+    int: ("a whole number", _whole),
     float: ("a number", _finite),
     bool: ("true or false", _switch),
     Path: ("a path", Path),
