@@ -58,7 +58,7 @@ class TextEmbedder(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.projection = TextProjection(text_width, text_tokens, width)
-        self.null = nn.Parameter(torch.randn(width) * 0.02)
+        self.null = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
         self.pooled = PooledText(text_width, width) if pooled else None
 
     def init_weights(self) -> None:
@@ -91,7 +91,7 @@ class PooledText(nn.Module):
     def __init__(self, text_width: int, width: int) -> None:
         super().__init__()
         self.mlp = EmbeddingMLP(text_width, width)
-        self.null = nn.Parameter(torch.randn(width) * 0.02)
+        self.null = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
 
     def forward(self, text: TextFeatures) -> Tensor:
         """(B, T, D_text) to (B, D), padding left out."""

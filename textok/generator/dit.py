@@ -23,7 +23,8 @@ from textok.generator.pretrained import read_generator
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import DiTBlock, FinalLayer, TextKeys
-from textok.nn.time import TimeEmbedding, sinusoids
+from textok.nn.positions import sinusoid_positions
+from textok.nn.time import TimeEmbedding
 from textok.runtime.pretrained import restored
 from textok.types import Condition
 
@@ -60,7 +61,7 @@ class DiT(TokenGenerator):
         self.config = config
         shape = config.network
         self.embed = nn.Linear(config.channels, shape.width)
-        self.positions = nn.Parameter(sinusoids(torch.arange(config.num_tokens), shape.width))
+        self.positions = nn.Parameter(sinusoid_positions(config.num_tokens, shape.width))
         self.time = TimeEmbedding(shape.width)
         self.reader = condition_embedder(config, shape.width, pooled=config.pooled_text)
         self.blocks = nn.ModuleList(

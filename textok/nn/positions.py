@@ -1,4 +1,7 @@
-"""Positions of a square grid of patches: how they start and how they change size."""
+"""Learned positions: how they start, and how those of a square grid of patches change size.
+
+On the meta device only their shapes are made: torch imports its compiler to calculate there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,15 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+from textok.nn.time import sinusoids
+
+
+def sinusoid_positions(count: int, width: int) -> Tensor:
+    """Cosines and sines (count, width) of the places in a sequence (``sinusoids``)."""
+    if _shapes_only():
+        return torch.empty(count, width)
+    return sinusoids(torch.arange(count), width)
 
 
 def sincos_grid(grid: int, width: int) -> Tensor:
@@ -15,6 +27,8 @@ def sincos_grid(grid: int, width: int) -> Tensor:
     10,000 * 2 pi (Vaswani et al. 2017, section 3.5, over two axes). Channels past a multiple of
     four are zero.
     """
+    if _shapes_only():
+        return torch.empty(grid * grid, width)
     quarter = width // 4
     frequencies = 10_000.0 ** (-torch.arange(quarter, dtype=torch.float64) / max(quarter, 1))
     angles = torch.arange(grid, dtype=torch.float64)[:, None] * frequencies
@@ -34,3 +48,7 @@ def resize_grid(positions_ND: Tensor, grid: int) -> Tensor:
     plane = rearrange(positions_ND.float(), "(h w) D -> 1 D h w", h=old)
     resized = F.interpolate(plane, size=(grid, grid), mode="bicubic", align_corners=False)
     return rearrange(resized, "1 D h w -> (h w) D").to(positions_ND.dtype)
+
+
+def _shapes_only() -> bool:
+    return torch.get_default_device().type == "meta"

@@ -175,20 +175,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged or not safetensors ({error}); copy it again") from None
     check_finite(state, where=path)
-    return {key: value.float() for key, value in state.items()}
+    # A copy: the file may be changed while its tensors are in use.
+    return {key: value.to(torch.float32, copy=True) for key, value in state.items()}
 
 
 def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Path) -> M:
     """The network that ``make`` builds with the weights of ``state``, in eval mode.
 
-    It is built only once its sizes are known to be those of ``state``, so that a config of huge
-    sizes costs nothing. Raises ValueError naming a key that does not fit.
+    It has no memory of its own before its sizes are known to be those of ``state``, so that a
+    config of huge sizes costs nothing, and takes the tensors of ``state`` as its weights. Raises
+    ValueError naming a key that does not fit.
     """
     with naming(where):
-        expected = draft(make, state, where=str(where)).state_dict()
+        network = draft(make, state, where=str(where))
+        expected = network.state_dict()
     check_state(expected, state, where=str(where))
-    network = make()
-    network.load_state_dict(state)
+    own = {key: value.to(expected[key].dtype).contiguous() for key, value in state.items()}
+    network.load_state_dict(own, assign=True)
     return network.eval()
 
 

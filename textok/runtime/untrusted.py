@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from textok.config.check import require
 
@@ -63,15 +64,29 @@ def model_file(path: Path, *, most: int | None = None) -> Path:
 def draft(make: Callable[[], M], found: Mapping[str, Tensor], *, where: str) -> M:
     """The network on the meta device, where it takes no memory: to compare its sizes with a file's.
 
+    Its weights take those of the file by ``load_state_dict(..., assign=True)``.
+
     Raises ValueError where its sizes are out of all proportion to the tensors ``found``.
     """
     too_large = f"{where} does not fit its config: the config asks for a much larger network"
     try:
-        with _at_most(len(found) + SPARE, too_large), torch.device("meta"):
+        with _at_most(len(found) + SPARE, too_large), torch.device("meta"), _Unfilled():
             return make()
     except (RuntimeError, OverflowError, MemoryError, TypeError) as error:
         line = " ".join(str(error).split())[:200]
         raise ValueError(f"{too_large} ({line})") from None
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the random initial weights: torch imports its compiler to draw them on meta."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 @contextmanager

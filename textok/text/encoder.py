@@ -16,6 +16,7 @@ from textok.config.check import require
 from textok.config.data import TextConfig
 from textok.runtime.hub import quiet_transformers
 from textok.text.folder import ModelType, TextModelFolder, find_text_model
+from textok.text.minilm import WordPieces, load_minilm
 from textok.text.pool import pool_states
 from textok.text.unread import Vocabulary
 from textok.types import TextFeatures
@@ -129,11 +130,7 @@ def load_text_encoder(
         "CLIP: set it to false",
     )
     try:
-        with quiet_transformers():
-            model, tokenizer = (
-                _load_model(folder, DTYPES[config.precision]),
-                load_tokenizer(folder),
-            )
+        model, tokenizer = _load(folder, DTYPES[config.precision]), load_tokenizer(folder)
     # What foreign readers raise about a foreign file has no common type.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -153,6 +150,8 @@ def load_text_encoder(
 
 def load_tokenizer(folder: TextModelFolder) -> Tokenizer:
     """The tokenizer of a text model. Raises ValueError where its files are not there."""
+    if folder.packaged:
+        return WordPieces(folder.path / "tokenizer.json")
     import transformers
 
     names = [name for name in _VOCABULARIES if (folder.path / name).is_file()]
@@ -163,14 +162,20 @@ def load_tokenizer(folder: TextModelFolder) -> Tokenizer:
         "its tokenizer needs a package: pip install sentencepiece protobuf",
     )
     load: Callable[..., Tokenizer] = transformers.AutoTokenizer.from_pretrained
-    return load(folder.path, local_files_only=True)
+    with quiet_transformers():
+        return load(folder.path, local_files_only=True)
 
 
-def _load_model(folder: TextModelFolder, dtype: torch.dtype) -> nn.Module:
+def _load(folder: TextModelFolder, dtype: torch.dtype) -> nn.Module:
+    if folder.packaged:
+        return load_minilm(folder.path, dtype)
     load = _loader(folder.model_type)
     model: nn.Module
     info: dict[str, list[str]]
-    model, info = load(folder.path, dtype=dtype, local_files_only=True, output_loading_info=True)
+    with quiet_transformers():
+        model, info = load(
+            folder.path, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
     missing = sorted(info["missing_keys"])
     require(not missing, f"the weights lack {len(missing)} tensors: {', '.join(missing[:3])}")
     return model

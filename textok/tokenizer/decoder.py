@@ -31,7 +31,7 @@ class Decoder(nn.Module):
         self.patch_size = config.patch_size
         self.queries = nn.Parameter(sincos_grid(config.grid, width))
         self.embed = nn.Linear(config.channels, width)
-        self.positions = nn.Parameter(torch.randn(config.num_tokens, width) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, width), std=0.02))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, width)
             if config.decoder_reads_text

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         self.patch_size = config.patch_size
         self.embed = nn.Linear(3 * config.patch_size**2, width)
         self.positions = nn.Parameter(sincos_grid(config.grid, width))
-        self.queries = nn.Parameter(torch.randn(config.num_tokens, width) * 0.02)
+        self.queries = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, width), std=0.02))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, width)
             if config.encoder_reads_text

@@ -54,7 +54,7 @@ class FlowDecoder(nn.Module):
         )
         self.patch_positions = nn.Parameter(sincos_grid(config.grid, shape.width))
         self.embed = nn.Linear(config.channels, shape.width)
-        self.positions = nn.Parameter(torch.randn(config.num_tokens, shape.width) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, shape.width), std=0.02))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, shape.width)
             if config.decoder_reads_text
