@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from tests.convert.conftest import Convert, recorded
 from textok.cli.main import main
 from textok.convert import convert_1d_tokenizer
-from textok.runtime import pretrained
 from textok.tokenizer import Tokenizer
 
 
@@ -101,7 +100,7 @@ def test_an_unreachable_hub(
     def unreachable(*_: object, **__: object) -> str:
         raise OSError("no network")
 
-    monkeypatch.setattr(pretrained, "snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     message = refused("yucornetto/tokenizer_titok_l32_imagenet")
     assert "no hub repository that can be reached (OSError)" in message
     assert "download the weights and give the file" in message
@@ -111,7 +110,7 @@ def test_a_hub_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     official = tmp_path / "cache"
     official.mkdir()
     save_file(recorded("vq").state, official / "model.safetensors")
-    monkeypatch.setattr(pretrained, "snapshot_download", lambda *_, **__: str(official))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(official))
     model = convert_1d_tokenizer("someone/titok", tmp_path / "ours")
     assert isinstance(model, Tokenizer) and model.config.layout == "titok"
 

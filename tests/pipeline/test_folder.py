@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 
 from textok.generator import DiT
 from textok.pipeline import Reconstructor, TextToImage, load_pipeline, save_pipeline
-from textok.runtime import pretrained
 from textok.tokenizer import Tokenizer
 
 
@@ -200,8 +199,8 @@ def test_hub_repositories(by_text: Path, tmp_path: Path, monkeypatch: pytest.Mon
             asked.append(f"upload {repo_id} {names(Path(folder_path))}")
             return f"hub:{repo_id}"
 
-    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
-    monkeypatch.setattr(pretrained, "HfApi", Hub)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     pipe = TextToImage.from_pretrained("someone/pictures")
     assert pipe.push_to_hub("me/pictures") == "hub:me/pictures"
     Tokenizer.from_pretrained("someone/pictures")

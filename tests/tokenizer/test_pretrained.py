@@ -199,8 +199,8 @@ def test_hub_repository_is_fetched_and_pushed(
             asked.append(f"upload {repo_id} {names}")
             return f"hub:{repo_id}"
 
-    monkeypatch.setattr("textok.runtime.pretrained.snapshot_download", fetch)
-    monkeypatch.setattr("textok.runtime.pretrained.HfApi", Hub)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     assert Tokenizer.from_pretrained("someone/tokenizer").config == model.config
     assert model.push_to_hub("someone/tokenizer") == "hub:someone/tokenizer"
     assert asked == [

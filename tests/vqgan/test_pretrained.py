@@ -152,8 +152,8 @@ def test_hub_repository_is_fetched_and_pushed(
             asked.append(f"upload {repo_id} {names}")
             return f"hub:{repo_id}"
 
-    monkeypatch.setattr("textok.runtime.pretrained.snapshot_download", fetch)
-    monkeypatch.setattr("textok.runtime.pretrained.HfApi", Hub)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     assert VQGAN.from_pretrained("someone/vqgan").config == CONFIG
     assert model.push_to_hub("someone/vqgan", private=True) == "hub:someone/vqgan"
     assert asked == [

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
 from collections import defaultdict
 from pathlib import Path
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING
 
 from textok import __version__
 from textok.cli.commands import NoSettings
 from textok.config.check import require
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 USES = {
     "": "everything",
@@ -64,6 +65,10 @@ def missing_of(extra: str) -> list[str]:
 
 def _requirements() -> dict[str, list[Requirement]]:
     """By extra, as the installed package states them."""
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+
     found: dict[str, list[Requirement]] = defaultdict(list)
     for text in importlib.metadata.requires("textok") or []:
         needed = Requirement(text)
@@ -79,6 +84,8 @@ def _requirements() -> dict[str, list[Requirement]]:
 
 
 def _is_met(needed: Requirement) -> bool:
+    import importlib.metadata
+
     try:
         version = importlib.metadata.version(needed.name)
     except importlib.metadata.PackageNotFoundError:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from textok.config.check import require
 from textok.config.generator import TokenGeneratorConfig
+from textok.nn.positions import small_normal
 from textok.nn.text import TextProjection
 from textok.nn.time import EmbeddingMLP
 from textok.types import Condition, TextFeatures
@@ -58,7 +59,7 @@ class TextEmbedder(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.projection = TextProjection(text_width, text_tokens, width)
-        self.null = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
+        self.null = nn.Parameter(small_normal(width))
         self.pooled = PooledText(text_width, width) if pooled else None
 
     def init_weights(self) -> None:
@@ -91,7 +92,7 @@ class PooledText(nn.Module):
     def __init__(self, text_width: int, width: int) -> None:
         super().__init__()
         self.mlp = EmbeddingMLP(text_width, width)
-        self.null = nn.Parameter(nn.init.normal_(torch.empty(width), std=0.02))
+        self.null = nn.Parameter(small_normal(width))
 
     def forward(self, text: TextFeatures) -> Tensor:
         """(B, T, D_text) to (B, D), padding left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from textok.nn.time import sinusoids
 
@@ -37,6 +37,11 @@ def sincos_grid(grid: int, width: int) -> Tensor:
     table = torch.cat([rows.sin(), rows.cos(), columns.sin(), columns.cos()], dim=-1)
     flat = rearrange(table, "h w D -> (h w) D").float()
     return F.pad(flat, (0, width - 4 * quarter))
+
+
+def small_normal(*shape: int) -> Tensor:
+    """Random vectors to start from, normal with deviation 0.02."""
+    return nn.init.normal_(torch.empty(shape), std=0.02)
 
 
 def resize_grid(positions_ND: Tensor, grid: int) -> Tensor:

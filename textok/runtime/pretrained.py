@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -77,7 +75,9 @@ def write_model(
 
 def push_folder(folder: str | Path, repo_id: str, *, private: bool) -> str:
     """Upload a model's folder to the hub repository ``repo_id``; returns its address."""
-    api = HfApi()
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi()
     api.create_repo(repo_id, private=private, exist_ok=True)
     return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
 
@@ -111,8 +111,13 @@ def _find(source: str | Path, patterns: Sequence[str]) -> Path:
     )
     if path.is_absolute() or str(source).startswith(".") or str(source).count("/") != 1:
         raise ValueError(missing)
+    # What is on this machine is read without waiting for these.
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     try:
-        return Path(snapshot_download(str(source), allow_patterns=list(patterns)))
+        found = huggingface_hub.snapshot_download(str(source), allow_patterns=list(patterns))
+        return Path(found)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(f"{missing} ({type(error).__name__})") from error
 

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import DecodingConfig, TokenizerConfig
-from textok.nn.positions import sincos_grid
+from textok.nn.positions import sincos_grid, small_normal
 from textok.nn.text import TextProjection
 from textok.tokenizer.decoder_input import DecoderInput, DecoderPass, FlowDraw
 from textok.tokenizer.transformer import Trunk, join
@@ -31,7 +31,7 @@ class Decoder(nn.Module):
         self.patch_size = config.patch_size
         self.queries = nn.Parameter(sincos_grid(config.grid, width))
         self.embed = nn.Linear(config.channels, width)
-        self.positions = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, width), std=0.02))
+        self.positions = nn.Parameter(small_normal(config.num_tokens, width))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, width)
             if config.decoder_reads_text

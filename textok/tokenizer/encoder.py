@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import TokenizerConfig
-from textok.nn.positions import sincos_grid
+from textok.nn.positions import sincos_grid, small_normal
 from textok.nn.text import TextProjection
 from textok.tokenizer.bottleneck import Encoded, build_bottleneck
 from textok.tokenizer.transformer import Trunk, join
@@ -23,7 +22,7 @@ class Encoder(nn.Module):
         self.patch_size = config.patch_size
         self.embed = nn.Linear(3 * config.patch_size**2, width)
         self.positions = nn.Parameter(sincos_grid(config.grid, width))
-        self.queries = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, width), std=0.02))
+        self.queries = nn.Parameter(small_normal(config.num_tokens, width))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, width)
             if config.encoder_reads_text

@@ -22,7 +22,7 @@ from textok.diffusion import Flow
 from textok.diffusion.samplers import ddim, dpmpp, euler, heun
 from textok.nn.adaptive_block import DiTBlock, FinalLayer
 from textok.nn.linear import Linear
-from textok.nn.positions import sincos_grid
+from textok.nn.positions import sincos_grid, small_normal
 from textok.nn.text import TextProjection
 from textok.nn.time import TimeEmbedding
 from textok.tokenizer.decoder_input import DecoderInput, DecoderPass, FlowDraw
@@ -54,7 +54,7 @@ class FlowDecoder(nn.Module):
         )
         self.patch_positions = nn.Parameter(sincos_grid(config.grid, shape.width))
         self.embed = nn.Linear(config.channels, shape.width)
-        self.positions = nn.Parameter(nn.init.normal_(torch.empty(config.num_tokens, shape.width), std=0.02))
+        self.positions = nn.Parameter(small_normal(config.num_tokens, shape.width))
         self.text = (
             TextProjection(config.text_width, config.text_tokens, shape.width)
             if config.decoder_reads_text

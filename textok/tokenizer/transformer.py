@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from textok.config import ViTConfig
 from textok.nn.block import Block
+from textok.nn.positions import small_normal
 
 
 class Trunk(nn.Module):
@@ -29,7 +30,7 @@ class Trunk(nn.Module):
         super().__init__()
         titok = layout == "titok"
         eps = 1e-5 if titok else 1e-6
-        self.cls = nn.Parameter(nn.init.normal_(torch.empty(1, config.width), std=0.02)) if titok else None
+        self.cls = nn.Parameter(small_normal(1, config.width)) if titok else None
         self.norm_in = nn.LayerNorm(config.width, eps=eps) if titok else nn.Identity()
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, qk_norm=qk_norm, norm_eps=eps, exact_gelu=titok)
