@@ -209,10 +209,13 @@ class Batch:
     """Unique name of each image in its data set."""
     labels: Tensor | None = None
     """(B,) int64 class of each image, where the set has classes."""
+    text: TextFeatures | None = None
+    """Features of the captions, where they were read with the images."""
 
     def to(self, device: torch.device | str) -> Batch:
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),
             labels=None if self.labels is None else self.labels.to(device),
+            text=None if self.text is None else self.text.to(device),
         )

@@ -21,6 +21,7 @@ from textok.data.mixture_order import MixtureOrder
 from textok.data.order import Draw, Order
 from textok.data.pixels import to_tensor
 from textok.data.report import BadFilesError
+from textok.runtime.device import upload
 from textok.types import Batch
 
 
@@ -35,12 +36,14 @@ def train_batches(
     seed: int,
     workers: int,
     cache: PictureCache | None = None,
+    device: torch.device | str = "cpu",
 ) -> Iterator[list[Batch]]:
     """The ``accumulate`` micro-batches of each optimiser step from ``first_step`` on, without end.
 
     The global batch of a step, its captions, crops and mirrorings depend on ``seed`` and the step
-    alone. An image that cannot be read is replaced by the next in its set and counted. With
-    ``cache`` nothing is read, by no ``workers``, and the batches are the same, on its device.
+    alone. An image that cannot be read is replaced by the next in its set and counted. Images go
+    to ``device`` as bytes and become numbers there. With ``cache`` nothing is read, by no
+    ``workers``, and the batches are the same, on its device.
 
     Raises:
         ValueError: the batch cannot be cut into equal parts.
@@ -56,7 +59,7 @@ def train_batches(
         mixture=mixture_order(images, seed) if images.parts else None,
     )
     if cache is None:
-        return _steps(images, order, _from_files(images, order, first_step, workers))
+        return _steps(images, order, _from_files(images, order, first_step, workers, device))
     return _steps(images, order, _from_cache(images, cache, order, first_step))
 
 
@@ -82,7 +85,11 @@ def _steps(
 
 
 def _from_files(
-    images: CaptionedImages, order: Order, first_step: int, workers: int
+    images: CaptionedImages,
+    order: Order,
+    first_step: int,
+    workers: int,
+    device: torch.device | str,
 ) -> Iterator[Batch]:
     read = load(
         TrainingItems(images, order.seed),
@@ -91,7 +98,7 @@ def _from_files(
         batch_bytes=order.micro_batch * images.bytes_each,
     )
     for items in read:
-        yield _read_batch(images, items)
+        yield _read_batch(images, items, device)
 
 
 def _from_cache(
@@ -146,9 +153,10 @@ def eval_batches(
     return (batch for batch in batches if batch.keys)
 
 
-def _read_batch(images: CaptionedImages, items: Items) -> Batch:
+def _read_batch(images: CaptionedImages, items: Items, device: torch.device | str = "cpu") -> Batch:
     images.note_bad(items.bad)
-    return _batch(images, items.indices, items.captions, to_tensor(items.pixels))
+    pixels = to_tensor(upload(items.pixels, device))
+    return _batch(images, items.indices, items.captions, pixels)
 
 
 def _batch(

@@ -14,7 +14,9 @@ SECONDS_TO_END = 5
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """The endless ``items``, each made by a thread while the one before it is in use.
+    """The ``items``, each made by a thread while the one before it is in use.
+
+    There have to be as many as are asked for.
 
     What the thread raises is raised here, in place of the item. A thread that hangs does not hold
     up the end of the program.

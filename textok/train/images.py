@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from socket import gethostname
 from typing import Any
+
+import torch
 
 from textok.config import DataConfig
 from textok.config.check import require
@@ -16,6 +19,7 @@ from textok.data.loading import eval_batches, mixture_order, train_batches
 from textok.data.order import evenly_spaced
 from textok.evaluate.reconstruction import evenly
 from textok.runtime.prefetch import prefetch
+from textok.text import TextFeaturesSource
 from textok.train.distributed import Distributed
 from textok.train.reconstruction_validator import MeasuredImages
 from textok.train.report import list_bad_files
@@ -26,8 +30,18 @@ from textok.types import Batch
 PREVIEWS = 8
 
 
-def train_on_images(session: Session, task: TrainingTask[Any], images: CaptionedImages) -> Path:
-    """Train ``task`` to its last step on ``images`` and close the session; returns its folder."""
+def train_on_images(
+    session: Session,
+    task: TrainingTask[Any],
+    images: CaptionedImages,
+    text: TextFeaturesSource | None = None,
+) -> Path:
+    """Train ``task`` to its last step on ``images`` and close the session; returns its folder.
+
+    A batch is made while the one before it is trained on, with the features that ``text`` has of
+    its captions. An encoder runs when it is the batch's turn, since it may have to wait for the
+    other processes.
+    """
     run, distributed = session.config.run, session.distributed
     try:
         cache = open_cache(images, distributed)
@@ -43,15 +57,24 @@ def train_on_images(session: Session, task: TrainingTask[Any], images: Captioned
                 seed=run.seed,
                 workers=images.config.workers,
                 cache=cache,
+                device=distributed.device,
             )
-            # Nothing else makes those from a cache ahead of time.
-            return made if cache is None else prefetch(made)
+            return prefetch(with_text(islice(made, run.steps - step), text, distributed.device))
 
         session.train(task, batches)
     finally:
         list_bad_files(session.folder.bad_files(distributed.rank), images.report)
     shares = describe_shares(images, seed=run.seed, positions=run.steps * run.batch_size)
     return session.close("; ".join([images.report.summary(), *shares]))
+
+
+def with_text(
+    steps: Iterator[Sequence[Batch]], text: TextFeaturesSource | None, device: torch.device
+) -> Iterator[Sequence[Batch]]:
+    """The micro-batches with the features of their captions, where these are only read."""
+    if text is None or not text.prefetchable:
+        return steps
+    return ([replace(one, text=text(one.captions).to(device)) for one in step] for step in steps)
 
 
 def open_cache(images: CaptionedImages, distributed: Distributed) -> PictureCache | None:

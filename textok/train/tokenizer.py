@@ -84,7 +84,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         distributed=distributed,
         alignment=alignment,
     )
-    return train_on_images(session, task, images)
+    return train_on_images(session, task, images, text)
 
 
 def tokenizer_task(

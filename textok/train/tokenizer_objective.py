@@ -68,7 +68,8 @@ class TokenizerObjective:
     def _features(self, batch: Batch, randomness: StepRandomness) -> TextFeatures | None:
         if self.text is None:
             return None
-        return self.text(batch.captions).to(batch.images.device).drop(randomness.drop)
+        features = self.text(batch.captions) if batch.text is None else batch.text
+        return features.to(batch.images.device).drop(randomness.drop)
 
     def _losses(self, out: Reconstruction, real: Tensor, step: int) -> Terms:
         """Those of pixels and codebook, the KL divergence, and the VQGAN's codes (stage 1)."""
