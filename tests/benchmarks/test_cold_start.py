@@ -27,6 +27,6 @@ def test_a_process_has_textok_from_its_checkout(tmp_path: Path) -> None:
     (tmp_path / "textok").mkdir()
     (tmp_path / "textok" / "__init__.py").write_text("open('here', 'w').close()")
     done = run(("-c", "import textok; sum(range(10**6))"), checkout=tmp_path, folder=tmp_path)
-    assert (tmp_path / "here").exists() and 0 < done.cpu and 0 < done.wall
+    assert (tmp_path / "here").exists() and done.cpu > 0 and done.wall > 0
     with pytest.raises(subprocess.CalledProcessError):
         run(("-c", "raise SystemExit(2)"), checkout=tmp_path, folder=tmp_path)
