@@ -197,6 +197,8 @@ def restored(make: Callable[[], M], state: dict[str, Tensor], *, where: str | Pa
     check_state(expected, state, where=str(where))
     own = {key: value.to(expected[key].dtype).contiguous() for key, value in state.items()}
     network.load_state_dict(own, assign=True)
+    left = [key for key, value in network.named_buffers() if value.is_meta]
+    assert not left, f"buffers that no file has must be made outside __init__: {left}"
     return network.eval()
 
 
