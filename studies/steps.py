@@ -22,6 +22,8 @@ class Step:
     done: Path
     seconds: float = 0.0
     """About how long it takes, where that was estimated."""
+    late: Callable[[], tuple[str, ...]] = tuple
+    """More of its words, known only once earlier steps are complete."""
 
 
 def run_steps(
@@ -44,8 +46,9 @@ def run_steps(
             continue
         if minutes and time.monotonic() - began > 60 * minutes:
             return False
-        print(f"[{number}/{len(steps)}] textok {shlex.join(step.command)}", flush=True)
-        code = (run or in_a_process)(step.command)
+        command = (*step.command, *step.late())
+        print(f"[{number}/{len(steps)}] textok {shlex.join(command)}", flush=True)
+        code = (run or in_a_process)(command)
         if code:
             raise SystemExit(code)
         assert step.done.exists(), f"the step left no {step.done}"

@@ -1,0 +1,1 @@
+"""Images in one to four steps: MeanFlow against flow matching at equal training."""
