@@ -4,10 +4,12 @@
 
 Both sides have random weights and draw classes with guidance: at each step two rows a picture go
 through the network. The peer is diffusers' DiT over the SD-VAE's latents, `--steps` steps.
-TexTok is measured twice for each K: (a) with as many steps of the preset's own sampler, (b) with
-`--sampler` and `--sampler-steps`, the short walk that one would draw with. The caption that its
-decoder reads comes from a class's list, whose text features are computed once for all pictures:
-the text encoder is not timed.
+TexTok is measured in three ways for each K: (a) with as many steps of the preset's own sampler,
+(b) with `--sampler` and `--sampler-steps`, the short walk that one would draw with, (c) in one step
+of MeanFlow, whose guidance is a condition, so that one row a picture goes through the network; (c)
+also with `--decoders`, for what a smaller decoder would bring. The caption that the decoder reads
+comes from a class's list, whose text features are computed once for all pictures: the text encoder
+is timed apart, and counts in the last column alone.
 
 On a CPU only a few steps are walked and their median is multiplied (`--steps-timed`); the report
 says whether later steps cost what the first ones did. bf16 means bf16 weights.
@@ -17,35 +19,28 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import math
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import tyro
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.sampling_report import Row, Timing, write_report
-from benchmarks.sampling_sides import Place, PlainDiT, Side, TexTok
+from benchmarks.sampling_report import Row, write_report
+from benchmarks.sampling_sides import Place, PlainDiT, TexTok
+from benchmarks.sampling_text import time_text_encoder
+from benchmarks.sampling_timing import Case, Clock, count_flops, time_case
 from textok.config import TokenizerConfig, TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.check import require, require_range
-from textok.config.generator import GuidanceConfig, Sampler, SamplingConfig
+from textok.config.generator import GuidanceConfig, ObjectiveConfig, Sampler, SamplingConfig
 from textok.config.presets import preset_path
 from textok.config.read import load_config
+from textok.config.tokenizer import VIT_SIZES
 from textok.runtime.device import Precision, best_device
 
 CLASSES = 1000
-SECONDS_WALKING = 5.0
-SECONDS_DECODING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +61,8 @@ class Settings:
     """Of (b)."""
     sampler_steps: int = 16
     """Of (b)."""
+    decoders: tuple[str, ...] = ("S/16", "B/32", "S/32")
+    """Of further rows of (c): a ViT's size and patch, which differ from the tokenizer's."""
     guidance: float = 1.5
     """Scale at every step of both sides, not 1."""
     steps_timed: int = -1
@@ -93,106 +90,15 @@ class Settings:
             self.clock == "wall" or (self.threads == 1 and self.device == "cpu"),
             "clock cpu adds up all threads: give it --threads 1 --device cpu",
         )
+        for name in self.decoders:
+            size, _, patch = name.partition("/")
+            require(
+                size in VIT_SIZES and patch.isdigit() and int(patch) > 0,
+                f"decoders: '{name}' is not a size of {sorted(VIT_SIZES)} and a patch, as in S/16",
+            )
         require(self.guidance != 1, "guidance is 1, which is none: give another scale")
         if importlib.util.find_spec("diffusers") is None:
             raise ValueError("the peer is diffusers' DiT: pip install 'textok[bench]'")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One side that is measured."""
-
-    name: str
-    side: Side
-    sampling: SamplingConfig
-    tokens: int
-    """0: the peer."""
-
-
-class _Enough(Exception):
-    """Enough steps were walked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clock:
-    """Seconds, once the device has done all that it was told."""
-
-    device: str
-    cpu: bool
-
-    def __call__(self) -> float:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        return time.process_time() if self.cpu else time.perf_counter()
-
-    def time(self, call: Callable[[], object]) -> float:
-        """Of one call."""
-        start = self()
-        call()
-        return self() - start
-
-
-def time_walk(case: Case, pictures: int, timed: int, clock: Clock) -> tuple[float, list[float]]:
-    """Seconds of a whole walk, and of each step that was timed; none where ``timed`` is 0.
-
-    At least ``timed`` steps are walked, and SECONDS_WALKING; the others are taken for the median of
-    all but the first, which also holds what is prepared once for all steps.
-    """
-    if timed == 0:
-        return clock.time(lambda: case.side.walk(pictures, case.sampling)), []
-    marks: list[float] = []
-
-    def on_step(done: int) -> None:
-        marks.append(clock())
-        if done >= timed and marks[-1] - start > SECONDS_WALKING:
-            raise _Enough
-
-    start = clock()
-    with suppress(_Enough):
-        case.side.walk(pictures, case.sampling, on_step)
-    steps = [end - begin for begin, end in pairwise([start, *marks])]
-    return steps[0] + (case.sampling.steps - 1) * median(steps[1:] or steps), steps
-
-
-def count_flops(case: Case) -> tuple[float, float]:
-    """FLOPs a picture of a step, with its share of what is prepared for all, and of decoding.
-
-    By torch's counter, which knows matrix products and convolutions, of attention too: it is told
-    of them when they are done one by one, and nothing of what is compiled.
-    """
-    known = {}
-    if torch.backends.mkldnn.is_available():
-        known[torch.ops.mkldnn._linear_pointwise] = _linear_flops
-    counts = []
-    with sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
-        with FlopCounterMode(display=False, custom_mapping=known) as counter:
-            latents = case.side.walk(1, replace(case.sampling, steps=1))
-        counts.append(float(counter.get_total_flops()))
-        with FlopCounterMode(display=False, custom_mapping=known) as counter:
-            case.side.decode(latents)
-        counts.append(float(counter.get_total_flops()))
-    return counts[0], counts[1]
-
-
-def _linear_flops(x_shape: Sequence[int], weight_shape: Sequence[int], *_: Any, **__: Any) -> int:
-    """Of ``textok.nn.linear`` by way of oneDNN, which torch's counter does not know."""
-    return 2 * math.prod(x_shape) * weight_shape[0]
-
-
-def time_case(case: Case, pictures: int, timed: int, clock: Clock) -> Timing:
-    """Seconds of ``pictures`` pictures at once."""
-    torch.compiler.reset()
-    # The third call of a recorded graph is the first that only replays it.
-    calls = 3 if clock.device == "cuda" else 1
-    latents = case.side.walk(pictures, replace(case.sampling, steps=calls))
-    walk, steps = time_walk(case, pictures, timed, clock)
-
-    def decode() -> Tensor:
-        return case.side.decode(latents)
-
-    once = [clock.time(decode) for _ in range(calls)][-1]
-    decoding = [clock.time(decode) for _ in range(math.ceil(SECONDS_DECODING / once))]
-    return Timing(pictures=pictures, walk=walk, steps_timed=steps, decoding=median(decoding))
 
 
 def read_presets(settings: Settings, tokens: int) -> tuple[TokenizerConfig, TrainGeneratorConfig]:
@@ -215,7 +121,7 @@ def samplings(settings: Settings, own: SamplingConfig) -> dict[str, SamplingConf
 
 
 def cases(settings: Settings, place: Place) -> Iterator[Case]:
-    """The peer, then each K in both ways; a side is gone when the next is asked for."""
+    """The peer, then each K in all ways; a side is gone when the next is asked for."""
     tokenizer, training = read_presets(settings, min(settings.tokens))
     shape, size = training.generator.network, tokenizer.image_size
     ddim = SamplingConfig(
@@ -232,6 +138,28 @@ def cases(settings: Settings, place: Place) -> Iterator[Case]:
             training.generator.check_sampling(sampling)
             yield Case(name=f"TexTok {letter}", side=side, sampling=sampling, tokens=tokens)
         del side
+        gc.collect()
+        yield from one_step_cases(settings, place, tokens)
+
+
+def one_step_cases(settings: Settings, place: Place, tokens: int) -> Iterator[Case]:
+    """(c): a MeanFlow generator of the same shape, with the tokenizer's decoder and with others."""
+    tokenizer, training = read_presets(settings, tokens)
+    generator = replace(training.generator, objective=ObjectiveConfig(name="meanflow"))
+    guidance = GuidanceConfig(scale=settings.guidance)
+    sampling = SamplingConfig(sampler="meanflow", steps=1, guidance=guidance)
+    generator.check_sampling(sampling)
+    side = TexTok(tokenizer, generator, place)
+    yield Case(name="TexTok (c)", side=side, sampling=sampling, tokens=tokens)
+    for name in settings.decoders:
+        size, _, patch = name.partition("/")
+        other = replace(tokenizer, decoder=VIT_SIZES[size], patch_size=int(patch))
+        yield Case(
+            name=f"TexTok (c), decoder {name}",
+            side=side.with_tokenizer(other),
+            sampling=sampling,
+            tokens=tokens,
+        )
 
 
 def measure(settings: Settings, device: str) -> list[Row]:
@@ -240,10 +168,15 @@ def measure(settings: Settings, device: str) -> list[Row]:
     timed = (4 if device == "cpu" else 0) if settings.steps_timed == -1 else settings.steps_timed
     compiled = settings.compile == "yes" or (settings.compile == "auto" and device == "cuda")
     clock = Clock(device=device, cpu=settings.clock == "cpu")
+    paths = [preset_path(name) for name in settings.tokenizer]
+    text = load_config(TrainTokenizerConfig, paths).text
     rows: list[Row] = []
     for precision in settings.precision or default:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         place = Place(device=device, dtype=dtype, compiled=compiled)
+        encoding = {
+            pictures: time_text_encoder(text, pictures, place, clock) for pictures in settings.batch
+        }
         peers: dict[int, Row] = {}
         for case in cases(settings, place):
             step, decoding = count_flops(case)
@@ -257,6 +190,7 @@ def measure(settings: Settings, device: str) -> list[Row]:
                     step_flops=step,
                     decoding_flops=decoding,
                     timing=time_case(case, pictures, timed, clock),
+                    text=encoding[pictures] if case.tokens else None,
                     peer=peers.get(pictures),
                 )
                 peers.setdefault(pictures, row)

@@ -56,9 +56,11 @@ class Row:
     sampler: str
     steps: int
     step_flops: float
-    """Of a picture, two rows of the network."""
+    """Of a picture: two rows of the network, one of MeanFlow's."""
     decoding_flops: float
     timing: Timing
+    text: float | None = None
+    """Seconds of the text encoder for as many captions; None where none is read or timed."""
     peer: Row | None
     """None for the peer itself."""
 
@@ -66,6 +68,18 @@ class Row:
     def seconds(self) -> float:
         """An image."""
         return (self.timing.walk + self.timing.decoding) / self.timing.pictures
+
+    @property
+    def decoder_share(self) -> float:
+        """Of the time."""
+        return self.timing.decoding / (self.timing.walk + self.timing.decoding)
+
+    @property
+    def ratio_with_text(self) -> float | None:
+        """How many times as fast as the peer if each picture's caption is encoded anew."""
+        if self.peer is None or self.text is None:
+            return None
+        return self.peer.seconds / (self.seconds + self.text / self.timing.pictures)
 
     @property
     def flops(self) -> float:
@@ -93,9 +107,12 @@ class Row:
             f"{self.decoding_flops / 1e9:.4g}",
             f"{timing.walk / self.steps / timing.pictures:.3g}",
             f"{timing.decoding / timing.pictures:.3g}",
+            f"{self.decoder_share:.0%}",
             f"{self.seconds:.4g}",
             f"{self.ratio:.4g}",
             f"{self.flops_ratio:.4g}",
+            "–" if self.text is None else f"{self.text / timing.pictures:.3g}",
+            "–" if self.ratio_with_text is None else f"{self.ratio_with_text:.4g}",
         ]
 
     def line(self) -> str:
@@ -105,7 +122,9 @@ class Row:
         mine = {name: value for name, value in vars(self).items() if name not in ("timing", "peer")}
         derived = {
             "seconds_an_image": self.seconds,
+            "decoder_share": self.decoder_share,
             "ratio": self.ratio,
+            "ratio_with_text": self.ratio_with_text,
             "flops_ratio": self.flops_ratio,
         }
         return {**mine, **vars(self.timing), **derived}
@@ -120,9 +139,12 @@ HEADS = [
     "GFLOP decoding",
     "s a step",
     "s decoding",
+    "decoding %",
     "s an image",
     "times as fast",
     "times fewer FLOPs",
+    "s text encoder",
+    "times as fast with it",
 ]
 
 
@@ -143,9 +165,14 @@ def write_report(rows: Sequence[Row], arguments: Sequence[str], folder: Path) ->
         "Everything is of one picture: seconds, and FLOPs as torch counts them (matrix products "
         "and convolutions). Both sides are guided at each step, by a network of the same shape, "
         "and have random weights. The peer is diffusers' DiT over the SD-VAE's latents. (a) takes "
-        "as many steps as the peer, (b) is the short walk. TexTok's decoder reads a caption of a "
-        "class's list, the longest there can be; the text features of such a list are computed "
-        "once for all pictures, and not timed. On a CPU textok gives its fp32 products to oneDNN; "
+        "as many steps as the peer, (b) is the short walk, (c) one step of MeanFlow, whose "
+        "guidance is a condition and does not double the rows. A decoder is named by its ViT and "
+        "patch; without a name it is the preset's. What a smaller one loses was not measured here. "
+        "TexTok's decoder reads a caption of a class's list, the longest there can be; the text "
+        "features of such a list are computed once for all pictures. The text encoder (one layer "
+        "timed, with random weights, times their number) is therefore in the last two columns "
+        "alone: its time for a caption, and the ratio if each picture's caption is encoded anew. "
+        "On a CPU textok gives its fp32 products to oneDNN; "
         "the peer's go where torch sends them, to MKL.",
         "",
         *_how_steps_were_timed(rows),
@@ -166,7 +193,8 @@ def _how_steps_were_timed(rows: Sequence[Row]) -> list[str]:
         return ["Every step was walked."]
     lines = [
         f"At least {min(counts - {0})} steps were walked, and the median of all but the first is "
-        "taken for all others. The first also holds what is prepared once for all steps."
+        "taken for all others. The first also holds what is prepared once for all steps. Walks of "
+        "one step are repeated, and the median taken."
     ]
     drifts = [row.timing.drift for row in rows if row.timing.drift is not None]
     if drifts:

@@ -6,6 +6,7 @@ Legend: B pictures, K latent tokens, C channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from textok.config import TokenizerConfig
 from textok.config.generator import DiTShape, GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
+from textok.generator.mean_flow import MeanFlowCondition, sample_mean_flow
 from textok.tokenizer import Tokenizer
 from textok.types import Condition, TextFeatures
 
@@ -138,8 +140,14 @@ class CompiledSteps:
     def parameters(self) -> Iterator[nn.Parameter]:
         return self._generator.parameters()
 
-    def prepare(self, condition: Condition, times_S: Tensor) -> Prepared:
-        return self._generator.prepare(condition, times_S)
+    def prepare(
+        self,
+        condition: Condition,
+        times_S: Tensor,
+        *,
+        mean_flow: MeanFlowCondition | None = None,
+    ) -> Prepared:
+        return self._generator.prepare(condition, times_S, mean_flow=mean_flow)
 
     def step(self, x_BKC: Tensor, index: int, prepared: Prepared) -> Tensor:
         tables, here = prepared.modulations, slice(index, index + 1)
@@ -160,22 +168,33 @@ class TexTok:
         self.place = place
         with torch.device(place.device):
             self.generator = DiT(generator)
-            self.tokenizer = Tokenizer(tokenizer)
             for parameter in self.generator.parameters():
                 nn.init.normal_(parameter, std=0.02)  # no gate is zero, as none is once trained
         self.generator.to(dtype=place.dtype).eval()
-        self.tokenizer.to(dtype=place.dtype).eval()
         self._network = CompiledSteps(self.generator, place) if place.compiled else self.generator
-        self._decode = place.compile(self.tokenizer.decode)
+        self._open(tokenizer)
+
+    def with_tokenizer(self, tokenizer: TokenizerConfig) -> TexTok:
+        """The same generator and another decoder, of as many tokens."""
+        other = copy(self)
+        other._open(tokenizer)
+        return other
+
+    def _open(self, tokenizer: TokenizerConfig) -> None:
+        with torch.device(self.place.device):
+            self.tokenizer = Tokenizer(tokenizer)
+        self.tokenizer.to(dtype=self.place.dtype).eval()
+        self._decode = self.place.compile(self.tokenizer.decode)
 
     @torch.inference_mode()
     def walk(
         self, pictures: int, sampling: SamplingConfig, on_step: OnStep | None = None
     ) -> Tensor:
-        labels = torch.arange(pictures) % self.generator.config.classes
-        return sample(
+        config = self.generator.config
+        draw = sample_mean_flow if config.objective.name == "meanflow" else sample
+        return draw(
             self._network,
-            Condition(labels=labels),
+            Condition(labels=torch.arange(pictures) % config.classes),
             sampling=sampling,
             seeds=range(pictures),
             on_step=on_step,

@@ -30,6 +30,8 @@ CAPTIONS = 1_281_167
 TOKENS = 75
 """Of a caption; an assumption."""
 POOL = 16
+LAYERS = 24
+"""Of T5 v1.1's encoders, XL and XXL."""
 SCALE = 4
 """Bytes of a token's scale in float8."""
 
@@ -51,19 +53,22 @@ class T5:
     hidden: int
     heads: int
 
-    def counted(self) -> TextCost:
-        """Parameters, and FLOPs of the forward pass of a caption."""
-        config = transformers.T5Config(
+    def config(self, layers: int = LAYERS) -> transformers.T5Config:
+        """Settings of an encoder of so many of its layers."""
+        return transformers.T5Config(
             d_model=self.width,
             d_ff=self.hidden,
             num_heads=self.heads,
-            num_layers=24,
+            num_layers=layers,
             vocab_size=32128,
             feed_forward_proj="gated-gelu",
         )
+
+    def counted(self) -> TextCost:
+        """Parameters, and FLOPs of the forward pass of a caption."""
         # Values cannot be looked at without storage, as in a compiled graph.
         with torch.device("meta"), patch("torch.compiler.is_compiling", lambda: True):
-            encoder = transformers.T5EncoderModel(config)
+            encoder = transformers.T5EncoderModel(self.config())
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 encoder(input_ids=torch.zeros(1, TOKENS, dtype=torch.int64))
         parameters = sum(p.numel() for p in encoder.parameters())
