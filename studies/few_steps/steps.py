@@ -13,7 +13,10 @@ from studies.few_steps.budgets import Budget
 from studies.pairs.job import refuse
 from studies.pairs.study import SPLIT
 from studies.steps import Step, words
+from textok.config import TrainGeneratorConfig
 from textok.config.generator import Sampler
+from textok.config.presets import preset_path
+from textok.config.read import load_config
 
 Model = Literal["flow", "meanflow", "meanflow-from-flow"]
 MODELS: tuple[Model, ...] = ("flow", "meanflow", "meanflow-from-flow")
@@ -126,7 +129,12 @@ def training_step(model: Model, study: Study) -> Step:
     """The flow by its preset; MeanFlow by the same with its overlay, from scratch or from flow."""
     budget = study.budget
     overlay = () if model == "flow" else (OVERLAY,)
-    init = ("--init", study.run("flow") / "model") if model == "meanflow-from-flow" else ()
+    init: tuple[object, ...] = ()
+    if model == "meanflow-from-flow":
+        # The flow's embedding of time is kept; from scratch the overlay has its own.
+        flow = load_config(TrainGeneratorConfig, [preset_path(study.generator)]).generator
+        init = ("--init", study.run("flow") / "model")
+        init += ("--generator.time-frequency", flow.time_frequency)
     flags = words(
         *(*overlay, *budget.generator_flags, *init, "--run.seed", budget.seed),
         *("--run.steps", training_steps(model, budget), "--run.batch-size", budget.batch),

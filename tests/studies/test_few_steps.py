@@ -64,8 +64,11 @@ def test_generators_differ_in_their_objective_alone(name: str, preset: str, read
     for one in trained:
         assert replace(one.run, out="", steps=1) == replace(flow.run, out="", steps=1)
         assert (one.optim, one.text, one.latents) == (flow.optim, flow.text, flow.latents)
-        objective = flow.generator.objective
-        assert replace(one.generator, objective=objective) == flow.generator
+        own = flow.generator
+        same = replace(one.generator, objective=own.objective, time_frequency=own.time_frequency)
+        assert same == own
+    # The network that starts from the flow keeps its embedding of time.
+    assert started.generator.time_frequency == flow.generator.time_frequency
 
 
 def test_each_is_measured_in_all_steps_in_two_networks(read: Any) -> None:
