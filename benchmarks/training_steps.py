@@ -27,9 +27,9 @@ from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
+from textok.train.denoising import Denoising
 from textok.train.distributed import join_distributed
 from textok.train.generation_validator import GenerationValidator
-from textok.train.generator import Denoising
 from textok.train.on_latents import generator_task, random_source
 from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.tokenizer import tokenizer_task

@@ -21,6 +21,7 @@ from textok.config import (
     LatentsConfig,
     LossConfig,
     MaskGITConfig,
+    ObjectiveConfig,
     OptimConfig,
     RunConfig,
     SamplingConfig,
@@ -144,6 +145,29 @@ def aligned_generator_runs(
     """Trainings of an aligned DiT: whole, split, sharded and interrupted."""
     settings = aligned_generator(generator_config, feature_latents)
     jobs = Jobs(tmp_path_factory.mktemp("aligned-generator-runs"), settings)
+    jobs.add("whole", "whole")
+    jobs.add("after a log line", "killed", die="log:5")
+    jobs.add("to the end", "killed")
+    jobs.add("two halves", "two", world=2, accumulate=2)
+    jobs.add("sharded", "sharded", world=2, shard=True)
+    return jobs.run()
+
+
+@pytest.fixture(scope="session")
+def mean_flow_config(generator_config: TrainGeneratorConfig) -> TrainGeneratorConfig:
+    """``generator_config`` by average velocities, in two blocks."""
+    network, objective = DiTShape(width=32, depth=2, heads=2), ObjectiveConfig(name="meanflow")
+    shape = replace(generator_config.generator, network=network, objective=objective)
+    sampling = SamplingConfig(sampler="meanflow", steps=1)
+    return replace(generator_config, generator=shape, sampling=sampling)
+
+
+@pytest.fixture(scope="session")
+def mean_flow_runs(
+    tmp_path_factory: pytest.TempPathFactory, mean_flow_config: TrainGeneratorConfig
+) -> Runs:
+    """Trainings by average velocities: whole, compiled, split, sharded and interrupted."""
+    jobs = Jobs(tmp_path_factory.mktemp("mean-flow-runs"), mean_flow_config)
     jobs.add("whole", "whole")
     jobs.add("after a log line", "killed", die="log:5")
     jobs.add("to the end", "killed")

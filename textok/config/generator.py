@@ -10,7 +10,7 @@ from textok.config.alignment import GeneratorAlignmentConfig
 from textok.config.check import require, require_range
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
-Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm", "maskgit"]
+Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm", "meanflow", "maskgit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,29 +33,46 @@ DIT_SIZES: dict[str, DiTShape] = {
 """Sizes of DiT (Peebles & Xie 2023, arXiv 2212.09748, Table 1)."""
 
 
+LATEST_LOW, EARLIEST_HIGH = 0.5, 0.5
+"""Of the intervals of guidance that ``meanflow`` is trained on: [0 to 0.5, 0.5 to 1]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """What the network is trained to predict. Time is 0 at the data and 1 at the noise."""
 
-    name: Literal["flow", "ddpm"] = "flow"
-    """``flow``: velocity of the straight path; ``ddpm``: noise over 1,000 linear steps, as DiT."""
-    time_mean: float = 0.0
-    """Mean of the logit-normal times of ``flow``; negative looks more at the data."""
+    name: Literal["flow", "ddpm", "meanflow"] = "flow"
+    """``flow``: velocity of the straight path; ``ddpm``: noise over 1,000 linear steps, as DiT;
+    ``meanflow``: average velocity between two times, for one to four steps (arXiv 2512.02012)."""
+    time_mean: float | None = None
+    """Mean of the logit-normal times of ``flow`` and ``meanflow``; negative looks more at the data.
+    None: 0 for ``flow``, -0.4 for ``meanflow``."""
     time_std: float = 1.0
     """Spread of the logit-normal times; 0 draws them uniformly."""
     time_shift: float = 1.0
-    """s in t' = s t / (1 + (s - 1) t), in training and sampling of ``flow``; above 1: noisier."""
+    """s in t' = s t / (1 + (s - 1) t), in training and sampling of ``flow`` and ``meanflow``; above
+    1: noisier."""
     learn_sigma: bool = True
     """``ddpm``: also predict the variance (Nichol & Dhariwal 2021)."""
+    equal_times: float = 0.5
+    """``meanflow``: share of the rows with r = t, which learn the velocity itself."""
+    max_guidance: float = 8.0
+    """``meanflow``: largest guidance scale in training, hence in sampling; 1 trains without."""
 
     def __post_init__(self) -> None:
+        if self.time_mean is None:
+            mean = -0.4 if self.name == "meanflow" else 0.0
+            object.__setattr__(self, "time_mean", mean)
         require_range("generator.objective.time_std", self.time_std, 0)
         require_range("generator.objective.time_shift", self.time_shift, 0, open_low=True)
+        require_range("generator.objective.equal_times", self.equal_times, 0, 1)
+        require_range("generator.objective.max_guidance", self.max_guidance, 1, 1_000)
 
     @property
     def outputs(self) -> int:
         """Numbers the network gives for each number of a token."""
-        return 2 if self.name == "ddpm" and self.learn_sigma else 1
+        second = {"flow": False, "ddpm": self.learn_sigma, "meanflow": True}
+        return 2 if second[self.name] else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +100,19 @@ class TokenGeneratorConfig(ABC):
     @abstractmethod
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit."""
+
+    @property
+    def takes_negative(self) -> bool:
+        """Whether guidance can lead away from another condition than none."""
+        return True
+
+    def check_negative(self) -> None:
+        """Raise ValueError for a generator that takes no negative condition."""
+        require(
+            self.takes_negative,
+            "negative: a generator trained by 'meanflow' has learnt guidance away from no "
+            "condition alone, leave the negative prompt or class out",
+        )
 
     @abstractmethod
     def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
@@ -133,15 +163,22 @@ class GeneratorConfig(TokenGeneratorConfig):
         fits = {
             "flow": ("euler", "heun", "ddim", "dpmpp", "sde"),
             "ddpm": ("ddpm", "ddim", "dpmpp"),
+            "meanflow": ("meanflow",),
         }
         sampling.require_one_of(
             fits[self.objective.name], f"a generator trained by '{self.objective.name}'"
         )
         require(
-            sampling.time_shift is None or self.objective.name == "flow",
+            sampling.time_shift is None or self.objective.name != "ddpm",
             f"sampling.time_shift is {sampling.time_shift}: it is for generators trained by "
-            "'flow', leave it out",
+            "'flow' or 'meanflow', leave it out",
         )
+        if self.objective.name == "meanflow":
+            sampling.guidance.check_learnt(self.objective.max_guidance)
+
+    @property
+    def takes_negative(self) -> bool:
+        return self.objective.name != "meanflow"
 
     def check_tokenizer(self, tokenizer: TokenizerConfig, *, scaled: int) -> None:
         """Raise ValueError unless ``tokenizer`` and scale have as many channels."""
@@ -198,6 +235,35 @@ class GuidanceConfig:
             f"guidance.low {self.low} and guidance.high {self.high}: 0 <= low <= high <= 1",
         )
 
+    @property
+    def total(self) -> float:
+        """The scale where 1 is no guidance, whatever the form."""
+        return self.scale + 1 if self.form == "added" else self.scale
+
+    def check_learnt(self, most: float) -> None:
+        """Raise ValueError for guidance that is not among the conditions of ``meanflow``."""
+        by = "a generator trained by 'meanflow'"
+        require(
+            1 <= self.total <= most,
+            f"guidance.scale is {self.scale:g}: {by} has learnt 1 (none) to {most:g}"
+            + (" in all, of which 1 is added" if self.form == "added" else ""),
+        )
+        require(
+            self.schedule == "constant",
+            f"guidance.schedule is '{self.schedule}': {by} has learnt a constant scale, leave it "
+            "out",
+        )
+        require(
+            self.low <= LATEST_LOW and self.high >= EARLIEST_HIGH,
+            f"guidance.low {self.low:g} and guidance.high {self.high:g}: {by} has learnt low from "
+            f"0 to {LATEST_LOW:g} and high from {EARLIEST_HIGH:g} to 1",
+        )
+        require(
+            not self.guide,
+            f"guidance.guide is '{self.guide}': {by} has learnt guidance away from no condition "
+            "alone, leave it out",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -205,12 +271,12 @@ class SamplingConfig:
 
     sampler: Sampler = "euler"
     """``euler``, ``heun``, ``sde`` (fresh noise at each step): flow; ``ddpm``: ddpm; ``ddim``,
-    ``dpmpp`` (DPM-Solver++ 2M): both; ``maskgit``: masked tokens."""
+    ``dpmpp`` (DPM-Solver++ 2M): both; ``meanflow``: meanflow; ``maskgit``: masked tokens."""
     steps: int = 32
-    """Passes of the generator for each picture, twice as many with guidance."""
+    """Passes of the generator for each picture, twice as many with guidance but by ``meanflow``."""
     time_shift: float | None = None
-    """Flow: s in t' = s t / (1 + (s - 1) t) of the sampler's times; None: as in training. Above 1
-    takes more of the steps near the noise."""
+    """Flow, meanflow: s in t' = s t / (1 + (s - 1) t) of the sampler's times; None: as in training.
+    Above 1 takes more of the steps near the noise."""
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     temperature: float = 4.5
     """``maskgit``: of the Gumbel noise on codes and on their order, falling to 0."""

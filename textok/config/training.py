@@ -7,7 +7,7 @@ from typing import Literal
 
 from textok.config.check import require, require_range
 from textok.config.data import MOST_AT_ONCE, DataConfig, LatentsConfig, TextConfig
-from textok.config.generator import GeneratorConfig, SamplingConfig
+from textok.config.generator import GeneratorConfig, GuidanceConfig, SamplingConfig
 from textok.config.losses import LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
 from textok.config.resume import MAY_CHANGE, may_change
@@ -234,16 +234,26 @@ class TrainOnLatentsConfig:
         require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
 
 
+def one_step(*, max_guidance: float) -> SamplingConfig:
+    """How ``meanflow`` is sampled where no setting says it."""
+    guidance = GuidanceConfig(scale=min(GuidanceConfig().scale, max_guidance))
+    return SamplingConfig(sampler="meanflow", steps=1, guidance=guidance)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainGeneratorConfig(TrainOnLatentsConfig):
     """All of ``textok train generator``."""
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata=MAY_CHANGE)
-    """How sheets are drawn, and the default of the trained pipeline."""
+    """How sheets are drawn, and the default of the trained pipeline; for ``meanflow`` one step of
+    its own sampler where nothing is said."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.generator.objective.name == "meanflow" and self.sampling == SamplingConfig():
+            own = one_step(max_guidance=self.generator.objective.max_guidance)
+            object.__setattr__(self, "sampling", own)
         self.generator.check_sampling(self.sampling)
         require(
             not self.sampling.guidance.guide,

@@ -25,6 +25,7 @@ class Flow:
     def sample_timesteps(self, noise_B: Tensor) -> Tensor:
         """Logit-normal times (arXiv 2403.03206, section 3.1), or uniform ones; then shifted."""
         mean, std = self.config.time_mean, self.config.time_std
+        assert mean is not None
         # The normal distribution function of normal noise is uniform.
         t = torch.sigmoid(mean + std * noise_B) if std else torch.special.ndtr(noise_B)
         return _shifted(t, self.config.time_shift)

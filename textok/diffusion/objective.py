@@ -55,5 +55,5 @@ class Objective(Protocol):
 
 
 def objective(config: ObjectiveConfig) -> Objective:
-    """The objective that the config names."""
-    return Flow(config) if config.name == "flow" else DDPM(config)
+    """The objective that the config names; the path of ``meanflow`` is that of a flow."""
+    return DDPM(config) if config.name == "ddpm" else Flow(config)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from textok.config.check import require
 from textok.config.generator import TokenGeneratorConfig
+from textok.nn.dropout import Dropout
 from textok.nn.positions import small_normal
 from textok.nn.text import TextProjection
 from textok.nn.time import EmbeddingMLP
@@ -57,7 +58,7 @@ class TextEmbedder(nn.Module):
         self, text_width: int, text_tokens: int, width: int, *, pooled: bool, dropout: float
     ) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.projection = TextProjection(text_width, text_tokens, width)
         self.null = nn.Parameter(small_normal(width))
         self.pooled = PooledText(text_width, width) if pooled else None

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator.condition import condition_embedder
+from textok.generator.mean_flow import MeanFlowCondition, MeanFlowEmbedding, sample_mean_flow
 from textok.generator.pretrained import read_generator
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
@@ -63,6 +64,8 @@ class DiT(TokenGenerator):
         self.embed = nn.Linear(config.channels, shape.width)
         self.positions = nn.Parameter(sinusoid_positions(config.num_tokens, shape.width))
         self.time = TimeEmbedding(shape.width)
+        by_mean_flow = config.objective.name == "meanflow"
+        self.mean_flow = MeanFlowEmbedding(shape.width) if by_mean_flow else None
         self.reader = condition_embedder(config, shape.width, pooled=config.pooled_text)
         self.blocks = nn.ModuleList(
             DiTBlock(
@@ -78,11 +81,19 @@ class DiT(TokenGenerator):
         self._init_weights()
 
     def forward(
-        self, x_BKC: Tensor, t_B: Tensor, condition: Condition, *, hidden_after: int = 0
+        self,
+        x_BKC: Tensor,
+        t_B: Tensor,
+        condition: Condition,
+        *,
+        mean_flow: MeanFlowCondition | None = None,
+        hidden_after: int = 0,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Output (B, K, X) in float32 at times ``t_B`` in [0, 1], one a row.
 
-        With ``hidden_after`` also the states (B, K, D) after that block, counted from 1.
+        ``mean_flow`` (B rows) is for the objective of that name, whose output is the average
+        velocity (C numbers), then the velocity. With ``hidden_after`` also the states (B, K, D)
+        after that block, counted from 1.
         Raises ValueError for shapes, labels or a kind of condition that this network does not take.
         """
         self._check_tokens(x_BKC, len(condition))
@@ -91,7 +102,7 @@ class DiT(TokenGenerator):
             f"times have shape {tuple(t_B.shape)} for {len(x_BKC)} rows of tokens",
         )
         row_BD, text = self.reader(condition)
-        vector_BD = _join(self.time(t_B), row_BD)
+        vector_BD = _join(self._time(t_B, mean_flow), row_BD)
         x_BKD = self._embed(x_BKC)
         hidden_BKD = x_BKD
         for number, block in enumerate(self.blocks, start=1):
@@ -104,14 +115,21 @@ class DiT(TokenGenerator):
         output = self.final(x_BKD, self.final.modulation(vector_BD)).float()
         return (output, hidden_BKD) if hidden_after else output
 
-    def prepare(self, condition: Condition, times_S: Tensor) -> Prepared:
+    def prepare(
+        self,
+        condition: Condition,
+        times_S: Tensor,
+        *,
+        mean_flow: MeanFlowCondition | None = None,
+    ) -> Prepared:
         """Compute once what ``step`` needs at each of ``times_S`` in [0, 1].
 
+        ``mean_flow`` (S rows) is for the objective of that name.
         Raises ValueError for labels or a kind of condition that this network does not take.
         """
         row_BD, text = self.reader(condition)
         times_S = times_S.to(self.positions.device)
-        vectors = _join(self.time(times_S)[:, None], row_BD)
+        vectors = _join(self._time(times_S, mean_flow)[:, None], row_BD)
         numbers = vectors.numel() * (6 * len(self.blocks) + 2)
         layers = self._modulation_layers() if numbers <= TABLE_LIMIT else None
         return Prepared(
@@ -146,8 +164,16 @@ class DiT(TokenGenerator):
         """Tokens (B, K, C), on the normalised scale of the latents that the DiT learnt from.
 
         Guidance leads away from ``guide``, a weaker version of this network, under the same
-        condition, where ``sampling.guidance.guide`` names one.
+        condition, where ``sampling.guidance.guide`` names one. By ``meanflow`` guidance is itself a
+        condition, beside which there is neither ``negative`` nor ``guide``.
         """
+        if self.mean_flow is not None:
+            require(guide is None, "guide: a generator trained by 'meanflow' takes none")
+            if negative is not None:
+                self.config.check_negative()
+            return sample_mean_flow(
+                self, condition, sampling=sampling, seeds=seeds, on_step=on_step
+            )
         return sample(
             self,
             condition,
@@ -166,6 +192,13 @@ class DiT(TokenGenerator):
         """
         config, state = read_generator(source, cls.kind, GeneratorConfig)
         return restored(partial(cls, config), state, where=source)
+
+    def _time(self, times: Tensor, mean_flow: MeanFlowCondition | None) -> Tensor:
+        """Vectors (..., D) of times and, where the objective has them, of its conditions."""
+        if self.mean_flow is None or mean_flow is None:
+            assert self.mean_flow is None and mean_flow is None, "mean_flow goes with its objective"
+            return self.time(times)
+        return self.time(times) + self.mean_flow(mean_flow)
 
     def _embed(self, x_BKC: Tensor) -> Tensor:
         return self.embed(x_BKC.to(self.embed.weight.dtype)) + self.positions
@@ -192,6 +225,8 @@ class DiT(TokenGenerator):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         self.time.mlp.init_weights()
+        if self.mean_flow is not None:
+            self.mean_flow.init_weights()
         self.reader.init_weights()
         for block in self._blocks():
             block.init_weights()

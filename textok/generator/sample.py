@@ -63,12 +63,7 @@ def sample(
     check_guide(sampling, guide, negative)
     device = next(network.parameters()).device
     condition, negative = both_conditions(condition, negative, seeds, device)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    def noise() -> Tensor:
-        shape = (config.num_tokens, config.channels)
-        return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
-
+    noise = noise_of(seeds, (config.num_tokens, config.channels), device)
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps, shift=sampling.time_shift)
 
@@ -90,6 +85,18 @@ def sample(
         if on_step is not None:
             on_step(done)
     return tokens_BKC
+
+
+def noise_of(
+    seeds: Sequence[int], shape: tuple[int, int], device: torch.device
+) -> Callable[[], Tensor]:
+    """Draws standard-normal (B, *shape), row i from ``seeds[i]`` alone; anew at each call."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def noise() -> Tensor:
+        return torch.stack([torch.randn(shape, generator=one) for one in generators]).to(device)
+
+    return noise
 
 
 def check_guide(

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.nn.block import HeadNorm, SelfAttention, attend, mlp
+from textok.nn.dropout import Dropout
 from textok.nn.linear import Linear
 from textok.types import TextFeatures
 
@@ -82,7 +83,7 @@ class DiTBlock(nn.Module):
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.text = CrossAttention(width, heads, qk_norm=qk_norm) if reads_text else None
         self.mlp = mlp(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def init_weights(self) -> None:
         """Zero the layers that make a new block return its input."""

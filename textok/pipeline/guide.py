@@ -30,9 +30,12 @@ class Guides:
     def guided(self, sampling: SamplingConfig, *, negative: str = "") -> Callable[..., Tensor]:
         """The generator's ``sample``, with the guide that ``sampling.guidance`` names, if any.
 
-        Raises ValueError where the guide does not fit the generator, and beside a ``negative``.
+        Raises ValueError where the guide does not fit the generator, and beside a ``negative``,
+        and for a ``negative`` that the generator cannot be led away from.
         """
         name, generator = sampling.guidance.guide, self._parts.generator
+        if negative.strip():
+            generator.config.check_negative()
         if not name:
             return generator.sample
         require(

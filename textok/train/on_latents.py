@@ -16,6 +16,7 @@ from textok.config.training import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
+from textok.generator.initial import initial_state
 from textok.latents import LatentScale, LatentSet, open_latents
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.runtime.pretrained import check_state
@@ -213,13 +214,13 @@ def build_generator(
 ) -> TokenGenerator:
     """A newly initialised one, or with the weights of the pipeline ``init`` if there is one.
 
-    Raises ValueError where these weights do not fit.
+    Average velocities may start from a flow. Raises ValueError where these weights do not fit.
     """
     generator = new_generator()
     if config.init:
-        source = load_pipeline(config.init).generator
-        check_state(generator.state_dict(), source.state_dict(), where=f"init {config.init}")
-        generator.load_state_dict(source.state_dict())
+        state = initial_state(generator, load_pipeline(config.init).generator)
+        check_state(generator.state_dict(), state, where=f"init {config.init}")
+        generator.load_state_dict(state)
     generator.set_grad_checkpointing(config.run.grad_checkpointing)
     return generator
 

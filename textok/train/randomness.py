@@ -31,6 +31,12 @@ class StepRandomness:
     """(B, ...) standard normal: added to latents (K, C), or to patches (N, P)."""
     time: Tensor | None = None
     """(B,) standard normal: what the objective turns into timesteps."""
+    second_time: Tensor | None = None
+    """(B,) standard normal: the other time, where an objective has two."""
+    equal_times: Tensor | None = None
+    """(B,) bool: both times are the same."""
+    guidance: Tensor | None = None
+    """(B, 3) uniform in [0, 1): what becomes scale, low and high of guidance inside training."""
     drop_decoder_text: Tensor | None = None
     """(B,) bool: a flow decoder does not see the caption, which the encoder may have seen."""
     mask: Tensor | None = None
@@ -104,6 +110,28 @@ def sample_for_diffusion(
         posterior=torch.randn(latent, generator=generator),
         noise=torch.randn(latent, generator=generator),
         time=torch.randn(size, generator=generator),
+    )
+
+
+def sample_for_mean_flow(
+    source: RandomSource, step: int, *, num_tokens: int, channels: int, equal_times: float
+) -> StepRandomness:
+    """The random numbers of ``step`` for all G latents of a training by average velocities.
+
+    A share ``equal_times`` of the rows has one time alone, spread evenly over them: the rows
+    themselves are in random order.
+    """
+    size, generator = source.batch_size, source.generator(step)
+    latent = (size, num_tokens, channels)
+    so_far = (torch.arange(size + 1, dtype=torch.float64) * equal_times).floor()
+    return StepRandomness(
+        drop=torch.rand(size, generator=generator) < source.drop,
+        posterior=torch.randn(latent, generator=generator),
+        noise=torch.randn(latent, generator=generator),
+        time=torch.randn(size, generator=generator),
+        second_time=torch.randn(size, generator=generator),
+        guidance=torch.rand(size, 3, generator=generator),
+        equal_times=so_far.diff() > 0,
     )
 
 
