@@ -33,6 +33,8 @@ DIT_SIZES: dict[str, DiTShape] = {
 """Sizes of DiT (Peebles & Xie 2023, arXiv 2212.09748, Table 1)."""
 
 
+PAPERS = {"meanflow": " (arXiv 2512.02012)"}
+"""Of objectives that a model card names."""
 LATEST_LOW, EARLIEST_HIGH = 0.5, 0.5
 """Of the intervals of guidance that ``meanflow`` is trained on: [0 to 0.5, 0.5 to 1]."""
 
@@ -198,7 +200,7 @@ class GeneratorConfig(TokenGeneratorConfig):
             "architecture": "DiT (Peebles & Xie, ICCV 2023, arXiv 2212.09748)",
             "latent": f"{self.num_tokens} tokens x {self.channels}",
             "network": f"DiT, width {shape.width}, depth {shape.depth}, {shape.heads} heads",
-            "trained by": self.objective.name,
+            "trained by": self.objective.name + PAPERS.get(self.objective.name, ""),
         }
 
 
