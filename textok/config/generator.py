@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from textok.config.alignment import GeneratorAlignmentConfig
 from textok.config.check import require, require_range
+from textok.config.guidance import GuidanceConfig as GuidanceConfig
+from textok.config.objective import ObjectiveConfig as ObjectiveConfig
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
 Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm", "meanflow", "maskgit"]
@@ -31,50 +33,6 @@ DIT_SIZES: dict[str, DiTShape] = {
     "XL": DiTShape(width=1152, depth=28, heads=16),
 }
 """Sizes of DiT (Peebles & Xie 2023, arXiv 2212.09748, Table 1)."""
-
-
-PAPERS = {"meanflow": " (arXiv 2512.02012)"}
-"""Of objectives that a model card names."""
-LATEST_LOW, EARLIEST_HIGH = 0.5, 0.5
-"""Of the intervals of guidance that ``meanflow`` is trained on: [0 to 0.5, 0.5 to 1]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig:
-    """What the network is trained to predict. Time is 0 at the data and 1 at the noise."""
-
-    name: Literal["flow", "ddpm", "meanflow"] = "flow"
-    """``flow``: velocity of the straight path; ``ddpm``: noise over 1,000 linear steps, as DiT;
-    ``meanflow``: average velocity between two times, for one to four steps (arXiv 2512.02012)."""
-    time_mean: float | None = None
-    """Mean of the logit-normal times of ``flow`` and ``meanflow``; negative looks more at the data.
-    None: 0 for ``flow``, -0.4 for ``meanflow``."""
-    time_std: float = 1.0
-    """Spread of the logit-normal times; 0 draws them uniformly."""
-    time_shift: float = 1.0
-    """s in t' = s t / (1 + (s - 1) t), in training and sampling of ``flow`` and ``meanflow``; above
-    1: noisier."""
-    learn_sigma: bool = True
-    """``ddpm``: also predict the variance (Nichol & Dhariwal 2021)."""
-    equal_times: float = 0.5
-    """``meanflow``: share of the rows with r = t, which learn the velocity itself."""
-    max_guidance: float = 8.0
-    """``meanflow``: largest guidance scale in training, hence in sampling; 1 trains without."""
-
-    def __post_init__(self) -> None:
-        if self.time_mean is None:
-            mean = -0.4 if self.name == "meanflow" else 0.0
-            object.__setattr__(self, "time_mean", mean)
-        require_range("generator.objective.time_std", self.time_std, 0)
-        require_range("generator.objective.time_shift", self.time_shift, 0, open_low=True)
-        require_range("generator.objective.equal_times", self.equal_times, 0, 1)
-        require_range("generator.objective.max_guidance", self.max_guidance, 1, 1_000)
-
-    @property
-    def outputs(self) -> int:
-        """Numbers the network gives for each number of a token."""
-        second = {"flow": False, "ddpm": self.learn_sigma, "meanflow": True}
-        return 2 if second[self.name] else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,71 +158,8 @@ class GeneratorConfig(TokenGeneratorConfig):
             "architecture": "DiT (Peebles & Xie, ICCV 2023, arXiv 2212.09748)",
             "latent": f"{self.num_tokens} tokens x {self.channels}",
             "network": f"DiT, width {shape.width}, depth {shape.depth}, {shape.heads} heads",
-            "trained by": self.objective.name + PAPERS.get(self.objective.name, ""),
+            "trained by": self.objective.cited,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class GuidanceConfig:
-    """Classifier-free guidance: unconditional + scale x (conditional - unconditional).
-
-    With a ``guide`` autoguidance: the guide's + scale x (the generator's - the guide's).
-    """
-
-    scale: float = 3.0
-    """1 follows the condition alone and costs half."""
-    form: Literal["total", "added"] = "total"
-    """``added``: conditional + scale x (conditional - unconditional), as MUSE and TiTok publish
-    constant and linear scales; 0 then follows the condition alone."""
-    schedule: Literal["constant", "linear", "power_cosine"] = "constant"
-    """How the scale rises from none, at pure noise, to ``scale``, at the data."""
-    power: float = 2.0
-    """Exponent of ``power_cosine``."""
-    low: float = 0.0
-    """Guide only at times t in [low, high]; 0 is the data, 1 the noise."""
-    high: float = 1.0
-    """The upper end of that interval."""
-    guide: str = ""
-    """Pipeline folder or hub name of a weaker DiT on the same latents, trained shorter or smaller,
-    whose output for the same condition is led away from (autoguidance, arXiv 2406.02507) instead of
-    that without a condition."""
-
-    def __post_init__(self) -> None:
-        require_range("guidance.scale", self.scale, 0)
-        require_range("guidance.power", self.power, 0, open_low=True)
-        require(
-            0 <= self.low <= self.high <= 1,
-            f"guidance.low {self.low} and guidance.high {self.high}: 0 <= low <= high <= 1",
-        )
-
-    @property
-    def total(self) -> float:
-        """The scale where 1 is no guidance, whatever the form."""
-        return self.scale + 1 if self.form == "added" else self.scale
-
-    def check_learnt(self, most: float) -> None:
-        """Raise ValueError for guidance that is not among the conditions of ``meanflow``."""
-        by = "a generator trained by 'meanflow'"
-        require(
-            1 <= self.total <= most,
-            f"guidance.scale is {self.scale:g}: {by} has learnt 1 (none) to {most:g}"
-            + (" in all, of which 1 is added" if self.form == "added" else ""),
-        )
-        require(
-            self.schedule == "constant",
-            f"guidance.schedule is '{self.schedule}': {by} has learnt a constant scale, leave it "
-            "out",
-        )
-        require(
-            self.low <= LATEST_LOW and self.high >= EARLIEST_HIGH,
-            f"guidance.low {self.low:g} and guidance.high {self.high:g}: {by} has learnt low from "
-            f"0 to {LATEST_LOW:g} and high from {EARLIEST_HIGH:g} to 1",
-        )
-        require(
-            not self.guide,
-            f"guidance.guide is '{self.guide}': {by} has learnt guidance away from no condition "
-            "alone, leave it out",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

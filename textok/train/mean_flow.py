@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from textok.config import GeneratorConfig
-from textok.config.generator import EARLIEST_HIGH, LATEST_LOW
+from textok.config.objective import EARLIEST_HIGH, LATEST_LOW
 from textok.diffusion import Flow
 from textok.diffusion.mean_flow import balanced, compound, derivative_along, guided_velocity
 from textok.generator.mean_flow import MeanFlowCondition
