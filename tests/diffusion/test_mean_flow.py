@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -93,6 +94,10 @@ def test_rows_weigh_the_same() -> None:
     loss.sum().backward()
     assert error.grad is not None
     torch.testing.assert_close(error.grad[:, 0, 0], torch.tensor([6 / 25.01, 0.2 / 0.02, 0]))
+    # The mean square itself with power 0; with 1/2 that over the root of it and of the offset.
+    torch.testing.assert_close(balanced(error, 0), torch.tensor([12.5, 0.005, 0]))
+    half = torch.tensor([12.5 / math.sqrt(12.505), 0.005 / 0.1, 0])
+    torch.testing.assert_close(balanced(error, 0.5), half)
 
 
 SHAPE: dict[str, dict[str, object]] = {

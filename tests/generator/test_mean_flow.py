@@ -206,6 +206,7 @@ def test_a_flow_is_not_drawn_by_it() -> None:
     [
         ({"equal_times": 1.1}, r"objective\.equal_times is 1\.1"),
         ({"max_guidance": 0.9}, r"objective\.max_guidance is 0\.9"),
+        ({"error_power": -0.5}, r"objective\.error_power is -0\.5"),
     ],
 )
 def test_settings_have_ranges(changes: dict[str, float], message: str) -> None:

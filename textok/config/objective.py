@@ -32,6 +32,10 @@ class ObjectiveConfig:
     """``meanflow``: share of the rows with r = t, which learn the velocity itself."""
     max_guidance: float = 8.0
     """``meanflow``: largest guidance scale in training, hence in sampling; 1 trains without."""
+    error_power: float = 1.0
+    """``meanflow``: power of its own squared error that a row's loss is divided by. 1 as published:
+    all rows weigh the same; 0: the plain squared error, for latents of a few numbers, whose errors
+    vary by chance, so that weights by them lead away from the mean."""
 
     def __post_init__(self) -> None:
         if self.time_mean is None:
@@ -41,6 +45,7 @@ class ObjectiveConfig:
         require_range("generator.objective.time_shift", self.time_shift, 0, open_low=True)
         require_range("generator.objective.equal_times", self.equal_times, 0, 1)
         require_range("generator.objective.max_guidance", self.max_guidance, 1, 1_000)
+        require_range("generator.objective.error_power", self.error_power, 0, 1)
 
     @property
     def outputs(self) -> int:

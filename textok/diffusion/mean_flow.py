@@ -66,7 +66,11 @@ def guided_velocity(
     return velocity_BKC + over_tokens(1 - 1 / scale_B) * (guided_BKC - unconditional_BKC)
 
 
-def balanced(error_BKC: Tensor) -> Tensor:
-    """|error|^2 / (its detached value + OFFSET), (B,): all rows weigh the same."""
-    squared_B = reduce(error_BKC.square(), "B K C -> B", "sum")
-    return squared_B / (squared_B.detach() + OFFSET)
+def balanced(error_BKC: Tensor, power: float = 1.0) -> Tensor:
+    """Mean square (B,) of each row's error over that of its detached value to a ``power``.
+
+    With 1 it is |error|^2 / (|error|^2 + OFFSET): all rows weigh the same. With 0 the mean square.
+    """
+    mean_B = reduce(error_BKC.square(), "B K C -> B", "mean")
+    offset = OFFSET / error_BKC[0].numel()
+    return mean_B / (mean_B.detach() + offset) ** power

@@ -75,7 +75,8 @@ class MeanFlow:
             "average_velocity": compound(average, derivative, told.span) - target,
             "velocity": own - target,
         }
-        loss = torch.stack([balanced(error).mean() for error in errors.values()]).sum()
+        power = self._generator.objective.error_power
+        loss = torch.stack([balanced(error, power).mean() for error in errors.values()]).sum()
         terms = {name: error.detach().square().mean() for name, error in errors.items()}
         if alignment is not None and hidden is not None:
             assert batch.features is not None
