@@ -27,10 +27,10 @@ from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
-from textok.train.denoising import Denoising
 from textok.train.distributed import join_distributed
 from textok.train.generation_validator import GenerationValidator
-from textok.train.on_latents import generator_task, random_source
+from textok.train.generator import generator_objective
+from textok.train.on_latents import generator_task
 from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.tokenizer import tokenizer_task
 from textok.types import Batch, LatentBatch, Latents, TextFeatures
@@ -116,7 +116,7 @@ def _generator_step(config: TrainGeneratorConfig) -> TrainingStep:
             text=config.text if shape.condition == "text" else None,
             classes=[str(number) for number in range(shape.classes)],
         ),
-        objective=Denoising(shape, scale, source=random_source(config)),
+        objective=generator_objective(config, scale),
         # It is called where sheets are made, which no step does.
         validator=GenerationValidator.__new__(GenerationValidator),
         distributed=distributed,

@@ -87,7 +87,7 @@ def test_a_network_of_a_flow_starts_average_velocities_at_its_velocity(kind: str
     flow = make(**KINDS[kind], objective=ObjectiveConfig(name="flow"))
     torch.manual_seed(7)
     new = DiT(replace(CONFIG, **KINDS[kind])).eval()  # type: ignore[arg-type]
-    new.load_state_dict(initial_state(new, flow))
+    new.load_state_dict(initial_state(new, flow, where="flow"))
     asked, x = condition(flow), normal(3, 6, 3)
     expected = flow(x, TIMES, asked)
     for conditions in (told(span=0.0, scale=1.0, low=0.0, high=1.0), told()):
@@ -96,8 +96,20 @@ def test_a_network_of_a_flow_starts_average_velocities_at_its_velocity(kind: str
         torch.testing.assert_close(velocity, expected, rtol=1e-6, atol=1e-6)
     assert expected.abs().max() > 0.1
     # Other pairs are left to the check of keys and shapes.
-    assert initial_state(flow, new).keys() == new.state_dict().keys()
-    assert initial_state(new, new).keys() == new.state_dict().keys()
+    assert initial_state(flow, new, where="new").keys() == new.state_dict().keys()
+    assert initial_state(new, new, where="new").keys() == new.state_dict().keys()
+
+
+def test_time_keeps_its_frequencies() -> None:
+    other, new = make(time_frequency=200.0), make()
+    with pytest.raises(ValueError, match=r"^init flow: its time_frequency is 200, .* to 200$"):
+        initial_state(new, other, where="init flow")
+    other.load_state_dict(new.state_dict())
+    asked, x = condition(new), normal(3, 6, 3)
+    # 200 t at t is 1000 t at t / 5.
+    torch.testing.assert_close(
+        other(x, TIMES, asked, mean_flow=told()), new(x, TIMES / 5, asked, mean_flow=told())
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,12 +21,11 @@ from textok.metrics.feature_network import FeatureNetwork
 from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
-from textok.train.denoising import Denoising
 from textok.train.distributed import Distributed
 from textok.train.feature_alignment import open_generator_alignment, open_tokenizer_alignment
 from textok.train.generation_validator import GenerationValidator
+from textok.train.generator import generator_objective
 from textok.train.maskgit import MaskedPrediction
-from textok.train.mean_flow import MeanFlow
 from textok.train.on_latents import (
     build_generator,
     build_parts,
@@ -90,8 +89,7 @@ def make_objective(config: Settings) -> Any:
         )
     latents = open_both(config).train
     alignment = open_generator_alignment(config, latents.index.feature_width, one_process())
-    kind = MeanFlow if config.generator.objective.name == "meanflow" else Denoising
-    return kind(config.generator, latents.scale, source=random_source(config), alignment=alignment)
+    return generator_objective(config, latents.scale, alignment)
 
 
 def make_parts(config: Settings) -> PipelineParts:

@@ -108,6 +108,9 @@ class GeneratorConfig(TokenGeneratorConfig):
     """Also add the mean text state to the time embedding; cheap, and strong on small budgets."""
     qk_norm: bool = False
     """RMS-normalise queries and keys; steadies bf16 training."""
+    time_frequency: float = 1000.0
+    """Highest frequency of the sinusoids of time, in radians from t = 0 to 1. 1,000 as DiT, which
+    counts steps; ``meanflow`` differentiates by time and learns better with 100."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     alignment: GeneratorAlignmentConfig = field(default_factory=GeneratorAlignmentConfig)
     """Of hidden states with the features of a frozen image network, in training."""
@@ -115,6 +118,7 @@ class GeneratorConfig(TokenGeneratorConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_range("generator.channels", self.channels, 0)
+        require_range("generator.time_frequency", self.time_frequency, 1, 1e6)
         if self.alignment.weight > 0:
             self.alignment.block_of(self.network.depth)
 

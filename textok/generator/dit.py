@@ -63,7 +63,7 @@ class DiT(TokenGenerator):
         shape = config.network
         self.embed = nn.Linear(config.channels, shape.width)
         self.positions = nn.Parameter(sinusoid_positions(config.num_tokens, shape.width))
-        self.time = TimeEmbedding(shape.width)
+        self.time = TimeEmbedding(shape.width, highest=config.time_frequency)
         by_mean_flow = config.objective.name == "meanflow"
         self.mean_flow = MeanFlowEmbedding(shape.width) if by_mean_flow else None
         self.reader = condition_embedder(config, shape.width, pooled=config.pooled_text)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from textok.config.check import require
 from textok.config.generator import GeneratorConfig
 from textok.generator.token_generator import TokenGenerator
 
@@ -14,21 +15,24 @@ FINAL, ADDED = "final.linear.", "mean_flow."
 """Keys of the layer that makes the outputs, and of what average velocities have beside a flow."""
 
 
-def initial_state(new: TokenGenerator, source: TokenGenerator) -> dict[str, Tensor]:
+def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) -> dict[str, Tensor]:
     """The weights of ``source`` by the keys of ``new``, if they fit.
 
     Average velocities may start from a flow: both outputs of ``new`` are then the flow's velocity,
-    under all its conditions, whose embedding starts at zero.
+    under all its conditions, whose embedding starts at zero. Raises ValueError, naming ``where``
+    the source lies, for one that embeds time by other frequencies.
     """
-    state = source.state_dict()
-    if _objective(new) == "meanflow" and _objective(source) == "flow":
+    state, theirs, ours = source.state_dict(), source.config, new.config
+    if not (isinstance(theirs, GeneratorConfig) and isinstance(ours, GeneratorConfig)):
+        return state
+    require(
+        theirs.time_frequency == ours.time_frequency,
+        f"{where}: its time_frequency is {theirs.time_frequency:g}, generator.time_frequency is "
+        f"{ours.time_frequency:g}: set it to {theirs.time_frequency:g}",
+    )
+    if (theirs.objective.name, ours.objective.name) == ("flow", "meanflow"):
         return _from_flow(state, new.state_dict())
     return state
-
-
-def _objective(generator: TokenGenerator) -> str:
-    config = generator.config
-    return config.objective.name if isinstance(config, GeneratorConfig) else ""
 
 
 def _from_flow(flow: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -43,14 +43,14 @@ class TimeEmbedding(nn.Module):
     """Diffusion time t in [0, 1] as a vector: 256 sinusoids of 1000 t, then an MLP.
 
     DiT (arXiv 2212.09748, section 3.2) counts 1,000 steps; here time is a share of them, so that
-    the same embedding serves continuous time.
+    the same embedding serves continuous time. ``highest`` stands in for the 1000.
     """
 
-    def __init__(self, width: int, frequencies: int = 256) -> None:
+    def __init__(self, width: int, frequencies: int = 256, *, highest: float = 1000.0) -> None:
         super().__init__()
-        self.frequencies = frequencies
+        self.frequencies, self.highest = frequencies, highest
         self.mlp = EmbeddingMLP(frequencies, width)
 
     def forward(self, t: Tensor) -> Tensor:
         """(...) to (..., D)."""
-        return self.mlp(sinusoids(1000.0 * t, self.frequencies))
+        return self.mlp(sinusoids(self.highest * t, self.frequencies))

@@ -8,10 +8,10 @@ from pathlib import Path
 from textok.config import TrainGeneratorConfig
 from textok.config.check import require
 from textok.generator import DiT
-from textok.latents import LatentSet
+from textok.latents import LatentScale, LatentSet
 from textok.train.denoising import Denoising
 from textok.train.distributed import Distributed
-from textok.train.feature_alignment import open_generator_alignment
+from textok.train.feature_alignment import GeneratorAlignment, open_generator_alignment
 from textok.train.mean_flow import MeanFlow
 from textok.train.on_latents import fit_shape, open_both, random_source, train_on_latents
 from textok.train.projection import Projection
@@ -37,14 +37,20 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
         distributed: Distributed,
     ) -> tuple[Denoising | MeanFlow, Projection | None]:
         alignment = open_generator_alignment(config, width, distributed)
-        kind = MeanFlow if config.generator.objective.name == "meanflow" else Denoising
-        source = random_source(config)
-        objective = kind(config.generator, scale, source=source, alignment=alignment)
+        objective = generator_objective(config, scale, alignment)
         return objective, None if alignment is None else alignment.projection
 
     return train_on_latents(
         config, latents, lambda: DiT(config.generator), new_objective, scale=scale
     )
+
+
+def generator_objective(
+    config: TrainGeneratorConfig, scale: LatentScale, alignment: GeneratorAlignment | None = None
+) -> Denoising | MeanFlow:
+    """What ``generator.objective`` names, on latents of that ``scale``."""
+    kind = MeanFlow if config.generator.objective.name == "meanflow" else Denoising
+    return kind(config.generator, scale, source=random_source(config), alignment=alignment)
 
 
 def fitted(config: TrainGeneratorConfig, latents: LatentSet) -> TrainGeneratorConfig:

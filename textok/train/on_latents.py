@@ -218,8 +218,9 @@ def build_generator(
     """
     generator = new_generator()
     if config.init:
-        state = initial_state(generator, load_pipeline(config.init).generator)
-        check_state(generator.state_dict(), state, where=f"init {config.init}")
+        source, where = load_pipeline(config.init).generator, f"init {config.init}"
+        state = initial_state(generator, source, where=where)
+        check_state(generator.state_dict(), state, where=where)
         generator.load_state_dict(state)
     generator.set_grad_checkpointing(config.run.grad_checkpointing)
     return generator
