@@ -110,11 +110,11 @@ class MeanFlow:
 
     def _drawn(self, randomness: StepRandomness) -> tuple[Tensor, MeanFlowCondition]:
         """Times t (B,), the later of two that are drawn; and what goes with them."""
-        normals = randomness.time, randomness.second_time
+        first, second = randomness.time, randomness.second_time
         equal, uniform = randomness.equal_times, randomness.guidance
-        assert normals[0] is not None and normals[1] is not None
+        assert first is not None and second is not None
         assert equal is not None and uniform is not None
-        one, other = (self.flow.sample_timesteps(normal) for normal in normals)
+        one, other = map(self.flow.sample_timesteps, (first, second))
         times = torch.maximum(one, other)
         log_scale, low, high = uniform.unbind(dim=-1)
         told = MeanFlowCondition(
