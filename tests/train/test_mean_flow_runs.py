@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.train.jobs import Runs
+from textok.cli.main import main
 from textok.pipeline import TextToImage
 
 
@@ -55,6 +57,9 @@ def test_both_errors_are_logged_and_measured_on_held_out_rows(mean_flow_runs: Ru
 def test_what_is_left_is_a_pipeline_that_draws_in_one_step(mean_flow_runs: Runs) -> None:
     pipeline = TextToImage.from_pretrained(mean_flow_runs.root / "whole" / "model")
     assert (pipeline.sampling.sampler, pipeline.sampling.steps) == ("meanflow", 1)
+    card = (mean_flow_runs.root / "whole" / "model" / "README.md").read_text()
+    assert "| trained by | meanflow (arXiv 2512.02012) |\n" in card
+    assert "| sampling | meanflow, 1 step |\n" in card
     done = list[int]()
     picture = pipeline.of_class("odd", guidance=2, on_step=done.append)[0]
     assert picture.size == (16, 16) and done == [1]
@@ -64,3 +69,16 @@ def test_what_is_left_is_a_pipeline_that_draws_in_one_step(mean_flow_runs: Runs)
         pipeline.of_class("odd", negative="even")
     with pytest.raises(ValueError, match=r"^guidance\.scale is 9: .* learnt 1 \(none\) to 8$"):
         pipeline.of_class("odd", guidance=9)
+
+
+def test_the_command_line_draws_and_measures_by_it(
+    mean_flow_runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(mean_flow_runs.root / "whole" / "model")
+    words = ["generate", "--class", "odd", "--model", model, "--out", str(tmp_path / "drawn")]
+    assert main([*words, "--steps", "2", "--guidance", "3", "--device", "cpu"]) == 0
+    assert (tmp_path / "drawn" / "sheet.png").is_file()
+    refused = tmp_path / "refused"
+    assert main([*words[:-1], str(refused), "--negative", "even"]) == 2
+    assert "negative: a generator trained by 'meanflow'" in capsys.readouterr().err
+    assert not refused.exists()

@@ -25,7 +25,7 @@ def pipeline_card(
         *facts.items(),
         ("asked by", f"{generator.classes} classes" if by_class else "a caption"),
         ("text encoder", "none" if text is None else text.encoder),
-        ("sampling", f"{sampling.sampler}, {sampling.steps} steps"),
+        ("sampling", f"{sampling.sampler}, {sampling.steps} step{'s' * (sampling.steps > 1)}"),
         ("guidance", f"{sampling.guidance.scale:g}, {sampling.guidance.schedule}"),
     ]
     if tokenizer.decoding == "flow":
