@@ -277,8 +277,12 @@ def extract_pictures(
     codes: int = 0,
     text_width: int = 384,
     features: str = "",
+    gain: float = 1,
 ) -> Path:
-    """Latents of eight ``pictures`` to train on, and four to hold out, in two classes."""
+    """Latents of eight ``pictures`` to train on, and four to hold out, in two classes.
+
+    ``gain`` multiplies the decoder's weights: at 1 its pictures hardly depend on the tokens.
+    """
     for split, first in (("train", 0), ("val", 8)):
         for index in range(first, min(first + 8, 12)):
             target = root / "data" / split / ("even", "odd")[index % 2]
@@ -301,12 +305,14 @@ def extract_pictures(
         codebook=CodebookConfig(size=codes) if codes else CodebookConfig(),
     )
     torch.manual_seed(0)
-    Tokenizer(shape, text=text).save_pretrained(root / "tokenizer")
+    tokenizer = Tokenizer(shape, text=text)
+    for weights in tokenizer.decoder.parameters():
+        weights.data *= gain if weights.ndim > 1 else 1
+    tokenizer.save_pretrained(root / "tokenizer")
     data = DataConfig(path=str(root / "data"), workers=0)
-    tokenizer = str(root / "tokenizer")
     extract(
         ExtractConfig(
-            tokenizer=tokenizer,
+            tokenizer=str(root / "tokenizer"),
             data=data,
             out=root / "latents",
             features=features,

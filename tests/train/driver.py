@@ -29,6 +29,7 @@ import torch.utils.tensorboard
 import textok.runtime.checkpoint as checkpoint
 import textok.runtime.prefetch as prefetch
 import textok.train.feature_alignment as feature_alignment
+import textok.train.frechet as frechet
 import textok.train.loop as loop
 import textok.train.reconstruction_validator as validation
 import textok.train.report as report
@@ -86,6 +87,7 @@ def few_features(network: object, **_: Any) -> FeatureNetwork:
         width=48,
         protocol="",
         extract=lambda images: torch.nn.functional.avg_pool2d(images, 4).flatten(1),
+        with_gradient=lambda images: torch.nn.functional.avg_pool2d(images, 4).flatten(1),
         feature_map=lambda images: torch.nn.functional.avg_pool2d(images, 8),
     )
 
@@ -203,7 +205,8 @@ def train(job: dict[str, Any]) -> int:
         tokenizer.find_text_model = lambda name: FakeText
     validation.load_efficientnet_lite0 = torch.nn.Identity
     validation.load_image_metrics = lambda network, device, **_: ({"psnr": psnr}, [])
-    validation.lite0_features = feature_alignment.load_feature_network = few_features
+    validation.lite0_features = few_features
+    feature_alignment.load_feature_network = frechet.load_feature_network = few_features
     if not job["curves"]:
         report.draw_curves = lambda log, target: None
     loop.mean_over_processes = exact(job)

@@ -152,6 +152,7 @@ def pixel_means(name: str, **_: Any) -> FeatureNetwork:
         width=48,
         protocol="",
         extract=lambda images: functional.avg_pool2d(images, 4).flatten(1),
+        with_gradient=lambda images: functional.avg_pool2d(images, 4).flatten(1),
         feature_map=lambda images: functional.avg_pool2d(images, 8),
     )
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.check import require, require_range
+from textok.config.frechet import FrechetConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,9 @@ class LossConfig:
     alignment: TokenizerAlignmentConfig = field(default_factory=TokenizerAlignmentConfig)
     """Tokenizers: of the decoder's patch states with the features of a frozen network."""
 
+    frechet: FrechetConfig = field(default_factory=FrechetConfig)
+    """Tokenizers: of the distance of all reconstructions to the training pictures."""
+
     def __post_init__(self) -> None:
         for name in ("l2", "l1", "perceptual", "perceptual_start", "logits", "kl"):
             require_range(f"loss.{name}", getattr(self, name), 0)
@@ -119,6 +123,11 @@ class LossConfig:
         require(
             self.pixels or self.gan.weight == 0,
             "loss.gan.weight is above 0 but l2, l1, perceptual and logits are 0: no picture is "
+            "drawn; set it to 0",
+        )
+        require(
+            self.pixels or self.frechet.weight == 0,
+            "loss.frechet.weight is above 0 but l2, l1, perceptual and logits are 0: no picture is "
             "drawn; set it to 0",
         )
         require(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from textok.config.check import require, require_range
 from textok.config.data import MOST_AT_ONCE, DataConfig, LatentsConfig, TextConfig
+from textok.config.frechet import UNREAD, GeneratorFrechetConfig
 from textok.config.generator import GeneratorConfig, GuidanceConfig, SamplingConfig
 from textok.config.losses import LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
@@ -165,6 +166,11 @@ class TrainTokenizerConfig:
             )
         if self.tokenizer.decoding == "flow":
             require(
+                self.loss.frechet.weight == 0,
+                "loss.frechet.weight is above 0 but tokenizer.decoding is 'flow': training draws "
+                "no finished pictures, set it to 0",
+            )
+            require(
                 self.loss.gan.weight == 0,
                 "loss.gan.weight is above 0 but tokenizer.decoding is 'flow': a decoder that "
                 "samples needs no discriminator, set it to 0",
@@ -199,6 +205,10 @@ class TrainVQGANConfig:
         require(
             self.loss.alignment.weight == 0,
             "loss.alignment is for tokenizers: set loss.alignment.weight to 0",
+        )
+        require(
+            self.loss.frechet.weight == 0,
+            "loss.frechet is for tokenizers: set loss.frechet.weight to 0",
         )
         require(
             not (self.run.compile and self.loss.gan.adaptive),
@@ -244,10 +254,14 @@ def one_step(*, max_guidance: float) -> SamplingConfig:
 class TrainGeneratorConfig(TrainOnLatentsConfig):
     """All of ``textok train generator``."""
 
+    WITHOUT: ClassVar[tuple[str, ...]] = tuple(f"frechet.{name}" for name in UNREAD)
+
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata=MAY_CHANGE)
     """How sheets are drawn, and the default of the trained pipeline; for ``meanflow`` one step of
     its own sampler where nothing is said."""
+    frechet: GeneratorFrechetConfig = field(default_factory=GeneratorFrechetConfig)
+    """Post-training on drawn pictures, for few steps, instead of the objective's own loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -255,6 +269,7 @@ class TrainGeneratorConfig(TrainOnLatentsConfig):
             own = one_step(max_guidance=self.generator.objective.max_guidance)
             object.__setattr__(self, "sampling", own)
         self.generator.check_sampling(self.sampling)
+        self.frechet.check_generator(self.generator, init=self.init, fd_images=self.fd_images)
         require(
             not self.sampling.guidance.guide,
             "sampling.guidance.guide: the sheets of a training are drawn without a guide; leave it "

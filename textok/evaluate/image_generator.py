@@ -150,9 +150,9 @@ class _Drawing:
 
 
 def trained_against(pipeline: TextToImage) -> tuple[str, ...]:
-    """The tokenizer's pretrained networks, and the one that the generator was aligned with."""
+    """The pretrained networks of the tokenizer and of the generator."""
     config = pipeline.generator.config
-    names = set(pipeline.tokenizer.trained_with)
+    names = {*pipeline.tokenizer.trained_with, *pipeline.generator.trained_with}
     if isinstance(config, GeneratorConfig) and config.alignment.weight > 0:
         names.add(config.alignment.network or UNKNOWN)
     return tuple(sorted(names))

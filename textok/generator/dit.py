@@ -20,7 +20,7 @@ from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator.condition import condition_embedder
 from textok.generator.mean_flow import MeanFlowCondition, MeanFlowEmbedding, sample_mean_flow
-from textok.generator.pretrained import read_generator
+from textok.generator.pretrained import generator_trained_with, read_generator
 from textok.generator.sample import sample
 from textok.generator.token_generator import TokenGenerator
 from textok.nn.adaptive_block import DiTBlock, FinalLayer, TextKeys
@@ -191,7 +191,9 @@ class DiT(TokenGenerator):
         Raises ValueError naming the file, key or setting that does not fit.
         """
         config, state = read_generator(source, cls.kind, GeneratorConfig)
-        return restored(partial(cls, config), state, where=source)
+        generator = restored(partial(cls, config), state, where=source)
+        generator.trained_with = generator_trained_with(source)
+        return generator
 
     def _time(self, times: Tensor, mean_flow: MeanFlowCondition | None) -> Tensor:
         """Vectors (..., D) of times and, where the objective has them, of its conditions."""

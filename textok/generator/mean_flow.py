@@ -115,8 +115,7 @@ class MeanFlowNetwork(Protocol):
     def step(self, x_BKC: Tensor, index: int, prepared: Any) -> Tensor: ...
 
 
-@torch.inference_mode()
-def sample_mean_flow(
+def draw_mean_flow(
     network: MeanFlowNetwork,
     condition: Condition,
     *,
@@ -126,7 +125,8 @@ def sample_mean_flow(
 ) -> Tensor:
     """Tokens (B, K, C), float32, by one pass a step: z_r = z_t - (t - r) u(z_t, r, t).
 
-    The arguments are those of ``TokenGenerator.sample``; guidance doubles no row. Raises ValueError
+    With gradients into the network, where they are enabled. The arguments are those of
+    ``TokenGenerator.sample``; guidance doubles no row. Raises ValueError
     for sampling that does not fit, or if the numbers of rows and seeds differ.
     """
     config = network.config
@@ -149,3 +149,7 @@ def sample_mean_flow(
         if on_step is not None:
             on_step(done)
     return tokens_BKC
+
+
+sample_mean_flow = torch.inference_mode()(draw_mean_flow)
+"""``draw_mean_flow`` without gradients."""

@@ -42,8 +42,7 @@ class StepwiseNetwork(Protocol[P]):
         ...
 
 
-@torch.inference_mode()
-def sample(
+def draw(
     network: StepwiseNetwork[P],
     condition: Condition,
     *,
@@ -55,6 +54,7 @@ def sample(
 ) -> Tensor:
     """Tokens (B, K, C), float32, on the normalised scale of the latents the network learnt from.
 
+    With gradients into the network, where they are enabled.
     The arguments are those of ``TokenGenerator.sample``. ``guide`` is what
     ``sampling.guidance.guide`` names.
     """
@@ -85,6 +85,10 @@ def sample(
         if on_step is not None:
             on_step(done)
     return tokens_BKC
+
+
+sample = torch.inference_mode()(draw)
+"""``draw`` without gradients."""
 
 
 def noise_of(

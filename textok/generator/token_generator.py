@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.config.generator import SamplingConfig, TokenGeneratorConfig
-from textok.runtime.pretrained import write_model
+from textok.runtime.pretrained import TRAINED_WITH, write_model
 from textok.types import Condition
 
 
@@ -22,6 +22,8 @@ class TokenGenerator(nn.Module, ABC):
     kind: ClassVar[str]
     """Its part of config.json."""
     config: TokenGeneratorConfig
+    trained_with: tuple[str, ...] = ()
+    """Pretrained networks that it was trained against by a Frechet loss."""
     grad_checkpointing = False
 
     @abstractmethod
@@ -50,5 +52,7 @@ class TokenGenerator(nn.Module, ABC):
 
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write config.json and model.safetensors (in ``precision``), each whole or not at all."""
-        parts = {self.kind: dataclasses.asdict(self.config)}
+        parts: dict[str, object] = {self.kind: dataclasses.asdict(self.config)}
+        if self.trained_with:
+            parts[TRAINED_WITH] = list(self.trained_with)
         return write_model(folder, parts, self.state_dict(), precision=precision)

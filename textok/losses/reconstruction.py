@@ -72,4 +72,6 @@ def trained_with(loss: LossConfig, inherited: Iterable[str] = ()) -> tuple[str, 
         names.add(loss.perceptual_net)
     if loss.logits > 0:
         names.add(loss.logits_net)
+    if loss.frechet.weight > 0:
+        names.update(loss.frechet.networks)
     return tuple(sorted(names))

@@ -22,6 +22,8 @@ class FeatureNetwork:
     """How images reach the network, for the report."""
     extract: Callable[[Tensor], Tensor]
     """Images (B, 3, H, W) in [-1, 1] to features (B, F)."""
+    with_gradient: Callable[[Tensor], Tensor] | None = None
+    """The same with gradients into the images, where the network passes them on."""
     logits: Callable[[Tensor], Tensor] | None = None
     """Features (B, F) to the class logits of an Inception Score, where they are Inception's."""
     feature_map: Callable[[Tensor], Tensor] | None = None

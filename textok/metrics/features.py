@@ -80,6 +80,7 @@ def lite0_features(network: EfficientNetLite0) -> FeatureNetwork:
             "before the classifier, images resized to 224 px (bicubic, antialiased)"
         ),
         extract=network.pooled,
+        with_gradient=network.pooled,
         feature_map=network.last_map,
     )
 
@@ -92,8 +93,7 @@ def lpips_features(network: LPIPS) -> FeatureNetwork:
         if backbone == network.backbone
     )
 
-    @torch.no_grad()
-    def extract(images_B3HW: Tensor) -> Tensor:
+    def pooled(images_B3HW: Tensor) -> Tensor:
         if images_B3HW.shape[-2:] != (size, size):
             images_B3HW = functional.interpolate(
                 images_B3HW, (size, size), mode="bicubic", antialias=True
@@ -108,5 +108,6 @@ def lpips_features(network: LPIPS) -> FeatureNetwork:
             f"{called}, ImageNet weights (LPIPS's), features of the last convolution, average-"
             f"pooled after ReLU, images resized to {size} px (bicubic, antialiased)"
         ),
-        extract=extract,
+        extract=torch.no_grad()(pooled),
+        with_gradient=pooled,
     )

@@ -14,6 +14,7 @@ from textok.train.distributed import Distributed
 from textok.train.feature_alignment import GeneratorAlignment, open_generator_alignment
 from textok.train.mean_flow import MeanFlow
 from textok.train.on_latents import fit_shape, open_both, random_source, train_on_latents
+from textok.train.post_training import sampled_as_trained
 from textok.train.projection import Projection
 
 
@@ -22,11 +23,13 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
 
     Run it again after any interruption: it resumes from the newest good checkpoint. Works in one
     process and under ``torchrun`` or ``accelerate launch`` alike. No pixel is read: latents,
-    captions and the tokenizer come from the folder of ``textok extract``.
+    captions and the tokenizer come from the folder of ``textok extract``. ``frechet`` alone reads
+    the pictures, once.
 
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
+    config = sampled_as_trained(config)
     latents = open_both(config)
     config, scale = fitted(config, latents.train), latents.train.scale
     if config.generator.alignment.weight > 0:

@@ -56,6 +56,8 @@ class Outcome:
     """Where the network makes images."""
     quantised: Quantised | None = None
     """Where the network has a codebook."""
+    features: dict[str, Tensor] | None = None
+    """(B, F) of the images by each network that a Frechet loss is measured in; no gradients."""
 
     def kept(self, *, images: bool) -> Outcome:
         """What is needed after the backward pass: no graph, and ``images`` only where needed."""
@@ -64,6 +66,7 @@ class Outcome:
             terms={},
             images=None if pair is None else replace(pair, fake=pair.fake.detach()),
             quantised=self.quantised,
+            features=self.features,
         )
 
     @classmethod

@@ -18,20 +18,22 @@ from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
 from textok.generator.initial import initial_state
 from textok.latents import LatentScale, LatentSet, open_latents
+from textok.losses.frechet import FrechetLoss
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.runtime.pretrained import check_state
-from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.tokenizer.pretrained import read_tokenizer
 from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
 from textok.train.latent_batches import latent_batches
+from textok.train.latent_captions import open_decoder_text, open_prompt_text
 from textok.train.objective import GeneratorObjective
+from textok.train.post_training import open_post_trainer
 from textok.train.projection import Projection
 from textok.train.randomness import RandomSource
 from textok.train.same_data import latents_fingerprint
-from textok.train.session import Session, open_session
+from textok.train.session import open_session
 from textok.train.task import TrainingTask, Validator
 
 Settings = TrainGeneratorConfig | TrainMaskGITConfig
@@ -59,12 +61,17 @@ def train_on_latents(
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    run, distributed = config.run, session.distributed
-    torch.manual_seed(run.seed)
+    distributed = session.distributed
+    torch.manual_seed(config.run.seed)
     generator = build_generator(config, new_generator)
     objective, projection = new_objective(distributed)
     parts = build_parts(config, latents, generator, scale)
-    text = open_prompt_text(config, session, latents)
+    post_trainer = None
+    if isinstance(config, TrainGeneratorConfig):
+        post_trainer = open_post_trainer(config, parts, distributed.device)
+    captions, folder = latents.captions, latents.folder
+    text = open_prompt_text(config, session, captions, folder)
+    decoder_text = open_decoder_text(config, session, captions, folder, parts)
     validator = GenerationValidator(
         objective,
         latents=latents.held_out or latents.train,
@@ -72,27 +79,27 @@ def train_on_latents(
         prompts=config.prompts,
         fd_images=config.fd_images,
         prompt_text=text,
-        decoder_text=open_decoder_text(config, session, latents, parts),
+        decoder_text=decoder_text,
         distributed=distributed,
     )
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder(partial(latents_fingerprint, latents.train))
+    frechet = None
+    if post_trainer is not None:
+        trained = post_trainer.objective(
+            objective, parts, decoder_text, session=session, source=random_source(config)
+        )
+        objective, frechet = trained, trained.loss
     task = generator_task(
         config,
         parts,
         objective=objective,
         projection=projection,
+        frechet=frechet,
         validator=validator,
         distributed=distributed,
     )
-    order = Order(
-        size=len(latents.train),
-        seed=run.seed,
-        global_batch=run.batch_size,
-        accumulate=run.accumulate,
-        rank=distributed.rank,
-        world_size=distributed.world_size,
-    )
+    order = random_order(config, len(latents.train), distributed)
     session.train(task, lambda step: latent_batches(latents.train, text, order=order, step=step))
     return session.close(f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}")
 
@@ -105,6 +112,7 @@ def generator_task(
     validator: Validator[TokenGenerator],
     distributed: Distributed,
     projection: Projection | None = None,
+    frechet: FrechetLoss | None = None,
 ) -> TrainingTask[TokenGenerator]:
     """The generator of ``parts`` with what its training needs; it is published with the others."""
     return TrainingTask(
@@ -117,12 +125,25 @@ def generator_task(
         run=config.run,
         distributed=distributed,
         projection=projection,
+        frechet=frechet,
     )
 
 
 def random_source(config: TrainOnLatentsConfig) -> RandomSource:
     run = config.run
     return RandomSource(seed=run.seed, batch_size=run.batch_size, drop=config.text.drop)
+
+
+def random_order(config: TrainOnLatentsConfig, rows: int, distributed: Distributed) -> Order:
+    """The order in which this process takes the rows of latents."""
+    return Order(
+        size=rows,
+        seed=config.run.seed,
+        global_batch=config.run.batch_size,
+        accumulate=config.run.accumulate,
+        rank=distributed.rank,
+        world_size=distributed.world_size,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +240,7 @@ def build_generator(
     generator = new_generator()
     if config.init:
         source, where = load_pipeline(config.init).generator, f"init {config.init}"
+        generator.trained_with = source.trained_with
         state = initial_state(generator, source, where=where)
         check_state(generator.state_dict(), state, where=where)
         generator.load_state_dict(state)
@@ -259,33 +281,3 @@ def captions_to_sample(seen: Sequence[str], unseen: Sequence[str]) -> ClassCapti
     held_out = tuple(sorted(set(unseen) - set(seen)))
     kept = [] if held_out else [seen[i] for i in evenly_spaced(len(seen), CAPTIONS_OF_CLASS)]
     return ClassCaptions(train=tuple(kept), held_out=held_out)
-
-
-def open_prompt_text(
-    config: Settings, session: Session, latents: TrainingLatents
-) -> TextFeaturesSource | None:
-    """The features of all captions; None where the condition is a class.
-
-    They lie beside the latents, where ``textok extract`` may have put them already.
-    """
-    if config.generator.condition == "class":
-        return None
-    captions = [*latents.captions, *config.prompts]
-    return session.open_text(config.text, captions, default=latents.folder / "text-cache")
-
-
-def open_decoder_text(
-    config: Settings,
-    session: Session,
-    latents: TrainingLatents,
-    parts: PipelineParts,
-) -> TextFeaturesSource | None:
-    """The features that the tokenizer's decoder reads; None for one that reads none."""
-    text = parts.tokenizer.text_config
-    if text is None or not parts.tokenizer.config.decoder_reads_text:
-        return None
-    drawn = [captions.draw(name, seed=0) for name, captions in parts.class_captions.items()]
-    captions = [*latents.captions, *(drawn or config.prompts)]
-    ways = config.text
-    text = replace(text, cache=ways.cache, store=ways.store, shard=ways.shard)
-    return session.open_text(text, captions, default=latents.folder / "text-cache")

@@ -41,6 +41,8 @@ class StepRandomness:
     """(B,) bool: a flow decoder does not see the caption, which the encoder may have seen."""
     mask: Tensor | None = None
     """(B, K) bool: the code is hidden."""
+    seeds: Tensor | None = None
+    """(B,) int64: of the pictures that are drawn, one each."""
     hidden_share: Tensor | None = None
     """(B,) share of the codes of all G rows that are hidden: the same number in every row."""
 
@@ -133,6 +135,11 @@ def sample_for_mean_flow(
         guidance=torch.rand(size, 3, generator=generator),
         equal_times=so_far.diff() > 0,
     )
+
+
+def sample_seeds(source: RandomSource, step: int) -> Tensor:
+    """Seeds (G,) of the pictures that a generator draws in ``step``, in no other step."""
+    return torch.randint(2**62, (source.batch_size,), generator=source.generator(step))
 
 
 def sample_for_masking(source: RandomSource, step: int, *, num_tokens: int) -> StepRandomness:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.losses import adversarial
+from textok.losses.frechet import FrechetLoss
 from textok.runtime.device import Precision, autocast
 from textok.train.codebook_use import CodebookUse
 from textok.train.discriminator import Discriminator
@@ -41,6 +42,8 @@ class TrainingStep:
     discriminator: Discriminator | None
     projection: Projection | None
     """Trained by the network's loss, where hidden states are aligned."""
+    frechet: FrechetLoss | None
+    """Part of the network's loss, whose populations take up the images of each step."""
     distributed: Distributed
     precision: Precision
     batch_size: int
@@ -50,24 +53,30 @@ class TrainingStep:
         """One step of both optimisers, or of neither, along the mean gradient over G rows.
 
         The discriminator is trained on the reconstructions that the network was just trained on.
-        Returns scalars to log. Raises ValueError after too many non-finite steps in a row.
+        While the populations of a Frechet loss are not filled a step does that alone. Returns
+        scalars to log. Raises ValueError after too many non-finite steps in a row.
         """
         randomness, count = self.objective.sample(step), len(micro_batches)
         discriminator = self.discriminator
-        if discriminator is not None and step < discriminator.gan.first_step:
+        trains = self.frechet is None or self.frechet.filled
+        if discriminator is not None and (step < discriminator.gan.first_step or not trains):
             discriminator = None
         logs: Terms = defaultdict(lambda: torch.zeros((), device=self.distributed.device))
         outcomes: list[Outcome] = []
         for index, batch in enumerate(micro_batches):
             rows = self.distributed.global_rows(self.batch_size, index=index, count=count)
-            with self._gradient_sync(on=index == count - 1):
+            with self._gradient_sync(on=trains and index == count - 1):
                 outcome = self._network_losses(batch, randomness.rows(rows), discriminator, step)
-                self.distributed.backward(outcome.terms["loss"] / count)
+                if trains:
+                    self.distributed.backward(outcome.terms["loss"] / count)
             add_means(logs, outcome.terms, count)
             outcomes.append(outcome.kept(images=discriminator is not None))
         if discriminator is not None:
             self._backward_discriminator(discriminator, outcomes, logs, step)
-        self._update(discriminator, outcomes, logs, step)
+        if trains:
+            self._update(discriminator, outcomes, logs, step)
+        elif self.guard.passes(step, [logs["loss"]]):
+            self._fill(outcomes, logs)
         return dict(logs)
 
     @contextmanager
@@ -150,6 +159,7 @@ class TrainingStep:
             rates = [optimizer.step(step) for optimizer in optimizers]
             codebook.revive()
             self.ema.update(self.network)
+            self._fill(outcomes, logs)
             if discriminator is not None:
                 means = torch.stack([logs["logits_real"], logs["logits_fake"]])
                 discriminator.lecam.update(*self.distributed.mean(means))
@@ -160,6 +170,18 @@ class TrainingStep:
             optimizer.zero_grad()
         logs |= codebook.logs()
         logs |= {"grad_norm": norms[0], "skipped": torch.tensor(float(self.guard.skipped))}
+
+    def _fill(self, outcomes: list[Outcome], logs: Terms) -> None:
+        """Add the images of all processes to the populations of the Frechet loss, if there is one.
+
+        The same on each process.
+        """
+        found = [outcome.features for outcome in outcomes if outcome.features is not None]
+        if self.frechet is None or not found:
+            return
+        whole = {name: torch.cat([one[name] for one in found]) for name in found[0]}
+        self.frechet.update({name: self.distributed.gather(own) for name, own in whole.items()})
+        logs |= self.frechet.distances()
 
 
 def add_means(logs: Terms, terms: Terms, count: int) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from textok.config import GanConfig, OptimConfig, RunConfig
+from textok.losses.frechet import FrechetLoss
 from textok.runtime.blocks import compile_network
 from textok.runtime.checkpoint import Stateful
 from textok.runtime.sharding import load_weights, shard
@@ -39,7 +40,8 @@ class Validator(Protocol[Validated]):
 class TrainingTask(Generic[Network]):
     """A network, its objective and its validator; with a ``discriminator`` also a GAN.
 
-    The ``projection`` that the objective aligns hidden states by is trained with the network.
+    The ``projection`` that the objective aligns hidden states by is trained with the network. The
+    populations of the ``frechet`` loss are kept with it.
     ``name`` is that of the network's weights in a checkpoint, ``save`` writes the averaged network
     into a folder. With ``run.shard`` each of several processes has a part of the network.
     """
@@ -58,6 +60,7 @@ class TrainingTask(Generic[Network]):
         gan: GanConfig | None = None,
         discriminator: nn.Module | None = None,
         projection: Projection | None = None,
+        frechet: FrechetLoss | None = None,
     ) -> None:
         self.name, self.validator, self._save = name, validator, save
         self.distributed = distributed
@@ -67,7 +70,7 @@ class TrainingTask(Generic[Network]):
             self.ema.shard(distributed.device)
             shard(self.network, distributed.device)
         optimizer = Optimizer(self.network, optim, lr=optim.lr, first=0, steps=run.steps)
-        self.projection = projection
+        self.projection, self.frechet = projection, frechet
         self.discriminator = None
         if discriminator is not None:
             assert gan is not None
@@ -85,6 +88,7 @@ class TrainingTask(Generic[Network]):
             guard=Guard(distributed, limit=run.max_bad_steps),
             discriminator=self.discriminator,
             projection=projection,
+            frechet=frechet,
             distributed=distributed,
             precision=run.precision,
             batch_size=run.batch_size,
@@ -123,6 +127,8 @@ class TrainingTask(Generic[Network]):
             "optimizer": self.step.optimizer,
             "guard": self.step.guard,
         }
+        if self.frechet is not None:
+            parts["frechet"] = self.frechet
         trained_beside = [self.projection, self.discriminator]
         for one in trained_beside:
             parts |= {} if one is None else one.parts()

@@ -14,6 +14,7 @@ from textok.config.check import require
 from textok.data.fingerprint import fingerprint
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.discriminator import build_discriminator
+from textok.losses.frechet import FrechetLoss
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
 from textok.runtime.pretrained import check_state
 from textok.text import TextFeaturesSource
@@ -21,6 +22,7 @@ from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.train.distributed import Distributed
 from textok.train.feature_alignment import TokenizerAlignment, open_tokenizer_alignment
+from textok.train.frechet import open_frechet_loss, open_networks
 from textok.train.images import open_preview, open_validation, train_on_images
 from textok.train.randomness import RandomSource
 from textok.train.reconstruction_validator import ReconstructionValidator
@@ -54,6 +56,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     loss = ReconstructionLoss(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
     alignment = open_tokenizer_alignment(config, distributed)
+    networks = open_networks(config.loss.frechet, distributed.device)
     measured = None
     if config.run.validate_every:
         measured = open_validation(
@@ -62,6 +65,13 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     held_out = [*preview.captions, *([] if measured is None else measured.captions)]
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder(partial(fingerprint, images), allow_changed=config.data.allow_changed)
+    frechet = open_frechet_loss(
+        config.loss.frechet,
+        networks,
+        images,
+        run=session.folder.root,
+        distributed=distributed,
+    )
     text = open_tokenizer_text(config, session, images, held_out)
     held_out_text = text
     if measured is not None and text is not None:
@@ -83,6 +93,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         validator=validator,
         distributed=distributed,
         alignment=alignment,
+        frechet=frechet,
     )
     return train_on_images(session, task, images, text)
 
@@ -98,6 +109,7 @@ def tokenizer_task(
     validator: Validator[Tokenizer],
     distributed: Distributed,
     alignment: TokenizerAlignment | None = None,
+    frechet: FrechetLoss | None = None,
 ) -> TrainingTask[Tokenizer]:
     """The tokenizer with what its training needs; ``loss`` and teacher are moved to the device."""
     run, device = config.run, distributed.device
@@ -111,6 +123,7 @@ def tokenizer_task(
         text=text,
         vqgan_teacher=None if vqgan_teacher is None else vqgan_teacher.to(device),
         alignment=alignment,
+        frechet=frechet,
     )
     return TrainingTask(
         "tokenizer",
@@ -124,6 +137,7 @@ def tokenizer_task(
         gan=config.loss.gan,
         discriminator=discriminator,
         projection=None if alignment is None else alignment.projection,
+        frechet=frechet,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
 from textok.losses.adversarial import adaptive_weight
+from textok.losses.frechet import FrechetLoss
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.text import TextFeaturesSource
@@ -23,7 +26,7 @@ class TokenizerObjective:
     """Reconstruction, a weak KL divergence and, with a ``vqgan_teacher``, that VQGAN's codes.
 
     With ``alignment`` also the features of a frozen image network. ``text`` gives the features of
-    captions; without it the tokenizer reads none.
+    captions; without it the tokenizer reads none. ``frechet`` judges all reconstructions together.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class TokenizerObjective:
         text: TextFeaturesSource | None = None,
         vqgan_teacher: VQGAN | None = None,
         alignment: TokenizerAlignment | None = None,
+        frechet: FrechetLoss | None = None,
     ) -> None:
+        self._frechet = frechet
         self.tokenizer, self.loss, self._source = tokenizer, loss, source
         self._alignment = alignment
         self.text, self._teacher = text, vqgan_teacher
@@ -57,13 +62,19 @@ class TokenizerObjective:
             hidden_after=0 if self._alignment is None else self._alignment.block,
         )
         discrete = self.tokenizer.config.bottleneck == "vq"
-        return Outcome.of(
+        terms, features = self._losses(out, batch.images, step), None
+        if self._frechet is not None and out.images is not None:
+            found = self._frechet(out.images)
+            terms["frechet"], features = found.loss, found.features
+            terms["loss"] = terms["loss"] + self.loss.weights.frechet.weight * found.loss
+        outcome = Outcome.of(
             out,
-            self._losses(out, batch.images, step),
+            terms,
             real=batch.images,
             last_layer=self.tokenizer.last_layer,
             codebook=self.tokenizer.codebook if discrete else None,
         )
+        return replace(outcome, features=features)
 
     def _features(self, batch: Batch, randomness: StepRandomness) -> TextFeatures | None:
         if self.text is None:

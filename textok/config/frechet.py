@@ -1,0 +1,103 @@
+"""The Frechet distance of made pictures to real ones as a loss (FD-loss, arXiv 2604.28190)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from textok.config.check import require, require_range
+from textok.config.data import FOR_TRAINING, DataConfig
+from textok.config.generator import GeneratorConfig
+from textok.config.resume import may_change
+
+LossNetwork = Literal["vgg16", "efficientnet_lite0", "alexnet"]
+"""Networks whose features pass gradients to the pictures."""
+UNREAD = (*FOR_TRAINING, "data.captions", "data.class_captions", "data.allow_uncaptioned")
+"""Settings of images that their statistics do not depend on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrechetConfig:
+    """A Frechet distance as a loss: statistics over a population, gradients through the batch."""
+
+    SETTING: ClassVar[str] = "loss.frechet"
+
+    weight: float = 0.0
+    """Of the distance, as a share of the variance of the real features; 0 leaves it out."""
+    networks: tuple[LossNetwork, ...] = ("vgg16",)
+    """Whose features are compared; of several the mean counts. Judge in others: a distance in a
+    network that was trained in says little."""
+    population: int = 10_000
+    """Pictures that mean and covariance are taken over, the latest made. The first
+    population / batch_size steps only collect them, without training."""
+    every: int = 10
+    """Steps between two computations of the direction of descent from mean and covariance."""
+    statistics: str = may_change("")
+    """Folder that keeps mean and covariance of the real pictures, also for other runs; empty:
+    ``real-statistics`` in the run folder."""
+
+    def __post_init__(self) -> None:
+        require_range(f"{self.SETTING}.weight", self.weight, 0)
+        require_range(f"{self.SETTING}.population", self.population, 2, 10**9)
+        require_range(f"{self.SETTING}.every", self.every, 1)
+        if self.weight > 0:
+            names = self.networks
+            require(len(names) > 0, f"{self.SETTING}.networks is empty: name one, as vgg16")
+            require(
+                len(set(names)) == len(names),
+                f"{self.SETTING}.networks {', '.join(names)}: one comes twice",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorFrechetConfig(FrechetConfig):
+    """Post-training of a generator: its pictures, drawn in few steps, against real ones."""
+
+    SETTING: ClassVar[str] = "frechet"
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """The real pictures: those whose latents are trained on."""
+    steps: int = 1
+    """Of the sampler in training; the trained pipeline takes as many."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance in training and of the trained pipeline; other than 1 it
+    doubles the cost."""
+    gradient: Literal["all", "last"] = "all"
+    """Steps of the sampler that gradients go through: all, or the last alone, which costs less."""
+    own: float = 0.0
+    """Weight of the loss of ``generator.objective`` beside the distance; 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("frechet.steps", self.steps, 1, 1000)
+        require_range("frechet.guidance", self.guidance, 0)
+        require_range("frechet.own", self.own, 0)
+        require(
+            self.weight == 0 or self.data.path != "",
+            "frechet.data.path is empty: name the pictures that the latents were made of",
+        )
+
+    def check_generator(self, generator: GeneratorConfig, *, init: str, fd_images: int) -> None:
+        """Raise ValueError for what cannot be post-trained, or not be judged."""
+        if self.weight == 0:
+            return
+        require(
+            init != "",
+            "init is empty but frechet.weight is above 0: name the pipeline whose generator is "
+            "post-trained",
+        )
+        require(
+            generator.dropout == 0,
+            f"generator.dropout is {generator.dropout:g} but frechet.weight is above 0: pictures "
+            "are drawn without dropout, set it to 0",
+        )
+        require(
+            self.own > 0 or generator.alignment.weight == 0,
+            "generator.alignment.weight is above 0 but frechet.own is 0: the alignment belongs to "
+            "the objective's own loss, set it to 0",
+        )
+        require(
+            fd_images == 0 or "efficientnet_lite0" not in self.networks,
+            "fd_images measures in efficientnet_lite0, which is among frechet.networks: take "
+            "another network, or set fd_images to 0",
+        )
