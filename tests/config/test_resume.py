@@ -37,6 +37,8 @@ DATA = {
     )
 }
 LATENTS = {"latents.path", "latents.verify", "prompts", "fd_images"}
+FRECHET = {"loss.frechet.statistics"}
+POST_TRAINING = {"frechet.statistics", *(f"frechet.{name}" for name in DATA)}
 TEXT = {"text.cache", "text.shard", "text.store"}
 SAMPLING = {
     f"sampling.{name}"
@@ -58,9 +60,9 @@ SAMPLING = {
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (TrainTokenizerConfig, RUN | DATA | TEXT),
-        (TrainVQGANConfig, RUN | DATA),
-        (TrainGeneratorConfig, RUN | TEXT | SAMPLING | LATENTS),
+        (TrainTokenizerConfig, RUN | DATA | TEXT | FRECHET),
+        (TrainVQGANConfig, RUN | DATA | FRECHET),
+        (TrainGeneratorConfig, RUN | TEXT | SAMPLING | LATENTS | POST_TRAINING),
         (TrainMaskGITConfig, RUN | TEXT | SAMPLING | LATENTS),
     ],
 )

@@ -89,7 +89,7 @@ def test_huge_sizes_of_a_vqgan(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         copy = shutil.copytree(folder, tmp_path / name)
         start = time.monotonic()
-        with pytest.raises(ValueError, match=r"does not fit its config|at most 16") as error:
+        with pytest.raises(ValueError, match=r"does not fit its config|at most 16|whole number") as error:
             VQGAN.from_pretrained(changed(copy, f"vqgan.{name}", value))
         assert time.monotonic() - start < 5 and len(str(error.value)) < 1000
 
