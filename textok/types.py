@@ -125,9 +125,14 @@ class Condition:
         assert (self.labels is None) != (self.text is None), "labels or text, one of them"
 
     def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def rows(self) -> int:
+        """B; unlike ``len``, of any value in a traced graph."""
         rows = self.labels if self.text is None else self.text.mask
         assert rows is not None
-        return len(rows)
+        return rows.shape[0]
 
     def drop(self, rows_B: Tensor) -> Condition:
         """Ask for nothing in the rows where ``rows_B`` (bool) is True."""

@@ -20,6 +20,7 @@ from textok.config.evaluation import (
     EvaluateGenerationConfig,
     EvaluateReconstructionConfig,
 )
+from textok.config.export import ExportONNXConfig
 from textok.config.extraction import ExtractConfig
 from textok.config.generation import GenerateConfig, ReconstructConfig
 
@@ -158,6 +159,26 @@ def convert_lpips(config: ConvertLPIPSConfig) -> None:
     from textok.convert import convert_lpips
 
     print(convert_lpips(config.source, config.out))
+
+
+def export_onnx(config: ExportONNXConfig) -> None:
+    """Write a model as ONNX files, checked against torch, with a manifest.
+
+    Example: textok export onnx products products-onnx --weights int8
+
+    Encoder, decoder, text encoder and one evaluation of the generator; the manifest has the
+    sampler's numbers. Shown are the largest difference and, of images, PSNR.
+    """
+    with _warnings_in_lines():
+        from textok.export import export_onnx
+
+        exported = export_onnx(config)
+    for title, found in (("fp32", exported.exact), (config.weights, exported.stored)):
+        if found:
+            print(f"{title}, onnxruntime beside torch:")
+            print("\n".join(f"  {one.line()}" for one in found))
+    for path in exported.files:
+        print(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
 
 
 def presets(config: NoSettings) -> None:

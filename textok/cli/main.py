@@ -21,7 +21,16 @@ from textok.cli.help import help_text
 from textok.cli.messages import messages_on_stderr
 from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
-from textok.config import captioning, convert, datasets, demo, evaluation, extraction, generation
+from textok.config import (
+    captioning,
+    convert,
+    datasets,
+    demo,
+    evaluation,
+    export,
+    extraction,
+    generation,
+)
 from textok.config.check import one_line
 from textok.config.presets import preset_path
 from textok.config.read import MOST_SHOWN, build
@@ -61,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "captions report": Command(captioning.CaptionsReportConfig, caption.captions_report),
     "convert 1d-tokenizer": Command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
     "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
+    "export onnx": Command(export.ExportONNXConfig, commands.export_onnx),
     "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
     "data check": Command(datasets.CheckConfig, data.data_check),
     "data export": Command(datasets.ExportConfig, data.data_export),

@@ -80,7 +80,7 @@ class TextEmbedder(nn.Module):
         )
         text = TextFeatures(states=self.dropout(text.states), mask=text.mask)
         states_BTD = self.projection(text)
-        null = repeat(self.null.to(states_BTD.dtype), "D -> B 1 D", B=len(states_BTD))
+        null = repeat(self.null.to(states_BTD.dtype), "D -> B 1 D", B=states_BTD.shape[0])
         read = TextFeatures(
             states=torch.cat([null, states_BTD], dim=1), mask=F.pad(text.mask, (1, 0), value=True)
         )

@@ -96,10 +96,10 @@ class DiT(TokenGenerator):
         after that block, counted from 1.
         Raises ValueError for shapes, labels or a kind of condition that this network does not take.
         """
-        self._check_tokens(x_BKC, len(condition))
+        self._check_tokens(x_BKC, condition.rows)
         require(
             t_B.shape == x_BKC.shape[:1],
-            f"times have shape {tuple(t_B.shape)} for {len(x_BKC)} rows of tokens",
+            f"times have shape {tuple(t_B.shape)} for {x_BKC.shape[0]} rows of tokens",
         )
         row_BD, text = self.reader(condition)
         vector_BD = _join(self._time(t_B, mean_flow), row_BD)

@@ -79,6 +79,16 @@ class FrozenTextEncoder:
         )["offset_mapping"][0]
         return caption[: max(end for _, end in places)]
 
+    @property
+    def model(self) -> nn.Module:
+        """The network, which takes ``input_ids`` and ``attention_mask``."""
+        return self._model
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What turns captions into ids."""
+        return self._tokenizer
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Tells which captions have words that are lost."""

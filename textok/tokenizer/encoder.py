@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         p = self.patch_size
         pixels = rearrange(images_B3HW, "B c (h p) (w q) -> B (h w) (p q c)", p=p, q=p)
         patches_BND = self.embed(pixels.to(self.embed.weight.dtype)) + self.positions
-        queries_BKD = self.queries.expand(len(images_B3HW), -1, -1)
+        queries_BKD = self.queries.expand(images_B3HW.shape[0], -1, -1)
         if self.text is None or text is None:
             x_BSD, keys_BS = join(patches_BND, queries_BKD, None)
         else:
@@ -45,5 +45,5 @@ class Encoder(nn.Module):
         first, count = self.positions.shape[0], self.queries.shape[0]
         x_BKD = x_BSD[:, first : first + count]
         if self.legacy_reshape:
-            x_BKD = x_BKD.reshape(len(x_BKD), -1, count).transpose(1, 2)
+            x_BKD = x_BKD.reshape(x_BKD.shape[0], -1, count).transpose(1, 2)
         return self.bottleneck(x_BKD)

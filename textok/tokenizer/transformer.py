@@ -48,7 +48,7 @@ class Trunk(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """What ``forward`` gives, and the states (B, S, D) after that block, counted from 1."""
         if self.cls is not None:
-            x_BSD = torch.cat([self.cls.expand(len(x_BSD), -1, -1), x_BSD], dim=1)
+            x_BSD = torch.cat([self.cls.expand(x_BSD.shape[0], -1, -1), x_BSD], dim=1)
             keys_BS = None if keys_BS is None else F.pad(keys_BS, (1, 0), value=True)
         x_BSD, hidden_BSD, first = self.norm_in(x_BSD), None, 0 if self.cls is None else 1
         for number, block in enumerate(self.blocks, start=1):

@@ -1,0 +1,39 @@
+"""What `textok export` is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from textok.config.check import require_range
+from textok.config.generator import SamplingOptions
+
+Weights = Literal["fp32", "fp16", "int8"]
+"""How weights are stored in ONNX files: as they are; as fp16, computed with in fp32; those of
+linear layers as int8, which multiply activations rounded to 8 bits, all others as fp16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportONNXConfig:
+    """All of ``textok export onnx``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("model", "out")
+    ALIASES: ClassVar[dict[str, str]] = {
+        "steps": "sampling.steps",
+        "sampler": "sampling.sampler",
+    }
+
+    model: str
+    """The bundled 'products', a pipeline or tokenizer folder, or a hub name."""
+    out: Path
+    """Folder of the ONNX files and manifest.json; replaced only where it holds an export."""
+    weights: Weights = "fp32"
+    """fp16: half the size, computed in fp32; int8: linear layers in 8 bits, the rest in fp16."""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    tolerance: float = 1e-3
+    """Largest difference from torch that is accepted in fp32, relative to the largest output where
+    that is above 1."""
+
+    def __post_init__(self) -> None:
+        require_range("tolerance", self.tolerance, 0, open_low=True)

@@ -1,0 +1,6 @@
+"""Models for other runtimes: ONNX files with a manifest that says how they are joined."""
+
+from textok.export.build import export_onnx
+from textok.export.check import Difference
+
+__all__ = ["Difference", "export_onnx"]

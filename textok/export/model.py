@@ -1,0 +1,118 @@
+"""What of a model can be exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from textok.config import TextConfig
+from textok.config.check import require
+from textok.config.generator import SamplingConfig, SamplingOptions
+from textok.generator import DiT
+from textok.pipeline import PipelineParts, load_pipeline
+from textok.pipeline.folder import SETTINGS, TOKENIZER
+from textok.runtime.pretrained import find_folder
+from textok.text.open import same_features
+from textok.tokenizer import Tokenizer
+
+DETERMINISTIC = ("euler", "heun", "ddim", "dpmpp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """A tokenizer, and the pipeline around it where there is one."""
+
+    name: str
+    folder: Path
+    tokenizer: Tokenizer
+    parts: PipelineParts | None = None
+    sampling: SamplingConfig | None = None
+    """How images are drawn, where there is a generator."""
+
+    @property
+    def generator(self) -> DiT | None:
+        generator = None if self.parts is None else self.parts.generator
+        assert generator is None or isinstance(generator, DiT)
+        return generator
+
+    @property
+    def caption_text(self) -> TextConfig | None:
+        """Whose states the tokenizer reads."""
+        reads = self.tokenizer.config.text != "none"
+        return self.tokenizer.text_config if reads else None
+
+    @property
+    def prompt_text(self) -> TextConfig | None:
+        """Whose states the generator reads."""
+        by_text = self.generator is not None and self.generator.config.condition == "text"
+        return self.parts.text if by_text and self.parts is not None else None
+
+    @property
+    def one_text(self) -> bool:
+        """Whether tokenizer and generator read the same states."""
+        caption, prompt = self.caption_text, self.prompt_text
+        return caption is not None and prompt is not None and same_features(caption, prompt)
+
+
+def open_model(name: str, options: SamplingOptions) -> ExportedModel:
+    """Load a bundled name, a pipeline or tokenizer folder or a hub name.
+
+    Raises ValueError for what cannot be read, and for what ONNX files cannot be made of: a decoder
+    that samples, a MaskGIT, samplers that add noise, guidance by a second generator.
+    """
+    folder = find_folder(name)
+    if not (folder / SETTINGS).is_file():
+        given = ", ".join(options.given)
+        require(not given, f"{name}: has no generator to sample from: leave out {given}")
+        return ExportedModel(name=name, folder=folder, tokenizer=_tokenizer(folder, name))
+    parts = load_pipeline(folder)
+    require(
+        isinstance(parts.generator, DiT),
+        f"{name}: its generator is a MaskGIT, which cannot be exported; its tokenizer can: name "
+        f"{folder / TOKENIZER}",
+    )
+    assert isinstance(parts.generator, DiT)
+    _check_tokenizer(parts.tokenizer, name)
+    sampling = options.applied_to(parts.sampling)
+    parts.generator.config.check_sampling(sampling)
+    require(
+        sampling.sampler in DETERMINISTIC,
+        f"{name}: sampler '{sampling.sampler}' adds noise at each step, which is not exported: "
+        f"choose --sampler {' or '.join(one for one in DETERMINISTIC if _fits(parts, one))}",
+    )
+    require(
+        not sampling.guidance.guide,
+        f"{name}: guidance by another generator ({sampling.guidance.guide}) is not exported: give "
+        "--guide ''",
+    )
+    return ExportedModel(
+        name=name, folder=folder, tokenizer=parts.tokenizer, parts=parts, sampling=sampling
+    )
+
+
+def _tokenizer(folder: Path, name: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_pretrained(folder)
+    _check_tokenizer(tokenizer, name)
+    return tokenizer
+
+
+def _check_tokenizer(tokenizer: Tokenizer, name: str) -> None:
+    require(
+        tokenizer.config.decoding != "flow",
+        f"{name}: its decoder samples (decoding: flow), which cannot be exported",
+    )
+    require(
+        tokenizer.config.text == "none" or tokenizer.text_config is not None,
+        f"{name}: the tokenizer reads captions but names no text encoder",
+    )
+
+
+def _fits(parts: PipelineParts, sampler: str) -> bool:
+    """Whether the generator can be drawn from by that sampler."""
+    try:
+        parts.generator.config.check_sampling(
+            replace(parts.sampling, sampler=sampler)  # type: ignore[arg-type]
+        )
+    except ValueError:
+        return False
+    return True

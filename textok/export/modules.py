@@ -1,0 +1,113 @@
+"""The networks of a model as functions of tensors alone, as ONNX has them.
+
+Legend: B batch, K latent tokens, C channels, T text tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textok.generator import DiT
+from textok.nn.codebook import Codebook
+from textok.text.encoder import FrozenTextEncoder
+from textok.text.pool import pool_states
+from textok.tokenizer import Tokenizer
+from textok.types import Condition, TextFeatures
+
+
+class EncoderModule(nn.Module):
+    """Images to ``tokens`` (B, K, C) and, by bottleneck, ``logvar`` or ``codes``."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.encoder = tokenizer.encoder
+
+    def forward(
+        self, image: Tensor, text_states: Tensor | None = None, text_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        latents = self.encoder(image, _features(text_states, text_mask)).latents
+        given = (latents.mean, latents.logvar, latents.codes)
+        return tuple(one for one in given if one is not None)
+
+
+class DecoderModule(nn.Module):
+    """Tokens (B, k, C) to images, not clamped."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def forward(
+        self, tokens: Tensor, text_states: Tensor | None = None, text_mask: Tensor | None = None
+    ) -> Tensor:
+        return self.tokenizer.decode(tokens, _features(text_states, text_mask))
+
+
+class CodebookModule(nn.Module):
+    """Codes (B, k) to tokens (B, k, C)."""
+
+    def __init__(self, codebook: Codebook) -> None:
+        super().__init__()
+        self.codebook = codebook
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.codebook.lookup(codes)
+
+
+class TextModule(nn.Module):
+    """Ids and mask of captions (B, t) to the states and mask that the networks read."""
+
+    def __init__(self, encoder: FrozenTextEncoder, *, pool: int) -> None:
+        super().__init__()
+        self.model: Callable[..., Any] = encoder.model
+        self.pool = pool
+
+    def forward(self, ids: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.model(input_ids=ids, attention_mask=real.long()).last_hidden_state
+        if self.pool:
+            return pool_states(states, real, self.pool)
+        return states.float().masked_fill(~real[..., None], 0), real & True
+
+
+class TextGenerator(nn.Module):
+    """Output of a DiT (B, K, X) for noisy tokens, a time in each row and captions."""
+
+    def __init__(self, network: DiT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, tokens: Tensor, time: Tensor, text_states: Tensor, text_mask: Tensor
+    ) -> Tensor:
+        condition = Condition(text=TextFeatures(states=text_states, mask=text_mask))
+        output = self.network(tokens, time, condition)
+        assert isinstance(output, Tensor)
+        return output
+
+
+class ClassGenerator(nn.Module):
+    """As ``TextGenerator``, for classes (B,), of which -1 is none."""
+
+    def __init__(self, network: DiT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, tokens: Tensor, time: Tensor, labels: Tensor) -> Tensor:
+        output = self.network(tokens, time, Condition(labels=labels))
+        assert isinstance(output, Tensor)
+        return output
+
+
+def _features(states: Tensor | None, mask: Tensor | None) -> TextFeatures | None:
+    return None if states is None or mask is None else TextFeatures(states=states, mask=mask)
+
+
+def run(module: nn.Module, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """What the module gives, by torch, without gradients."""
+    with torch.inference_mode():
+        given = module(*inputs.values())
+    return given if isinstance(given, tuple) else (given,)
