@@ -1,6 +1,6 @@
 """Models for other runtimes: ONNX files with a manifest that says how they are joined."""
 
-from textok.export.build import export_onnx
+from textok.export.build import Exported, export_onnx
 from textok.export.check import Difference
 
-__all__ = ["Difference", "export_onnx"]
+__all__ = ["Difference", "Exported", "export_onnx"]

@@ -1,0 +1,172 @@
+"""ONNX files do in onnxruntime what the model does in torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from tests.export.conftest import text_parts
+from tests.pipeline.conftest import shake, tiny
+from textok.cli.main import main
+from textok.config.generator import SamplingOptions
+from textok.config.tokenizer import CodebookConfig
+from textok.export import Exported, build
+from textok.export.client import Client
+from textok.export.graph import Graph
+from textok.export.graphs import generator_graph
+from textok.export.modules import run
+from textok.export.write import write_graph
+from textok.pipeline import ImageRequest, Reconstructor, TextToImage
+from textok.tokenizer import Tokenizer
+
+CAPTIONS = ["a red bag for Women", "", "blue jeans", "Größe 7", "  "]
+
+
+@pytest.fixture(scope="module")
+def client(exported: Exported) -> Client:
+    return Client(exported.files[0].parent)
+
+
+@pytest.fixture
+def reused(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the export that there is, in place of tracing again."""
+    folder = exported.files[0].parent
+
+    def copy(graph: Graph, path: Path) -> None:
+        shutil.copy(folder / path.name, path)
+
+    monkeypatch.setattr(build, "write_graph", copy)
+
+
+def test_the_manifest_names_every_file(client: Client, exported: Exported) -> None:
+    about, folder = client.manifest, client.folder
+    names = {one["file"] for one in about["graphs"].values()}
+    names |= {one["vocabulary"] for one in about["texts"].values()} | {"manifest.json"}
+    assert (
+        names
+        == {path.name for path in exported.files}
+        == {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    )
+    assert set(about["graphs"]) == {"encoder", "decoder", "generator", "text"}
+    assert about["readers"] == {"tokenizer": "text", "generator": "text"}
+    assert about["latents"]["mean"] == [0.5, -1.0] and about["latents"]["std"] == [2.0, 3.0]
+    assert len(about["sampling"]["evaluations"]) == 3
+    assert {one["name"] for one in about["differences"]} == {
+        *about["graphs"], "reconstruction", "images from noise",
+    }  # fmt: skip
+    assert max(one.largest for one in exported.exact) < 1e-4
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+def test_reconstruction(client: Client, bert_folder: Path, kept: int) -> None:
+    """Other images, captions and batches than the check's own; any number of tokens."""
+    model = Reconstructor(text_parts(bert_folder).tokenizer)
+    images = torch.rand(5, 3, 16, 16, generator=torch.Generator().manual_seed(9)) * 2 - 1
+    latents = model.encode(images, CAPTIONS)
+    found = client.encode(images.numpy(), CAPTIONS)
+    assert latents.logvar is not None
+    np.testing.assert_allclose(found["tokens"], latents.mean.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found["logvar"], latents.logvar.numpy(), atol=1e-4)
+    wanted = model.decode_tensor(latents.first(kept), CAPTIONS)
+    drawn = client.decode(found["tokens"][:, :kept], CAPTIONS)
+    np.testing.assert_allclose(drawn, wanted.numpy(), atol=2e-4)
+    absent = model.decode_tensor(latents.first(kept))
+    assert float((absent - wanted).abs().max()) > 0.01  # captions count here
+    np.testing.assert_allclose(client.decode(found["tokens"][:, :kept]), absent.numpy(), atol=2e-4)
+
+
+def test_images_from_text(client: Client, bert_folder: Path) -> None:
+    pipe = TextToImage(text_parts(bert_folder))
+    seeds = [7, 8]
+    wanted = pipe.draw_tensor(
+        [ImageRequest(condition=CAPTIONS[2], seed=7), ImageRequest(condition="", seed=8)]
+    )
+    noise = [torch.randn(4, 2, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    drawn = client.draw(torch.stack(noise).numpy(), [CAPTIONS[2], ""])
+    np.testing.assert_allclose(drawn, wanted.numpy(), atol=1e-3)
+
+
+@pytest.mark.usefixtures("reused")
+def test_int8_by_the_command(
+    text_pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], client: Client
+) -> None:
+    out = tmp_path / "deep" / "int8"
+    assert main(["export", "onnx", str(text_pipeline), str(out), "--weights", "int8"]) == 0
+    shown = capsys.readouterr().out
+    assert "fp32, onnxruntime beside torch:" in shown and "int8, onnxruntime" in shown
+    assert "images from noise" in shown and str(out / "manifest.json") in shown
+    for name in ("decoder", "generator"):
+        assert (out / f"{name}.onnx").stat().st_size < (
+            client.folder / f"{name}.onnx"
+        ).stat().st_size
+    about = json.loads((out / "manifest.json").read_text())
+    found = {one["name"]: one["largest"] for one in about["differences"]}
+    assert about["weights"] == "int8" and 1e-4 < found["decoder"] < 0.3
+    # Another export takes its place, and files that it does not have go.
+    (out / "prompt.onnx").write_text("of an older one")
+    words = [str(text_pipeline), str(out), "--weights", "fp16", "--steps", "5"]
+    assert main(["export", "onnx", *words]) == 0
+    again = json.loads((out / "manifest.json").read_text())
+    assert again["weights"] == "fp16" and len(again["sampling"]["evaluations"]) == 5
+    assert not (out / "prompt.onnx").exists()
+
+
+@pytest.mark.usefixtures("reused")
+def test_too_large_a_difference_writes_nothing(
+    text_pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(text_pipeline), str(tmp_path / "out"), "--tolerance", "1e-12"]
+    assert main(["export", "onnx", *words]) == 2
+    assert "above --tolerance 1e-12: nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_codebook(tmp_path: Path) -> None:
+    """Without text, of codes: images to codes, codes to tokens, tokens to images."""
+    codes = CodebookConfig(size=20)
+    config = replace(tiny("text").tokenizer.config, text="none", bottleneck="vq", codebook=codes)
+    tokenizer = Tokenizer(config).eval()
+    shake(tokenizer, 0.3)
+    tokenizer.save_pretrained(tmp_path / "model")
+    assert main(["export", "onnx", str(tmp_path / "model"), str(tmp_path / "out")]) == 0
+    client = Client(tmp_path / "out")
+    assert set(client.manifest["graphs"]) == {"encoder", "decoder", "codebook"}
+    images = torch.rand(4, 3, 16, 16) * 2 - 1
+    latents = Reconstructor(tokenizer).encode(images)
+    assert latents.codes is not None
+    found = client.encode(images.numpy())
+    np.testing.assert_array_equal(found["codes"], latents.codes.numpy())
+    tokens = client.run("codebook", codes=found["codes"][:, :3])["tokens"]
+    wanted = Reconstructor(tokenizer).decode_tensor(latents.codes[:, :3])
+    np.testing.assert_allclose(client.decode(tokens), wanted.numpy(), atol=1e-4)
+
+
+def test_a_generator_of_classes(tmp_path: Path) -> None:
+    import onnxruntime
+
+    graph = generator_graph(tiny("class").generator)  # type: ignore[arg-type]
+    write_graph(graph, tmp_path / "generator.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
+    for batch in (1, 5):
+        inputs = graph.example(batch=batch)
+        (wanted,) = run(graph.module, inputs)
+        (given,) = session.run(None, {name: one.numpy() for name, one in inputs.items()})
+        np.testing.assert_allclose(given, wanted.numpy(), atol=1e-4)
+
+
+def test_sampling_options_are_applied(text_pipeline: Path) -> None:
+    from textok.export.model import open_model
+
+    options = SamplingOptions(sampler="heun", steps=3, guidance=1.0)
+    model = open_model(str(text_pipeline), options)
+    assert model.sampling is not None
+    assert (model.sampling.sampler, model.sampling.guidance.scale) == ("heun", 1.0)
