@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textok.config.convert import ConvertLPIPSConfig, ConvertTokenizerConfig
 from textok.config.demo import DemoConfig
@@ -20,9 +21,12 @@ from textok.config.evaluation import (
     EvaluateGenerationConfig,
     EvaluateReconstructionConfig,
 )
-from textok.config.export import ExportONNXConfig
+from textok.config.export import ExportONNXConfig, ExportWebConfig
 from textok.config.extraction import ExtractConfig
 from textok.config.generation import GenerateConfig, ReconstructConfig
+
+if TYPE_CHECKING:
+    from textok.export import Exported
 
 SHOWN = 12
 """Bundled pictures that are reconstructed where none is named."""
@@ -173,6 +177,24 @@ def export_onnx(config: ExportONNXConfig) -> None:
         from textok.export import export_onnx
 
         exported = export_onnx(config)
+    _show_export(exported, config)
+
+
+def export_web(config: ExportWebConfig) -> None:
+    """Write a page that draws and reconstructs in the visitor's browser, without a server.
+
+    Example: textok export web products products-web --runtime onnxruntime-web-1.30.0.tgz
+
+    Any file server serves the folder, GitHub Pages too. Try it: python -m http.server -d OUT
+    """
+    with _warnings_in_lines():
+        from textok.export import export_web
+
+        exported = export_web(config)
+    _show_export(exported, config)
+
+
+def _show_export(exported: Exported, config: ExportONNXConfig) -> None:
     for title, found in (("fp32", exported.exact), (config.weights, exported.stored)):
         if found:
             print(f"{title}, onnxruntime beside torch:")

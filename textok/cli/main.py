@@ -71,6 +71,7 @@ COMMANDS: dict[str, Command] = {
     "convert 1d-tokenizer": Command(convert.ConvertTokenizerConfig, commands.convert_1d_tokenizer),
     "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
     "export onnx": Command(export.ExportONNXConfig, commands.export_onnx),
+    "export web": Command(export.ExportWebConfig, commands.export_web),
     "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
     "data check": Command(datasets.CheckConfig, data.data_check),
     "data export": Command(datasets.ExportConfig, data.data_export),

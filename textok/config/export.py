@@ -37,3 +37,18 @@ class ExportONNXConfig:
 
     def __post_init__(self) -> None:
         require_range("tolerance", self.tolerance, 0, open_low=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportWebConfig(ExportONNXConfig):
+    """All of ``textok export web``."""
+
+    out: Path
+    """Folder of the page, for any file server; replaced only where it holds such a page."""
+    weights: Weights = "int8"
+    """int8: linear layers in 8 bits, the rest in fp16; fp16: twice the size, computed in fp32."""
+    runtime: Path | None = None
+    """onnxruntime-web: the folder of the npm package or what `npm pack onnxruntime-web` wrote;
+    without it npm fetches the package."""
+    wasm_only: bool = False
+    """Leave out WebGPU: the page is half the size and always computes on the CPU."""

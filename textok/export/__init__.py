@@ -2,5 +2,6 @@
 
 from textok.export.build import Exported, export_onnx
 from textok.export.check import Difference
+from textok.export.web import export_web
 
-__all__ = ["Difference", "Exported", "export_onnx"]
+__all__ = ["Difference", "Exported", "export_onnx", "export_web"]

@@ -79,6 +79,8 @@ def write_export(model: ExportedModel, folder: Path, config: ExportONNXConfig) -
             _store(folder / f"{graph.name}.onnx", STORE[config.weights])
         stored = differences(Client(folder), graphs, model)
         require_close(stored, float("1e300"))
+    for name, graph in about["graphs"].items():
+        graph["bytes"] = sum(path.stat().st_size for path in files_of(folder / f"{name}.onnx"))
     _write(folder / MANIFEST, with_differences(about, stored or exact))
     return Exported(files=sorted(folder.iterdir()), exact=exact, stored=stored)
 

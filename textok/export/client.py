@@ -55,8 +55,8 @@ class Client:
     def sample(self, noise_BKC: Array, asked: Sequence[str]) -> Array:
         """Tokens (B, K, C) on the generator's scale."""
         channels = noise_BKC.shape[-1]
-        wanted, nothing = self.condition(asked), self.condition([""] * len(asked))
-        both = {name: np.concatenate([wanted[name], nothing[name]]) for name in wanted}
+        wanted = self.condition(asked)
+        both = {name: np.concatenate([one, _nothing(name, one)]) for name, one in wanted.items()}
         x, before = noise_BKC.astype(np.float32), np.zeros_like(noise_BKC, np.float32)
         for row in self.manifest["sampling"]["evaluations"]:
             guided = row["guidance"] != 1
@@ -138,3 +138,8 @@ class Client:
         vocabulary.no_padding()
         vocabulary.enable_truncation(about["max_tokens"])
         return vocabulary
+
+
+def _nothing(name: str, wanted: Array) -> Array:
+    """The same input where nothing is asked for: no real token, or class -1."""
+    return wanted if name == "text_states" else np.full_like(wanted, -1 if name == "labels" else 0)

@@ -1,0 +1,164 @@
+// The page: its forms, and what it says while it works.
+
+import { Model } from "./model.js";
+import { noise } from "./noise.js";
+import { figure, readPicture } from "./pixels.js";
+
+const DRAWN = 4;
+const find = (id) => document.getElementById(id);
+
+async function openModel() {
+  const wanted = new URLSearchParams(location.search).get("provider");
+  const page = await (await fetch("page.json")).json();
+  const gpu = page.webgpu && wanted !== "wasm" && (await navigator.gpu?.requestAdapter().catch(() => null));
+  const ort = await import(`./ort/${gpu ? page.webgpu : page.wasm}`);
+  ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency ?? 1) : 1;
+  return Model.open(new URL("model/", location.href), ort, gpu ? ["webgpu", "wasm"] : ["wasm"]);
+}
+
+function say(text, { wrong = false } = {}) {
+  find("status").textContent = text;
+  find("status").classList.toggle("wrong", wrong);
+}
+
+function showProgress(share) {
+  find("progress").hidden = share === null;
+  if (share !== null) find("progress").value = share;
+}
+
+// Lets the browser paint.
+const breathe = () => new Promise((resolve) => { setTimeout(resolve, 0); });
+
+// Do `work` once at a time, and say what went wrong.
+async function busy(model, graphs, work) {
+  const buttons = document.querySelectorAll("button");
+  buttons.forEach((button) => { button.disabled = true; });
+  const total = model.bytes(graphs);
+  let loaded = 0;
+  model.onDownload = (_, more) => {
+    loaded += more;
+    showProgress(Math.min(1, loaded / total));
+  };
+  say(total > 0 ? `Loading ${megabytes(total)} of the model` : "Working");
+  try {
+    await Promise.all(graphs.filter((name) => name in model.manifest.graphs).map((name) => model.session(name)));
+    const start = performance.now();
+    await work();
+    say(`Done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  } catch (error) {
+    console.error(error);
+    say(`That did not work: ${error.message ?? error}`, { wrong: true });
+  } finally {
+    showProgress(null);
+    buttons.forEach((button) => { button.disabled = false; });
+  }
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+function setUpDrawing(model) {
+  const { classes, latents, readers } = model.manifest;
+  find("draw").hidden = false;
+  find("prompt-field").hidden = classes.length > 0;
+  find("class-field").hidden = classes.length === 0;
+  find("class").append(...classes.map((name) => new Option(name, name)));
+  const graphs = [...new Set(["generator", "decoder", readers.generator, readers.tokenizer].filter(Boolean))];
+  find("draw-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const asked = classes.length > 0 ? find("class").value : find("prompt").value.trim();
+    const seed = Math.min(Math.max(Math.floor(Number(find("seed").value)) || 0, 0), 2 ** 32 - DRAWN);
+    const seeds = Array.from({ length: DRAWN }, (_, place) => seed + place);
+    busy(model, graphs, async () => {
+      const image = await drawSeeds(model, seeds, asked, async (done, steps) => {
+        showProgress(done / steps);
+        await breathe();
+      });
+      const name = asked || "anything";
+      find("drawn").replaceChildren(...seeds.map((one, row) => figure(image, row, `${name}, seed ${one}`)));
+    });
+  });
+}
+
+// Images of one prompt or class, one from each seed.
+function drawSeeds(model, seeds, asked, onStep) {
+  const { classes, latents } = model.manifest;
+  const size = latents.generated * latents.channels;
+  const data = new Float32Array(seeds.length * size);
+  seeds.forEach((seed, row) => data.set(noise(seed, size), row * size));
+  const start = model.floats(data, [seeds.length, latents.generated, latents.channels]);
+  const captions = seeds.map(() => (classes.length > 0 ? "" : asked));
+  return model.draw(start, seeds.map(() => asked), captions, onStep);
+}
+
+function setUpReconstruction(model) {
+  const { latents, readers } = model.manifest;
+  find("reconstruct").hidden = false;
+  const [count, shown] = [find("count"), find("count-shown")];
+  count.max = count.value = latents.tokens;
+  shown.value = count.value;
+  count.addEventListener("input", () => { shown.value = count.value; });
+  find("count-field").hidden = !latents.nested || latents.tokens === 1;
+  find("caption-field").hidden = readers.tokenizer === null;
+  find("reconstruct-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [file] = find("picture").files;
+    if (!file) {
+      say("Choose a picture first.", { wrong: true });
+      return;
+    }
+    const caption = readers.tokenizer === null ? "" : find("caption").value.trim();
+    const graphs = ["encoder", "decoder", ...(caption ? [readers.tokenizer] : [])];
+    busy(model, graphs, () => showReconstruction(model, file, caption, Number(count.value)));
+  });
+}
+
+async function showReconstruction(model, file, caption, count) {
+  const size = model.manifest.image.size;
+  let picture;
+  try {
+    picture = await readPicture(file, size);
+  } catch {
+    throw new Error(`${file.name} is no picture that this browser reads`);
+  }
+  const given = model.floats(picture, [1, 3, size, size]);
+  const tokens = `${count} token${count === 1 ? "" : "s"}`;
+  const shown = [figure(given, 0, `the picture, ${size} × ${size}`)];
+  const captions = caption ? ["", caption] : [""];
+  for (const one of captions) {
+    const image = await reconstruct(model, given, one, count);
+    shown.push(figure(image, 0, one ? `${tokens} and “${one}”` : `${tokens}, no caption`));
+  }
+  find("reconstructed").replaceChildren(...shown);
+}
+
+// One image through its first tokens and back.
+async function reconstruct(model, image, caption, count) {
+  const tokens = await model.encode(image, [caption]);
+  const channels = tokens.dims[2];
+  const first = model.floats(tokens.data.slice(0, count * channels), [1, count, channels]);
+  return model.decode(first, [caption]);
+}
+
+function introduce(model) {
+  const { image, latents, licence, sampling, textok } = model.manifest;
+  const drawn = model.canDraw ? ` Drawn in ${sampling.steps} steps (${sampling.sampler}).` : "";
+  find("about").textContent = `${image.size} × ${image.size} pixels in ${latents.tokens} tokens of ${latents.channels} numbers.${drawn} `
+    + `The model is downloaded once, at most ${megabytes(model.bytes(Object.keys(model.manifest.graphs)))}.`;
+  find("small").textContent = `Model: ${licence}. Made by textok ${textok}; onnxruntime-web (MIT) on ${model.providers[0]}.`;
+}
+
+try {
+  const model = await openModel();
+  introduce(model);
+  if (model.canDraw) setUpDrawing(model);
+  setUpReconstruction(model);
+  // For scripts and tests: `await textok.draw(noise, asked, captions)` with tensors of textok.floats.
+  window.textok = Object.assign(model, { reconstruct: reconstruct.bind(null, model), drawSeeds: drawSeeds.bind(null, model) });
+} catch (error) {
+  console.error(error);
+  find("about").textContent = "";
+  say(`The page could not start: ${error.message ?? error}. It has to be opened over http or https, not as a file.`, { wrong: true });
+}
