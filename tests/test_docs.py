@@ -22,6 +22,7 @@ import textok.datasets.prepare.build
 import textok.datasets.tiny_imagenet.build
 import textok.demo.serve
 import textok.evaluate
+import textok.export
 import textok.extract
 import textok.pipeline
 import textok.train
@@ -69,6 +70,7 @@ def test_a_shown_command_is_taken(
     prepared = textok.datasets.prepare.Prepared(
         images={}, classes=0, without_caption=0, duplicates=0, bad={}, source={}
     )
+    exported = textok.export.Exported(files=[], exact=[], stored=[])
     for module, name, result in (
         (textok.train, "train_tokenizer", None),
         (textok.train, "train_generator", None),
@@ -85,6 +87,8 @@ def test_a_shown_command_is_taken(
         (textok.caption, "captions_by_class", {}),
         (textok.caption, "sentences_by_class", SimpleNamespace(captions={}, unmatched=[])),
         (textok.caption, "caption_report", report),
+        (textok.export, "export_onnx", exported),
+        (textok.export, "export_web", exported),
         (textok.convert, "convert_1d_tokenizer", report),
         (textok.convert, "convert_lpips", ""),
         (textok.datasets.pictograms.build, "build_pictograms", report),

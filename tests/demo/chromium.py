@@ -44,9 +44,14 @@ class Visit:
 
 @contextmanager
 def visit(
-    address: str, *, size: tuple[int, int] = DESK, dark: bool = False, scale: float = 1
+    address: str,
+    *,
+    size: tuple[int, int] = DESK,
+    dark: bool = False,
+    scale: float = 1,
+    ready: str = "#comparison .card",
 ) -> Iterator[Visit]:
-    """The page at ``address``, once its first reconstruction is shown."""
+    """The page at ``address``, once ``ready`` is there: of the demo, its first reconstruction."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play, tempfile.TemporaryDirectory() as profile:
@@ -65,7 +70,7 @@ def visit(
             seen = Visit(context.pages[0])
             seen.page.set_default_timeout(20_000)
             seen.page.goto(address)
-            seen.page.locator("#comparison .card").first.wait_for()
+            seen.page.locator(ready).first.wait_for()
             yield seen
         finally:
             context.close()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from textok.config.check import require
@@ -18,11 +15,15 @@ from textok.config.check import require
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 ENTRIES = {"wasm": "ort.wasm.min.mjs", "webgpu": "ort.webgpu.min.mjs"}
 """The scripts that a page imports, by what computes."""
+GLUE = re.compile(r"ort-wasm-simd-threaded[a-z.]*\.mjs")
+"""What such a script names of its WebAssembly, which has the same name."""
+UNREADABLE = (tarfile.TarError, json.JSONDecodeError, UnicodeDecodeError)
 MOST = 200_000_000
 """Bytes of one file."""
 TIMEOUT = 600
-Read = Callable[[str], bytes]
-"""The bytes of a file of the package, by its name there."""
+NEEDED = re.compile(
+    r"dist/(ort\.(wasm|webgpu)\.min\.mjs|ort-wasm-simd-threaded[a-z.]*\.(mjs|wasm))"
+)
 
 
 def copy_runtime(source: Path | None, target: Path, *, wasm_only: bool) -> dict[str, str]:
@@ -39,47 +40,52 @@ def copy_runtime(source: Path | None, target: Path, *, wasm_only: bool) -> dict[
 
 
 def _copy(source: Path, target: Path, *, wasm_only: bool) -> dict[str, str]:
-    if source.is_dir():
-        folder = source if (source / "package.json").is_file() else source / PACKAGE
-        return _write(lambda name: (folder / name).read_bytes(), source, target, wasm_only)
-    require(source.is_file(), f"--runtime {source}: no such file or folder")
+    kinds = ["wasm"] if wasm_only else list(ENTRIES)
     try:
-        archive = tarfile.open(source)  # noqa: SIM115
-    except (tarfile.TarError, OSError) as error:
-        raise ValueError(f"--runtime {source}: not what npm packs ({error})") from None
-    with closing(archive):
-        return _write(lambda name: _member(archive, name), source, target, wasm_only)
-
-
-def _write(read: Read, source: Path, target: Path, wasm_only: bool) -> dict[str, str]:
-    try:
-        about = json.loads(read("package.json"))
-        require(about["name"] == PACKAGE, f"--runtime {source}: it is {about['name']}")
-        kinds = ["wasm"] if wasm_only else list(ENTRIES)
+        files = _of_folder(source) if source.is_dir() else _of_archive(source)
+        about = json.loads(files["package.json"])
+        require(about["name"] == PACKAGE, f"--runtime {source}: it is {about['name']}; {_how()}")
         target.mkdir()
         for kind in kinds:
-            script = read(f"dist/{ENTRIES[kind]}")
+            script = files[f"dist/{ENTRIES[kind]}"]
             (target / ENTRIES[kind]).write_bytes(script)
-            for name in sorted(set(re.findall(rb"ort-wasm-simd-threaded[a-z.]*\.mjs", script))):
-                glue = Path(name.decode())
-                for file in (glue, glue.with_suffix(".wasm")):
-                    (target / file).write_bytes(read(f"dist/{file}"))
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, tarfile.TarError) as error:
-        raise ValueError(
-            f"--runtime {source}: not the npm package {PACKAGE} ({error}); {_how()}"
-        ) from None
-    return {"version": str(about["version"]), **{kind: ENTRIES[kind] for kind in kinds}}
+            for glue in sorted(
+                set(re.findall(r"ort-wasm-simd-threaded[a-z.]*\.mjs", script.decode()))
+            ):
+                for name in (glue, f"{Path(glue).stem}.wasm"):
+                    (target / name).write_bytes(files[f"dist/{name}"])
+        version = str(about["version"])
+    except KeyError as error:
+        raise ValueError(f"--runtime {source}: has no {error.args[0]}; {_how()}") from None
+    except (OSError, EOFError, TypeError, *UNREADABLE) as error:
+        raise ValueError(f"--runtime {source}: not the package {PACKAGE} ({error})") from None
+    return {"version": version, **{kind: ENTRIES[kind] for kind in kinds}}
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    """A file of the archive, read without unpacking anything."""
-    member = archive.getmember(f"package/{name}")
-    require(member.size <= MOST, f"{name}: too large for a file of {PACKAGE}")
-    file = archive.extractfile(member)
-    if file is None:
-        raise KeyError(name)
-    with io.BufferedReader(file) as stream:  # type: ignore[type-var]
-        return stream.read()
+def _of_folder(folder: Path) -> dict[str, bytes]:
+    """The needed files of a package's folder, by their names in the package."""
+    names = (path.relative_to(folder).as_posix() for path in sorted(folder.glob("dist/*")))
+    return {
+        name: (folder / name).read_bytes() for name in ("package.json", *names) if _needed(name)
+    }
+
+
+def _of_archive(path: Path) -> dict[str, bytes]:
+    """The needed files of an archive, read in one pass without unpacking anything."""
+    found = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = member.name.removeprefix("package/")
+            if member.isfile() and _needed(name):
+                require(member.size <= MOST, f"{name} is too large")
+                file = archive.extractfile(member)
+                assert file is not None
+                found[name] = file.read()
+    return found
+
+
+def _needed(name: str) -> bool:
+    return name == "package.json" or bool(NEEDED.fullmatch(name))
 
 
 def _fetch(folder: Path) -> Path:

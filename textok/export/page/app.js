@@ -60,7 +60,7 @@ function megabytes(bytes) {
 }
 
 function setUpDrawing(model) {
-  const { classes, latents, readers } = model.manifest;
+  const { classes, readers } = model.manifest;
   find("draw").hidden = false;
   find("prompt-field").hidden = classes.length > 0;
   find("class-field").hidden = classes.length === 0;

@@ -1,0 +1,173 @@
+"""The page in a headless Chromium: the pixels of the Python pipeline, from the same noise."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from tests.demo.chromium import CHROMIUM, PHONE, visit
+from tests.export.conftest import text_parts
+from textok.config.export import ExportWebConfig
+from textok.export import Exported, build, export_web
+from textok.export.graph import Graph
+from textok.export.runtime import PACKAGE, VERSION
+from textok.pipeline import ImageRequest, Reconstructor, TextToImage
+
+GIVEN = "TEXTOK_ONNXRUNTIME_WEB"
+"""Names the package's folder or archive; without it npm is asked."""
+SEEDS, CAPTIONS = [7, 8], ["a red bag, Größe 7", ""]
+CALL = """
+async ([dims, noise, asked]) => {
+  const start = textok.floats(Float32Array.from(noise), dims);
+  const image = await textok.draw(start, asked, asked);
+  return [image.dims, Array.from(image.data)];
+}
+"""
+BACK = """
+async ([dims, pixels, caption, count]) => {
+  const image = textok.floats(Float32Array.from(pixels), dims);
+  return Array.from((await textok.reconstruct(image, caption, count)).data);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("playwright") is None or not CHROMIUM.is_file():
+        pytest.skip(f"needs the package playwright and {CHROMIUM}")
+    if os.environ.get(GIVEN):
+        return Path(os.environ[GIVEN])
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip(f"needs npm, or {PACKAGE} in ${GIVEN}")
+    folder = tmp_path_factory.mktemp("npm")
+    words = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--fetch-retries=0"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, timeout=300, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot fetch {PACKAGE}@{VERSION}")
+    (archive,) = folder.glob("*.tgz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def page(
+    runtime: Path, text_pipeline: Path, exported: Exported, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The page of the pipeline whose graphs there are already."""
+    folder, out = exported.files[0].parent, tmp_path_factory.mktemp("web") / "page"
+
+    def copy(graph: Graph, path: Path) -> None:
+        shutil.copy(folder / path.name, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "write_graph", copy)
+        export_web(
+            ExportWebConfig(
+                model=str(text_pipeline), out=out, weights="fp32", runtime=runtime, wasm_only=True
+            )
+        )
+    return out
+
+
+@pytest.fixture(scope="module")
+def address(page: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(page))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join(20)
+
+
+def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
+    parts = text_parts(bert_folder)
+    noise = torch.stack(
+        [torch.randn(4, 2, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS]
+    )
+    requests = [
+        ImageRequest(condition=text, seed=seed) for text, seed in zip(CAPTIONS, SEEDS, strict=True)
+    ]
+    drawn = TextToImage(parts).draw_tensor(requests).numpy()
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    model = Reconstructor(parts.tokenizer)
+    back = model.decode_tensor(model.encode(image, CAPTIONS[0], num_tokens=2), CAPTIONS[0]).numpy()
+    with visit(address, ready="#draw:not([hidden])") as seen:
+        given = [list(noise.shape), noise.flatten().tolist(), CAPTIONS]
+        dims, values = seen.page.evaluate(CALL, given)
+        np.testing.assert_allclose(np.array(values).reshape(dims), drawn, atol=2e-3)
+        given = [list(image.shape), image.flatten().tolist(), CAPTIONS[0], 2]
+        values = seen.page.evaluate(BACK, given)
+        np.testing.assert_allclose(np.array(values).reshape(back.shape), back, atol=1e-3)
+        assert seen.hosts == {urlsplit(address).netloc} and seen.complaints == []
+
+
+def test_the_forms(address: str) -> None:
+    with visit(address, size=PHONE, ready="#draw:not([hidden])") as seen:
+        page = seen.page
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.get_by_label("What to draw").first.fill("a red bag")
+        page.get_by_role("button", name="Draw four").click()
+        figures = page.locator("#drawn figure")
+        page.get_by_text("Done in").wait_for()
+        assert figures.all_inner_texts() == [f"a red bag, seed {seed}" for seed in range(4)]
+        shown = "[...document.querySelectorAll('#drawn canvas')].map((one) => one.toDataURL())"
+        first = page.evaluate(shown)
+        assert len(set(first)) == 4
+        page.get_by_label("Seed").fill("1")
+        page.get_by_role("button", name="Draw four").click()
+        page.get_by_text("a red bag, seed 4").wait_for()
+        assert page.evaluate(shown)[:3] == first[1:]  # a seed is an image
+
+        page.get_by_role("button", name="Reconstruct").click()
+        page.get_by_text("Choose a picture first.").wait_for()
+        files = page.locator("input[type=file]")
+        files.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
+        page.get_by_role("button", name="Reconstruct").click()
+        page.get_by_text("a.png is no picture that this browser reads").wait_for()
+        seen.complaints.clear()
+        data = BytesIO()
+        Image.new("RGB", (90, 60), "blue").save(data, "PNG")
+        buffer = data.getvalue()
+        files.set_input_files({"name": "blue.png", "mimeType": "image/png", "buffer": buffer})
+        page.get_by_label("What it shows").fill("blue jeans")
+        page.get_by_label("Tokens:").fill("2")
+        page.get_by_role("button", name="Reconstruct").click()
+        page.locator("#reconstructed figure").nth(2).wait_for()
+        texts = page.locator("#reconstructed figcaption").all_inner_texts()
+        assert texts == [
+            "the picture, 16 × 16",
+            "2 tokens, no caption",
+            "2 tokens and “blue jeans”",
+        ]
+        pixel = "[...document.querySelector('#reconstructed canvas').getContext('2d')"
+        assert page.evaluate(f"{pixel}.getImageData(8, 8, 1, 1).data]") == [0, 0, 255, 255]
+        assert seen.hosts == {urlsplit(address).netloc} and seen.complaints == []
+
+
+def test_files_of_the_page(page: Path) -> None:
+    names = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
+    assert {"index.html", "model/manifest.json", "ort/ort.wasm.min.mjs", "page.json"} <= names
+    assert "ort/ort-wasm-simd-threaded.wasm" in names and len(names) < 20
+    assert json.loads((page / "page.json").read_text())["wasm"] == "ort.wasm.min.mjs"
