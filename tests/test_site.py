@@ -21,7 +21,7 @@ from textok.cli.main import COMMANDS
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGES = (
-    "caption config convert data evaluate extract generator latents pipeline text tokenizer train "
+    "caption config convert data evaluate export extract generator latents pipeline text tokenizer train "
     "vqgan"
 ).split()
 """Their public names are those that they export."""

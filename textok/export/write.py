@@ -119,7 +119,8 @@ def require_packages() -> None:
 def _save(model: onnx.ModelProto, path: Path) -> None:
     import onnx
 
-    data = _data(path).name if model.ByteSize() > LARGEST else None
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    data = _data(path).name if size > LARGEST else None
     onnx.save(model, path, save_as_external_data=data is not None, location=data)
 
 

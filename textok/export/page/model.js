@@ -7,6 +7,7 @@ export class Model {
   constructor(ort, folder, manifest, providers) {
     Object.assign(this, { ort, folder, manifest, providers, sessions: new Map(), vocabularies: new Map() });
     this.onDownload = () => {};
+    this.last = Promise.resolve();
   }
 
   static async open(folder, ort, providers) {
@@ -149,8 +150,14 @@ export class Model {
     return this.sessions.get(graph);
   }
 
-  // A session on the first provider that takes the graph.
-  async create(data) {
+  // One after another: the runtime is not made for several at once.
+  create(data) {
+    const made = this.last.then(() => this.onFirstProvider(data));
+    this.last = made.catch(() => {});
+    return made;
+  }
+
+  async onFirstProvider(data) {
     for (const [place, provider] of this.providers.entries()) {
       try {
         return await this.ort.InferenceSession.create(data, { executionProviders: [provider], logSeverityLevel: 3 });
