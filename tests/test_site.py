@@ -21,8 +21,8 @@ from textok.cli.main import COMMANDS
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGES = (
-    "caption config convert data evaluate export extract generator latents pipeline text tokenizer train "
-    "vqgan"
+    "caption config convert data evaluate export extract generator latents pipeline text tokenizer "
+    "train vqgan"
 ).split()
 """Their public names are those that they export."""
 ROOMS = ("metrics", "losses")

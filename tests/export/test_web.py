@@ -7,13 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -26,6 +22,7 @@ pytest.importorskip("onnxscript")
 
 from tests.demo.chromium import CHROMIUM, PHONE, visit
 from tests.export.conftest import text_parts
+from tests.export.serve import served
 from textok.config.export import ExportWebConfig
 from textok.export import Exported, build, export_web
 from textok.export.graph import Graph
@@ -90,15 +87,8 @@ def page(
 
 @pytest.fixture(scope="module")
 def address(page: Path) -> Iterator[str]:
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(page))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join(20)
+    with served(page) as found:
+        yield found
 
 
 def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
