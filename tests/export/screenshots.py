@@ -12,7 +12,7 @@ from tests.demo.chromium import PHONE, visit
 from tests.export.serve import served
 from textok.demo.samples import sample_pictures
 
-OUT = Path(__file__).parents[2] / "docs" / "assets" / "web.png"
+OUT = Path(__file__).parents[2] / "docs" / "assets" / "web.webp"
 DESK = (760, 900)
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     given = parser.parse_args()
     with served(given.page) as address:
         picture = shot(address, size=PHONE if given.phone else DESK, dark=given.phone)
-    picture.quantize(64, dither=Image.Dither.NONE).save(given.out, optimize=True)
+    picture.save(given.out, quality=75, method=6)
     print(given.out, picture.size, given.out.stat().st_size)
 
 

@@ -147,7 +147,7 @@ function introduce(model) {
   const drawn = model.canDraw ? ` Drawn in ${sampling.steps} steps (${sampling.sampler}).` : "";
   find("about").textContent = `${image.size} × ${image.size} pixels in ${latents.tokens} tokens of ${latents.channels} numbers.${drawn} `
     + `The model is downloaded once, at most ${megabytes(model.bytes(Object.keys(model.manifest.graphs)))}.`;
-  find("small").textContent = `Model: ${licence}. Made by textok ${textok}; onnxruntime-web (MIT) on ${model.providers[0]}.`;
+  find("small").textContent = `Model: ${licence.replace(/\.$/, "")}. Made by textok ${textok}; onnxruntime-web (MIT) on ${model.providers[0]}.`;
 }
 
 try {
