@@ -13,7 +13,7 @@ from tests.export.serve import served
 from textok.demo.samples import sample_pictures
 
 OUT = Path(__file__).parents[2] / "docs" / "assets" / "web.webp"
-DESK = (760, 900)
+DESK = (760, 1420)
 
 
 def shot(address: str, *, size: tuple[int, int], dark: bool) -> Image.Image:

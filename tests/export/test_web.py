@@ -125,7 +125,7 @@ def test_the_forms(address: str) -> None:
         shown = "[...document.querySelectorAll('#drawn canvas')].map((one) => one.toDataURL())"
         first = page.evaluate(shown)
         assert len(set(first)) == 4
-        page.get_by_label("Seed").fill("1")
+        page.get_by_label("Seed", exact=True).fill("1")
         page.get_by_role("button", name="Draw four").click()
         page.get_by_text("a red bag, seed 4").wait_for()
         assert page.evaluate(shown)[:3] == first[1:]  # a seed is an image

@@ -62,8 +62,9 @@ class Client:
             guided = row["guidance"] != 1
             rows = np.concatenate([x, x]) if guided else x
             time = np.full(len(rows), row["time"], np.float32)
-            output = self.run("generator", tokens=rows, time=time, **(both if guided else wanted))
-            output = output["output"][..., :channels]
+            asked_for = both if guided else wanted
+            given = self.run("generator", tokens=rows, time=time, **asked_for)
+            output = given["output"][..., :channels]
             if guided:
                 positive, other = np.split(output, 2)
                 output = other + np.float32(row["guidance"]) * (positive - other)
