@@ -17,6 +17,7 @@ import textok.config
 from tests.fuzz.hostile import JUNK, NUMBERS, TEXTS
 from textok.cli.main import COMMANDS
 from textok.config.read import field_types
+from textok.config.renamed import Renamed
 
 RIGHT: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(0, 300) | st.integers(0, 300).map(str),
@@ -34,7 +35,9 @@ def every_settings() -> list[type[Any]]:
     for module in pkgutil.iter_modules(textok.config.__path__):
         loaded = importlib.import_module(f"textok.config.{module.name}")
         for one in vars(loaded).values():
-            if isinstance(one, type) and is_dataclass(one) and not isabstract(one):
+            if not (isinstance(one, type) and is_dataclass(one)) or one is Renamed:
+                continue  # a table of our own, which nobody writes
+            if not isabstract(one):
                 found.add(one)
     return sorted(found, key=lambda one: one.__name__)
 

@@ -125,7 +125,7 @@ def test_bad_requests_are_one_line(
 ) -> None:
     with pytest.raises(ValueError, match="size 65: choose one of 64, 128, 256"):
         build(tmp_path / "x", size=65)
-    with pytest.raises(ValueError, match="workers 0"):
+    with pytest.raises(ValueError, match="workers is 0"):
         build(tmp_path / "x", workers=0)
     with pytest.raises(ValueError, match="holds other pictograms"):
         build(built[0], size=128, tarballs=tarballs)
