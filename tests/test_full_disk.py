@@ -1,12 +1,18 @@
-"""Every command that writes, on a disk that is full at any of its writes, and again with room."""
+"""Every command that writes, on a disk that is full at any of its writes, and again with room.
+
+And where nothing may be written at all.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.full_disk import Disk, short_files
 from textok.cli.main import main
@@ -113,3 +119,36 @@ def test_a_disk_that_takes_a_part_of_a_file(
         assert "Traceback" not in error
         check_refusal(error.splitlines()[-1], tmp_path)
     assert main(words(command, tmp_path)) == 0
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder without the right to write; root, who has every right, is told of none there."""
+    folder = tmp_path / "read-only"
+    folder.mkdir(mode=0o500)
+    access = os.access
+
+    def told(path: str | Path, mode: int) -> bool:
+        return access(path, mode) and not (Path(path) == folder and mode & os.W_OK)
+
+    monkeypatch.setattr(os, "access", told)
+    yield folder
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_permission_is_told_before_any_work(
+    command: str,
+    read_only: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        pytest.fail("a network ran")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", run)
+    assert main(words(command, read_only)) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"textok: error: {read_only}"), line
+    assert line.endswith(f": no permission to write into {read_only}: name another folder")
+    assert names(read_only) == []

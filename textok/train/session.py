@@ -11,6 +11,7 @@ from textok.config import RunConfig, TextConfig
 from textok.config.check import require_text
 from textok.data.fingerprint import Fingerprint
 from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
+from textok.runtime.files import require_writable
 from textok.runtime.finished import finish_run, is_finished, reopen_run
 from textok.runtime.lock import FolderLock
 from textok.runtime.run_folder import RunFolder
@@ -126,4 +127,6 @@ def open_session(config: TrainConfig) -> Session | None:
         distributed.print(f"{folder.root} is finished: {folder.report}")
         distributed.close()
         return None
+    if distributed.is_main:
+        require_writable(folder.root)  # what is read before it is opened may take long
     return Session(config=config, folder=folder, distributed=distributed)
