@@ -47,10 +47,10 @@ def test_aliases_that_grow_without_end(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60)]
     (tmp_path / "a.yaml").write_text("\n".join([*lines, "seed: *a59"]))
     content = read_yaml(tmp_path / "a.yaml")
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ValueError, match=r"seed: \[\[\[.* is not a whole number") as error:
         build(RunConfig, {"seed": content["seed"]})
-    assert time.monotonic() - start < 2 and len(str(error.value)) < 1000
+    assert time.process_time() - start < 2 and len(str(error.value)) < 1000
 
 
 def test_values_that_would_take_for_ever() -> None:
@@ -102,9 +102,9 @@ def test_one_line_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start = time.monotonic()
+    start = time.process_time()
     assert main(words) == 2
-    assert time.monotonic() - start < 20  # most of which is importing
+    assert time.process_time() - start < 20  # most of which is importing
     shown = capsys.readouterr()
     assert shown.err.startswith(f"textok: error: {message}") and shown.err.count("\n") == 1
     assert shown.out == "" and list(tmp_path.iterdir()) == []

@@ -10,6 +10,10 @@ from textok.config.decoding import DecodingConfig, DecodingOptions, FlowDecoderC
 from textok.config.vqgan import VQGANConfig
 
 
+MOST_WIDTH, MOST_BLOCKS = 100_000, 1_000
+"""Of a transformer: more is a mistake, and takes minutes to find out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
     """Shape of one transformer; in YAML a name of ``VIT_SIZES`` may stand for it."""
@@ -22,8 +26,9 @@ class ViTConfig:
     """Attention heads; ``width`` must divide by it."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "heads"):
-            require_range(name, getattr(self, name), 1)
+        require_range("width", self.width, 1, MOST_WIDTH)
+        require_range("depth", self.depth, 1, MOST_BLOCKS)
+        require_range("heads", self.heads, 1)
         require(
             self.width % self.heads == 0,
             f"width {self.width} is not a multiple of heads {self.heads}",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from textok.config.check import require, require_range
 
-MOST_RESOLUTIONS = 16
+MOST_RESOLUTIONS, MOST_BLOCKS = 16, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,9 @@ class VQGANConfig:
     """Move codes that are hardly used to where the data is (CVQ, arXiv 2307.15139)."""
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "width", "res_blocks", "codebook_size", "codebook_channels"):
+        for name in ("image_size", "width", "codebook_size", "codebook_channels"):
             require_range(f"vqgan.{name}", getattr(self, name), 1)
+        require_range("vqgan.res_blocks", self.res_blocks, 1, MOST_BLOCKS)
         require(bool(self.multipliers), "vqgan.multipliers is empty: give at least one")
         require(
             len(self.multipliers) <= MOST_RESOLUTIONS,

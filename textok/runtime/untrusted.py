@@ -69,8 +69,14 @@ def draft(make: Callable[[], M], found: Mapping[str, Tensor], *, where: str) -> 
     Raises ValueError where its sizes are out of all proportion to the tensors ``found``.
     """
     too_large = f"{where} does not fit its config: the config asks for a much larger network"
+    with _at_most(len(found) + SPARE, too_large):
+        return on_meta(make, too_large)
+
+
+def on_meta(make: Callable[[], M], too_large: str) -> M:
+    """The network on the meta device. Raises ValueError, ``too_large``, for impossible sizes."""
     try:
-        with _at_most(len(found) + SPARE, too_large), torch.device("meta"), _Unfilled():
+        with torch.device("meta"), _Unfilled():
             return make()
     except (RuntimeError, OverflowError, MemoryError, TypeError) as error:
         line = " ".join(str(error).split())[:200]

@@ -28,6 +28,7 @@ from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
 from textok.train.latent_batches import latent_batches
 from textok.train.latent_captions import open_decoder_text, open_prompt_text
+from textok.train.memory import check_memory
 from textok.train.objective import GeneratorObjective
 from textok.train.post_training import open_post_trainer
 from textok.train.projection import Projection
@@ -61,7 +62,14 @@ def train_on_latents(
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
-    distributed = session.distributed
+    distributed, network = session.distributed, config.generator.network
+    check_memory(
+        new_generator,
+        row=config.generator.num_tokens,
+        depth=network.depth * network.width * config.generator.num_tokens,
+        run=config.run,
+        distributed=distributed,
+    )
     torch.manual_seed(config.run.seed)
     generator = build_generator(config, new_generator)
     objective, projection = new_objective(distributed)

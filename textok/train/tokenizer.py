@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from textok.config import TrainTokenizerConfig
+from textok.config import RunConfig, TokenizerConfig, TrainTokenizerConfig
 from textok.config.check import require
 from textok.data.fingerprint import fingerprint
 from textok.data.images import CaptionedImages, open_captioned_images
@@ -24,6 +24,7 @@ from textok.train.distributed import Distributed
 from textok.train.feature_alignment import TokenizerAlignment, open_tokenizer_alignment
 from textok.train.frechet import open_frechet_loss, open_networks
 from textok.train.images import open_preview, open_validation, train_on_images
+from textok.train.memory import check_memory
 from textok.train.randomness import RandomSource
 from textok.train.reconstruction_validator import ReconstructionValidator
 from textok.train.session import Session, open_session
@@ -50,6 +51,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     if config.tokenizer.text != "none":
         images.require_captions()
     preview = open_preview(config.data, image_size=size)
+    _check_memory(config.tokenizer, config.run, distributed)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
     teacher = open_vqgan(config) if config.loss.codes > 0 else None
@@ -166,6 +168,17 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         tokenizer.vqgan_decoder.requires_grad_(False)
     tokenizer.set_grad_checkpointing(config.run.grad_checkpointing)
     return tokenizer
+
+
+def _check_memory(shape: TokenizerConfig, run: RunConfig, distributed: Distributed) -> None:
+    widths = shape.encoder.depth * shape.encoder.width + shape.decoder.depth * shape.decoder.width
+    check_memory(
+        lambda: Tokenizer(shape),
+        row=3 * shape.image_size**2,
+        depth=widths * (shape.grid**2 + shape.num_tokens),
+        run=run,
+        distributed=distributed,
+    )
 
 
 def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:

@@ -15,6 +15,7 @@ from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
 from textok.runtime.pretrained import check_state
 from textok.train.images import open_preview, open_validation, train_on_images
+from textok.train.memory import check_memory
 from textok.train.objective import Network, Outcome
 from textok.train.randomness import StepRandomness
 from textok.train.reconstruction_validator import ReconstructionValidator
@@ -69,6 +70,13 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     with distributed.main_first():
         images = open_captioned_images(config.data, image_size=size)
     preview = open_preview(config.data, image_size=size)
+    check_memory(
+        lambda: VQGAN(config.vqgan),
+        row=3 * size**2,
+        depth=2 * config.vqgan.res_blocks * config.vqgan.width * size**2,
+        run=config.run,
+        distributed=distributed,
+    )
     torch.manual_seed(config.run.seed)
     vqgan = build_vqgan(config)
     loss = ReconstructionLoss(config.loss).to(distributed.device)
