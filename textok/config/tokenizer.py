@@ -9,7 +9,6 @@ from textok.config.check import require, require_range
 from textok.config.decoding import DecodingConfig, DecodingOptions, FlowDecoderConfig
 from textok.config.vqgan import VQGANConfig
 
-
 MOST_WIDTH, MOST_BLOCKS = 100_000, 1_000
 """Of a transformer: more is a mistake, and takes minutes to find out."""
 
