@@ -181,7 +181,9 @@ class FrechetLoss(nn.Module):
                 features = {name: self._networks[name](images) for name, _ in self._each()}
             losses = [population(features[name]) for name, population in self._each()]
             # Not a number where a feature is none.
-            waiting = sum((one.detach().mean() for one in features.values()), images.new_zeros(())) * 0
+            waiting = (
+                sum((one.detach().mean() for one in features.values()), images.new_zeros(())) * 0
+            )
         loss = torch.stack(losses).mean() if self.filled else waiting
         return FrechetTerms(
             loss=loss, features={name: found.detach() for name, found in features.items()}
