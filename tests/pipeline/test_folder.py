@@ -187,15 +187,17 @@ def test_no_folder_and_no_pipeline(tmp_path: Path) -> None:
 def test_hub_repositories(by_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def fetch(repo: str, allow_patterns: list[str]) -> str:
+    def fetch(repo: str, allow_patterns: list[str], **_: object) -> str:
         asked.append(f"fetch {repo} {allow_patterns}")
         return str(by_text)
 
     class Hub:
+        def __init__(self, **_: object) -> None: ...
+
         def create_repo(self, repo: str, **_: object) -> None:
             asked.append(f"create {repo}")
 
-        def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
             asked.append(f"upload {repo_id} {names(Path(folder_path))}")
             return f"hub:{repo_id}"
 

@@ -98,7 +98,10 @@ def test_a_hub_name_is_fetched_without_exports_and_without_both_kinds_of_weights
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "d_model": 4}))
     asked: list[list[str]] = []
 
-    def download(name: str, *, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+    def download(
+        name: str, *, revision: str | None, allow_patterns: list[str], ignore_patterns: list[str]
+    ) -> str:
+        assert revision is None
         assert (name, ignore_patterns) == ("org/model", ["*/*"])
         asked.append(allow_patterns)
         return str(tmp_path)

@@ -191,10 +191,12 @@ def test_hub_repository_is_fetched_and_pushed(
         return str(folder)
 
     class Hub:
+        def __init__(self, **_: object) -> None: ...
+
         def create_repo(self, repo: str, **_: object) -> None:
             asked.append(f"create {repo}")
 
-        def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
             names = sorted(p.name for p in Path(folder_path).iterdir())
             asked.append(f"upload {repo_id} {names}")
             return f"hub:{repo_id}"

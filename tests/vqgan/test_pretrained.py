@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,10 +145,15 @@ def test_hub_repository_is_fetched_and_pushed(
         return str(folder)
 
     class Hub:
+        def __init__(self, **_: object) -> None: ...
+
         def create_repo(self, repo: str, *, private: bool, **_: object) -> None:
             asked.append(f"create {repo} {private}")
 
-        def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
+        def repo_info(self, repo: str) -> SimpleNamespace:
+            return SimpleNamespace(private=True)
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
             names = sorted(path.name for path in Path(folder_path).iterdir())
             asked.append(f"upload {repo_id} {names}")
             return f"hub:{repo_id}"

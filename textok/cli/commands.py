@@ -24,6 +24,7 @@ from textok.config.evaluation import (
 from textok.config.export import ExportONNXConfig, ExportWebConfig
 from textok.config.extraction import ExtractConfig
 from textok.config.generation import GenerateConfig, ReconstructConfig
+from textok.config.push import PushConfig
 
 if TYPE_CHECKING:
     from textok.export import Exported
@@ -201,6 +202,19 @@ def _show_export(exported: Exported, config: ExportONNXConfig) -> None:
             print("\n".join(f"  {one.line()}" for one in found))
     for path in exported.files:
         print(f"{path.stat().st_size / 1e6:8.2f} MB  {path}")
+
+
+def push(config: PushConfig) -> None:
+    """Upload a model and its reports to the Hugging Face hub.
+
+    Example: textok push runs/mine/model me/my-model --reports report --license mit --private
+
+    The card gets what the hub shows of a model, and the metrics of the reports. Others load it by
+    its name, me/my-model, or me/my-model@REVISION.
+    """
+    from textok.evaluate import push_model
+
+    print(push_model(config))
 
 
 def presets(config: NoSettings) -> None:

@@ -30,6 +30,7 @@ from textok.config import (
     export,
     extraction,
     generation,
+    push,
 )
 from textok.config.check import one_line
 from textok.config.presets import preset_path
@@ -78,6 +79,7 @@ COMMANDS: dict[str, Command] = {
     "data prepare": Command(datasets.PrepareConfig, data.data_prepare),
     "data imagenet": Command(datasets.ImageNetConfig, data.data_imagenet),
     "data tiny-imagenet": Command(datasets.TinyImageNetConfig, data.data_tiny_imagenet),
+    "push": Command(push.PushConfig, commands.push),
     "presets": Command(NoSettings, commands.presets),
     "doctor": Command(NoSettings, doctor.doctor),
     "completion": Command(CompletionConfig, completion),

@@ -16,8 +16,10 @@ from textok.convert.source import read_source
 from textok.convert.titok import convert_titok
 from textok.generator.maskgit import MaskGIT
 from textok.pipeline import PipelineParts, save_pipeline
+from textok.runtime.card import base_models, read_header, write_header
 from textok.runtime.files import WRITING, named_errors, replace_folder, require_writable
 from textok.runtime.pretrained import ASSETS, CARD, CONFIG, WEIGHTS, read_json
+from textok.runtime.repository import is_repository, split_revision
 from textok.tokenizer import Tokenizer
 from textok.vqgan import VQGAN
 
@@ -84,6 +86,7 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
             save_pipeline(whole, _pipeline(generator, tokenizer))
         else:
             model.save_pretrained(whole)
+        _name_base_models(whole, source, tokenizer)
         replace_folder(whole, out)
     if checkpoint.note is not None:
         warnings.warn(checkpoint.note, stacklevel=2)
@@ -111,6 +114,16 @@ def _pipeline(generator: MaskGIT, tokenizer: str) -> PipelineParts:
         sampling=published_sampling(generator.config),
         classes=class_names(generator.config.classes),
     )
+
+
+def _name_base_models(folder: Path, source: str, tokenizer: str | None) -> None:
+    """Into the card, where there is one: the hub repositories that were converted."""
+    named = [source] if is_repository(source) and not Path(source).exists() else []
+    if tokenizer is not None and Path(tokenizer).is_dir():
+        named += base_models(Path(tokenizer))
+    if named and (folder / CARD).is_file():
+        bases = [split_revision(name)[0] for name in named]
+        write_header(folder, {**read_header(folder), "base_model": bases})
 
 
 def _check_model_folder(out: Path) -> None:

@@ -5,6 +5,7 @@ from textok.evaluate.generation import evaluate_generation
 from textok.evaluate.generation_report import GenerationReport, read_generation_report
 from textok.evaluate.image_generator import ImageGenerator
 from textok.evaluate.pictures import reconstruct_files
+from textok.evaluate.push import push_model
 from textok.evaluate.reconstruction import evaluate_reconstruction
 from textok.evaluate.report import Report, read_report
 
@@ -15,6 +16,7 @@ __all__ = [
     "compare_reports",
     "evaluate_generation",
     "evaluate_reconstruction",
+    "push_model",
     "read_generation_report",
     "read_report",
     "reconstruct_files",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from textok.config import TextConfig
 from textok.config.generator import SamplingConfig, TokenGeneratorConfig
 from textok.config.tokenizer import TokenizerConfig
+from textok.runtime.card import card_header
 from textok.tokenizer.card import ARCHITECTURES
+
+TASKS = {"text": "text-to-image", "class": "unconditional-image-generation"}
+"""The hub's task of a generator by what it is asked by: it has none of its own for classes."""
+TAGS = {"text": "text-to-image", "class": "class-conditional-image-generation"}
 
 
 def pipeline_card(
@@ -33,14 +38,8 @@ def pipeline_card(
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     call = f'pipe.of_class("{example}"' if by_class else f'pipe("{example}"'
     flag = f'--class "{example}"' if by_class else f'"{example}"'
-    tag = "class-conditional-image-generation" if by_class else "text-to-image"
-    return f"""---
-library_name: textok
-tags:
-- {tag}
-- textok
----
-
+    header = card_header(TASKS[generator.condition], tags=(TAGS[generator.condition],))
+    return f"""{header}
 # Pictures out of {generator.num_tokens} tokens
 
 | | |

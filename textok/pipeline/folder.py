@@ -129,12 +129,16 @@ def save_pipeline(
     return folder
 
 
-def load_pipeline(source: str | Path) -> PipelineParts:
+def load_pipeline(
+    source: str | Path, *, revision: str | None = None, token: str | None = None
+) -> PipelineParts:
     """Read the bundled name, a folder or a hub repository; weights come as float32.
+
+    ``revision`` and ``token`` are those of ``textok.runtime.repository.fetch_repository``.
 
     Raises ValueError naming the file, key or setting that does not fit.
     """
-    folder = find_folder(source)
+    folder = find_folder(source, revision=revision, token=token)
     path = folder / SETTINGS
     if not path.is_file():
         half = (folder / TOKENIZER).is_dir() or (folder / CONFIG).is_file()

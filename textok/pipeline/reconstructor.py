@@ -82,15 +82,20 @@ class Reconstructor:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         precision: RunPrecision = "fp32",
+        revision: str | None = None,
+        token: str | None = None,
     ) -> Reconstructor:
         """Load ``products`` (the bundled model), a folder or a hub name.
+
+        ``revision`` is a branch, tag or commit of a repository, also written ``name@revision``;
+        ``token`` stands in for HF_TOKEN.
 
         ``text_cache`` keeps caption features in a folder between runs. Raises ValueError for a
         model that cannot be read, and for tf32 on a device that has none.
         """
         check_dtype(dtype)
         device = pick_device(str(device))
-        tokenizer = Tokenizer.from_pretrained(name)
+        tokenizer = Tokenizer.from_pretrained(name, revision=revision, token=token)
         return cls(
             tokenizer, text_cache=text_cache, device=device, dtype=dtype, precision=precision
         )

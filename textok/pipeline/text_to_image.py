@@ -24,7 +24,7 @@ from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.inputs import Captions
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
-from textok.runtime.pretrained import push_folder
+from textok.runtime.repository import push_folder
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
 from textok.types import Condition, TextFeatures
@@ -74,14 +74,20 @@ class TextToImage:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         precision: RunPrecision = "fp32",
+        revision: str | None = None,
+        token: str | None = None,
     ) -> TextToImage:
         """Load ``products`` (the bundled model), a folder or a hub name.
+
+        ``revision`` is a branch, tag or commit of a repository, also written ``name@revision``;
+        ``token`` stands in for HF_TOKEN.
 
         Raises ValueError naming the file or setting that does not fit.
         """
         check_dtype(dtype)
         device = pick_device(str(device))
-        return cls(load_pipeline(name), device=device, dtype=dtype, precision=precision)
+        parts = load_pipeline(name, revision=revision, token=token)
+        return cls(parts, device=device, dtype=dtype, precision=precision)
 
     def __call__(
         self,
@@ -243,12 +249,21 @@ class TextToImage:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""
         return save_pipeline(folder, self.parts, precision=precision)
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload to the hub repository ``repo_id``; returns its address."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
+
+        `textok push` sends reports and the facts of a card with it.
+        """
         with tempfile.TemporaryDirectory() as folder:
-            return push_folder(
-                self.save_pretrained(Path(folder) / "model"), repo_id, private=private
-            )
+            model = self.save_pretrained(Path(folder) / "model")
+            return push_folder(model, repo_id, private=private, revision=revision, token=token)
 
     def _condition(self, prompts: Sequence[str]) -> Condition:
         require_text("a prompt", *prompts)

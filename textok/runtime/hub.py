@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.config.check import require
+from textok.runtime.repository import split_revision
 
 EDGE_BYTES = 1 << 20
 
@@ -24,7 +25,8 @@ def find_model_folder(
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        local = folder.is_absolute() or str(name)[:1] in (".", "~", "") or str(name).count("/") > 1
+        parts = str(name).partition("@")[0].count("/") + 1
+        local = folder.is_absolute() or str(name)[:1] in (".", "~", "") or parts > 2
         require(not local, f"{what}: there is no folder {name}")
         folder = _fetch(str(name), what, list(files), weights=weights)
     has_config = (folder / "config.json").is_file()
@@ -33,12 +35,16 @@ def find_model_folder(
 
 
 def _fetch(name: str, what: str, files: list[str], *, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     def download(patterns: list[str]) -> Path:
-        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
+        found = snapshot_download(
+            repo, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]
+        )
+        return Path(found)
 
+    repo, revision = split_revision(name)
     try:
         folder = download([*files, "*.safetensors"] if weights else files)
         if weights and not any(folder.glob("*.safetensors")):
@@ -46,6 +52,11 @@ def _fetch(name: str, what: str, files: list[str], *, weights: bool) -> Path:
     except HFValidationError:
         raise ValueError(f"{what}: {name!r} is neither a folder nor a hub name") from None
     except (HfHubHTTPError, OSError) as error:
+        require(
+            not constants.HF_HUB_OFFLINE,
+            f"{what}: HF_HUB_OFFLINE is set and no whole copy of {name} is on this machine: fetch "
+            "it once with HF_HUB_OFFLINE=0, or name a folder",
+        )
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
             f"{what}: there is no folder {name}, and the hub does not give it: {reason}"

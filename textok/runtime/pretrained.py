@@ -20,6 +20,7 @@ from textok.config.check import naming, require
 from textok.config.networks import UNKNOWN
 from textok.runtime.checksum import load_with_sum, order_metadata, sum_of
 from textok.runtime.files import WRITING, apply_umask, named_errors, write_text
+from textok.runtime.repository import fetch_repository, is_repository
 from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
 
 M = TypeVar("M", bound=nn.Module)
@@ -73,53 +74,46 @@ def write_model(
     return folder
 
 
-def push_folder(folder: str | Path, repo_id: str, *, private: bool) -> str:
-    """Upload a model's folder to the hub repository ``repo_id``; returns its address."""
-    import huggingface_hub
-
-    api = huggingface_hub.HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
-
-
-def find_folder(source: str | Path, *, part: str | None = None) -> Path:
+def find_folder(
+    source: str | Path,
+    *,
+    part: str | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Path:
     """The local folder of a bundled name, a path or a hub repository (fetched once).
 
     Where that is a pipeline, the folder of its ``part`` ("tokenizer", "generator") if one is named
-    for: a pipeline can be named wherever one of its models can.
+    for: a pipeline can be named wherever one of its models can. ``revision`` and ``token`` are of
+    ``fetch_repository``; a repository may be named with its revision, ``user/name@revision``.
+    Raises ValueError for a ``revision`` of what is no repository.
     """
+    patterns = PIPELINE if part is None else (CONFIG, WEIGHTS, CARD, f"{part}/*")
+    folder = _find(source, patterns, revision, token)
     if part is None:
-        return _find(source, PIPELINE)
-    folder = _find(source, (CONFIG, WEIGHTS, CARD, f"{part}/*"))
+        return folder
     return folder / part if (folder / part / CONFIG).is_file() else folder
 
 
-def _find(source: str | Path, patterns: Sequence[str]) -> Path:
-    if str(source) == BUNDLED:
-        return ASSETS / BUNDLED
-    path = Path(source)
-    if path.is_dir():
-        return path
+def _find(
+    source: str | Path, patterns: Sequence[str], revision: str | None, token: str | None
+) -> Path:
+    name, path = str(source), Path(source)
+    local = ASSETS / BUNDLED if name == BUNDLED else path
+    if local.is_dir():
+        require(revision is None, f"{source}: a folder, which has no revision '{revision}'")
+        return local
     require(
-        str(source) not in FORMER,
+        name not in FORMER,
         f"{source}: no longer bundled; name '{BUNDLED}', or a folder of your own training: "
-        f"{FORMER.get(str(source))}",
+        f"{FORMER.get(name)}",
     )
-    missing = (
+    require(
+        is_repository(name),
         f"{source}: no such folder, bundled model ({BUNDLED}) or reachable hub "
-        "repository; give a folder that textok wrote a model to"
+        "repository; give a folder that textok wrote a model to",
     )
-    if path.is_absolute() or str(source).startswith(".") or str(source).count("/") != 1:
-        raise ValueError(missing)
-    # What is on this machine is read without waiting for these.
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        found = huggingface_hub.snapshot_download(str(source), allow_patterns=list(patterns))
-        return Path(found)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ValueError(f"{missing} ({type(error).__name__})") from error
+    return fetch_repository(name, patterns, revision=revision, token=token)
 
 
 def read_json(path: Path, *, most: int = MOST_JSON) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from textok.config import TextConfig, TokenizerConfig
+from textok.runtime.card import TOKENIZER_TASK, card_header
 
 ARCHITECTURES = {
     "textok": "TexTok (Zha et al., CVPR 2025, arXiv 2412.05796)",
@@ -40,13 +41,7 @@ def model_card(config: TokenizerConfig, text: TextConfig | None) -> str:
         ("text encoder", "none" if text is None or config.text == "none" else text.encoder),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return f"""---
-library_name: textok
-tags:
-- image-tokenizer
-- textok
----
-
+    return f"""{card_header(TOKENIZER_TASK, tags=("image-tokenizer",))}
 # A 1-D image tokenizer
 
 | | |

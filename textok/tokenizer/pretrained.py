@@ -55,13 +55,19 @@ def write_tokenizer(
     return write_model(folder, config, saved.state, card=card, precision=precision)
 
 
-def read_tokenizer(source: str | Path, *, image_size: int | None = None) -> Saved:
+def read_tokenizer(
+    source: str | Path,
+    *,
+    image_size: int | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Saved:
     """Read a bundled name, a folder or a hub repository; weights come as float32.
 
     ``image_size`` other than the saved one interpolates the grid positions. Raises ValueError
     naming the file or setting that does not fit.
     """
-    folder = find_folder(source, part="tokenizer")
+    folder = find_folder(source, part="tokenizer", revision=revision, token=token)
     path = folder / CONFIG
     data = read_config(path, "tokenizer")
     config = build_part(TokenizerConfig, data["tokenizer"], path, "tokenizer")

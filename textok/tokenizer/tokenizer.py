@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
-from textok.runtime.pretrained import accept_old_keys, push_folder, restored
+from textok.runtime.pretrained import accept_old_keys, restored
+from textok.runtime.repository import push_folder
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.encoder import Encoder
@@ -199,24 +200,44 @@ class Tokenizer(nn.Module):
         return write_tokenizer(folder, saved, precision=precision)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, image_size: int | None = None) -> Tokenizer:
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        image_size: int | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Tokenizer:
         """Load a bundled name, a folder or a hub repository, in float32 and eval mode.
+
+        ``revision`` is a branch, tag or commit of a repository, also written ``name@revision``;
+        ``token`` stands in for HF_TOKEN.
 
         ``image_size`` other than the saved one interpolates the positions of the patches: a
         starting point for fine-tuning, not a finished tokenizer. Raises ValueError naming the
         file, key or setting that does not fit.
         """
-        saved = read_tokenizer(source, image_size=image_size)
+        saved = read_tokenizer(source, image_size=image_size, revision=revision, token=token)
         make = partial(cls, saved.config, text=saved.text)
         tokenizer = restored(make, saved.state, where=source)
         tokenizer.trained_with = saved.trained_with
         return tokenizer
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload to the hub repository ``repo_id``; returns its address."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
+
+        `textok push` sends reports and the facts of a card with it.
+        """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            return push_folder(folder, repo_id, private=private)
+            return push_folder(folder, repo_id, private=private, revision=revision, token=token)
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from textok.config import VQGANConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook, RevivingCodebook
-from textok.runtime.pretrained import accept_old_keys, push_folder, restored
+from textok.runtime.pretrained import accept_old_keys, find_folder, restored
+from textok.runtime.repository import push_folder
 from textok.types import Latents, Reconstruction
 from textok.vqgan.network import Decoder, Encoder
 from textok.vqgan.pretrained import OLD_KEYS, read_vqgan, write_vqgan
@@ -116,21 +117,38 @@ class VQGAN(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> VQGAN:
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, token: str | None = None
+    ) -> VQGAN:
         """Load a folder or a hub repository, in float32 and eval mode.
+
+        ``revision`` is a branch, tag or commit of a repository, also written ``name@revision``;
+        ``token`` stands in for HF_TOKEN.
 
         Raises ValueError naming the file, key or setting that does not fit.
         """
-        config, state, trained_with = read_vqgan(source)
+        config, state, trained_with = read_vqgan(
+            find_folder(source, revision=revision, token=token)
+        )
         vqgan = restored(partial(cls, config), state, where=source)
         vqgan.trained_with = trained_with
         return vqgan
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload to the hub repository ``repo_id``; returns its address."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
+
+        `textok push` sends reports and the facts of a card with it.
+        """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            return push_folder(folder, repo_id, private=private)
+            return push_folder(folder, repo_id, private=private, revision=revision, token=token)
 
     def _encode(self, images_B3HW: Tensor) -> tuple[Latents, Tensor]:
         """Latents, and (B, N, C) what took their codes."""
