@@ -21,7 +21,7 @@ from textok.config.evaluation import (
     EvaluateGenerationConfig,
     EvaluateReconstructionConfig,
 )
-from textok.config.export import ExportONNXConfig, ExportWebConfig
+from textok.config.export import ExportDiffusersConfig, ExportONNXConfig, ExportWebConfig
 from textok.config.extraction import ExtractConfig
 from textok.config.generation import GenerateConfig, ReconstructConfig
 from textok.config.push import PushConfig
@@ -215,6 +215,18 @@ def push(config: PushConfig) -> None:
     from textok.evaluate import push_model
 
     print(push_model(config))
+
+
+def export_diffusers(config: ExportDiffusersConfig) -> None:
+    """Write a pipeline as a folder that diffusers loads.
+
+    Example: textok export diffusers products products-diffusers
+
+    DiffusionPipeline.from_pretrained(OUT, trust_remote_code=True) draws the same images.
+    """
+    from textok.export.diffusers import export_diffusers
+
+    print(export_diffusers(config))
 
 
 def presets(config: NoSettings) -> None:

@@ -73,6 +73,7 @@ COMMANDS: dict[str, Command] = {
     "convert lpips": Command(convert.ConvertLPIPSConfig, commands.convert_lpips),
     "export onnx": Command(export.ExportONNXConfig, commands.export_onnx),
     "export web": Command(export.ExportWebConfig, commands.export_web),
+    "export diffusers": Command(export.ExportDiffusersConfig, commands.export_diffusers),
     "data pictograms": Command(datasets.PictogramsConfig, data.data_pictograms),
     "data check": Command(datasets.CheckConfig, data.data_check),
     "data export": Command(datasets.ExportConfig, data.data_export),

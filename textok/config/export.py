@@ -52,3 +52,15 @@ class ExportWebConfig(ExportONNXConfig):
     without it npm fetches the package."""
     wasm_only: bool = False
     """Leave out WebGPU: the page is half the size and always computes on the CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportDiffusersConfig:
+    """All of ``textok export diffusers``."""
+
+    POSITIONAL: ClassVar[tuple[str, ...]] = ("model", "out")
+
+    model: str
+    """The bundled 'products', a pipeline folder, or a hub name."""
+    out: Path
+    """Folder that diffusers loads; replaced only where it holds such an export."""

@@ -165,6 +165,13 @@ def load_pipeline(
         raise ValueError(f"{path}: {error}") from None
 
 
+def read_scale(folder: Path) -> LatentScale | None:
+    """The scale of the latents of the pipeline in ``folder``; None where it makes codes."""
+    path = folder / SETTINGS
+    scale = build_part(_Settings, read_json(model_file(path)), path, "").scale
+    return None if scale is None else scale.read()
+
+
 def _write_settings(folder: Path, parts: PipelineParts) -> None:
     scale = parts.scale
     settings = _Settings(

@@ -110,7 +110,7 @@ class Reconstructor:
         numbers differ.
         """
         images = read_pictures(pictures, self.config.image_size).to(self.device)
-        features = self._features(captions, len(images))
+        features = self.features(captions, len(images))
         with run_in(self.device, self.precision):
             return self.tokenizer.encode(images, features, num_tokens=num_tokens)
 
@@ -135,7 +135,7 @@ class Reconstructor:
         """
         require_range("num_samples", num_samples, 1)
         tokens = _tokens(latents)
-        features = self._features(captions, len(tokens))
+        features = self.features(captions, len(tokens))
         if num_samples > 1:
             self.config.sampled_by(AS_TRAINED, num_samples=num_samples)
             rows = torch.arange(len(tokens)).repeat_interleave(num_samples)
@@ -196,7 +196,7 @@ class Reconstructor:
         if self.config.text != "none" and any(caption.strip() for caption in captions):
             self._source.warm(captions)
 
-    def _features(self, captions: Captions, batch: int) -> TextFeatures | None:
+    def features(self, captions: Captions, batch: int) -> TextFeatures | None:
         """Features of one caption an image; None where there is nothing to read or no reader."""
         texts = read_captions(captions, batch)
         if texts is None or self.config.text == "none" or not any(map(str.strip, texts)):

@@ -14,9 +14,9 @@ TOKENIZER_TASK = "image-feature-extraction"
 """The task of the hub under which a tokenizer is found: tokens are what it makes of an image."""
 
 
-def card_header(task: str, *, tags: Sequence[str]) -> str:
+def card_header(task: str, *, tags: Sequence[str], library: str = LIBRARY) -> str:
     """The YAML between two lines of dashes; ``task`` is one of the hub's."""
-    data = {"library_name": LIBRARY, "pipeline_tag": task, "tags": [*tags, LIBRARY]}
+    data = {"library_name": library, "pipeline_tag": task, "tags": [*tags, library]}
     return f"---\n{yaml.safe_dump(data, sort_keys=False)}---\n"
 
 
