@@ -15,6 +15,8 @@ from textok.runtime.files import WRITING, named_errors, replace_folder, write_te
 from textok.runtime.pretrained import CARD
 
 INDEX, CODE, MODEL = "model_index.json", "pipeline.py", "model"
+COMPONENT = "textok_model"
+"""Module of ``model/`` that diffusers loads the model by, from a folder as from the hub."""
 OURS = {INDEX, CODE, MODEL, CARD}
 
 PIPELINE = '''"""The pipeline of this folder; it needs the package textok."""
@@ -24,10 +26,17 @@ from textok.pipeline.diffusers import TexTokPipeline
 __all__ = ["TexTokPipeline"]
 '''
 
+MODEL_CODE = '''"""The model of this folder; it needs the package textok."""
+
+from textok.pipeline.diffusers import TexTokModel
+
+__all__ = ["TexTokModel"]
+'''
+
 MODEL_INDEX = {
     "_class_name": ["pipeline", "TexTokPipeline"],
     "_diffusers_version": "0.32.0",
-    MODEL: ["textok.pipeline.diffusers", "TexTokModel"],
+    MODEL: [COMPONENT, "TexTokModel"],
 }
 
 USE = """
@@ -40,7 +49,7 @@ pipe = DiffusionPipeline.from_pretrained("THIS_FOLDER_OR_REPOSITORY", trust_remo
 image = pipe({call}, seed=0).images[0]
 ```
 
-`pipeline.py` only imports textok, which has to be installed. `model/` is a pipeline of textok.
+The Python files only import textok, which has to be installed. `model/` is a pipeline of textok.
 """
 
 
@@ -67,6 +76,7 @@ def export_diffusers(config: ExportDiffusersConfig) -> Path:
         save_pipeline(whole / MODEL, parts)
         write_text(whole / INDEX, json.dumps(MODEL_INDEX, indent=2) + "\n")
         write_text(whole / CODE, PIPELINE)
+        write_text(whole / MODEL / f"{COMPONENT}.py", MODEL_CODE)
         write_text(
             whole / CARD, header + USE.format(tokens=parts.generator.config.num_tokens, call=call)
         )

@@ -19,6 +19,7 @@ from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.config.networks import RunPrecision
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
+from textok.pipeline.decoder_text import open_decoder_text
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
@@ -26,7 +27,6 @@ from textok.pipeline.inputs import Captions
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.runtime.repository import push_folder
 from textok.text import TextFeaturesSource, open_features
-from textok.text.open import same_features
 from textok.types import Condition, TextFeatures
 
 BATCH_SIZE = 16
@@ -59,11 +59,11 @@ class TextToImage:
         self.tokenizer = parts.tokenizer.to(device, dtype).eval()
         self.generator = parts.generator.to(device, dtype).eval()
         self._scale = None if parts.scale is None else parts.scale.to(device)
-        self._prompts = None
+        self._prompts: TextFeaturesSource | None = None
         if self.generator.config.condition == "text":
             assert parts.text is not None
             self._prompts = open_features(parts.text, device=device, one_by_one=True)
-        self._captions = self._decoder_text()
+        self._captions = open_decoder_text(parts, self._prompts, device=device)
         self.guides = Guides(parts)
 
     @classmethod
@@ -291,17 +291,6 @@ class TextToImage:
             return one.condition
         known = self.parts.class_captions.get(one.condition, ClassCaptions())
         return known.draw(one.condition, seed=one.seed)
-
-    def _decoder_text(self) -> TextFeaturesSource | None:
-        """That of the prompts where both read the same features; None where no text is read."""
-        config, prompts = self.tokenizer.text_config, self.parts.text
-        if not self.tokenizer.config.decoder_reads_text:
-            return None
-        if config is None:
-            raise ValueError("the tokenizer reads captions but names no text encoder")
-        if self._prompts is not None and prompts is not None and same_features(config, prompts):
-            return self._prompts
-        return open_features(config, device=self.device, one_by_one=True)
 
     def _features(self, captions: Sequence[str]) -> TextFeatures | None:
         if self._captions is None or not any(caption.strip() for caption in captions):
