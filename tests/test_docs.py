@@ -87,6 +87,8 @@ def test_a_shown_command_is_taken(
         (textok.caption, "captions_by_class", {}),
         (textok.caption, "sentences_by_class", SimpleNamespace(captions={}, unmatched=[])),
         (textok.caption, "caption_report", report),
+        (textok.evaluate, "push_model", ""),
+        (textok.export, "export_diffusers", ""),
         (textok.export, "export_onnx", exported),
         (textok.export, "export_web", exported),
         (textok.convert, "convert_1d_tokenizer", report),

@@ -224,7 +224,7 @@ def export_diffusers(config: ExportDiffusersConfig) -> None:
 
     DiffusionPipeline.from_pretrained(OUT, trust_remote_code=True) draws the same images.
     """
-    from textok.export.diffusers import export_diffusers
+    from textok.export import export_diffusers
 
     print(export_diffusers(config))
 
