@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import metadata_load
 from safetensors.torch import save_file
 
 from tests.convert.conftest import Convert, recorded
@@ -113,6 +114,9 @@ def test_a_hub_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(official))
     model = convert_1d_tokenizer("someone/titok", tmp_path / "ours")
     assert isinstance(model, Tokenizer) and model.config.layout == "titok"
+    header = metadata_load(tmp_path / "ours" / "README.md")
+    assert header is not None and header["base_model"] == ["someone/titok"]
+    assert header["pipeline_tag"] == "image-feature-extraction"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import metadata_load
 from safetensors.torch import load_file
 
 from textok.generator import DiT
@@ -51,6 +52,14 @@ def test_what_is_in_the_folder(by_text: Path, by_class: Path) -> None:
     settings = json.loads((by_text / "pipeline.json").read_text())
     assert settings["scale"] == {"mean": [0.5, -1.0], "std": [2.0, 3.0]}
     assert settings["sampling"]["steps"] == 3
+
+
+def test_the_header_of_a_card(by_text: Path, by_class: Path) -> None:
+    tasks = {by_text: "text-to-image", by_class: "unconditional-image-generation"}
+    for folder, task in tasks.items():
+        header = metadata_load(folder / "README.md")
+        assert header is not None and header["library_name"] == "textok"
+        assert header["pipeline_tag"] == task and header["tags"][-1] == "textok"
 
 
 def test_a_card_with_an_example_and_notes(by_text: Path, by_class: Path, tmp_path: Path) -> None:
