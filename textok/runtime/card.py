@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,7 +30,7 @@ def base_models(folder: Path) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
-def read_header(folder: Path) -> dict[str, object]:
+def read_header(folder: Path) -> dict[str, Any]:
     """The header of the card in ``folder`` as a mapping; empty where there is none.
 
     Raises ValueError for one that is not YAML.
@@ -46,7 +47,7 @@ def read_header(folder: Path) -> dict[str, object]:
         raise ValueError(f"{path}: its header is not YAML ({reason}): correct it") from None
 
 
-def write_header(folder: Path, data: dict[str, object]) -> None:
+def write_header(folder: Path, data: dict[str, Any]) -> None:
     """Replace the header of the card in ``folder`` (made if there is none), whatever follows it."""
     from huggingface_hub import metadata_save
 

@@ -19,8 +19,6 @@ from textok.pipeline.diffusers.model import TexTokModel
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import BATCH_SIZE
 
-Generators = torch.Generator | Sequence[torch.Generator]
-
 
 class TexTokPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Draws what ``TextToImage`` draws, to the pixel, with the arguments of diffusers."""
@@ -40,7 +38,7 @@ class TexTokPipeline(DiffusionPipeline):  # type: ignore[misc]
         guidance_scale: float | None = None,
         negative_prompt: str = "",
         num_images_per_prompt: int = 1,
-        generator: Generators | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
         seed: int = 0,
         caption: str | None = None,
         output_type: Literal["pil", "np", "pt"] = "pil",
