@@ -22,11 +22,10 @@ from textok.config.tokenizer import (
 from textok.config.training import (
     OptimConfig,
     RunConfig,
-    TrainGeneratorConfig,
-    TrainMaskGITConfig,
     TrainTokenizerConfig,
     TrainVQGANConfig,
 )
+from textok.config.training_on_latents import TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.vqgan import VQGANConfig
 
 __all__ = [

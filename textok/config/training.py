@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textok.config.check import require, require_range
-from textok.config.data import MOST_AT_ONCE, DataConfig, LatentsConfig, TextConfig
-from textok.config.frechet import UNREAD, GeneratorFrechetConfig
-from textok.config.generator import GeneratorConfig, GuidanceConfig, SamplingConfig
+from textok.config.data import MOST_AT_ONCE, DataConfig, TextConfig
+from textok.config.lora import LoraConfig
 from textok.config.losses import LossConfig
-from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
-from textok.config.resume import MAY_CHANGE, may_change
+from textok.config.resume import may_change
 from textok.config.tokenizer import TokenizerConfig
 from textok.config.vqgan import VQGANConfig
 
+INIT_TRAINING_STATE = "init_training_state: name the trained model in init"
 NO_SHARD = "run.shard is for generators: the networks of tokenizers fit on each GPU, leave it out"
-NO_VALIDATION = (
-    "run.validate_every is for tokenizers: a generator is measured with each sheet, leave it out"
-)
 TrackerName = Literal["tensorboard", "wandb", "trackio", "none"]
 
 
@@ -95,6 +91,10 @@ class RunConfig:
     shard: bool = may_change(False)
     """Generators: share weights, gradients and optimiser states out over the processes (FSDP2)
     instead of copying them to each."""
+    publish_training_state: bool = may_change(False)
+    """Beside the model also what another training needs to go on from it (``init_training_state``):
+    weights before averaging, discriminator and optimiser states, in all some 3 times the size of
+    the model and of the discriminator."""
     wait_minutes: float = may_change(10.0)
     """Stop when the next batch has not come for this long; 0 waits for ever."""
     tracker: TrackerName = may_change("tensorboard")
@@ -135,23 +135,28 @@ class TrainTokenizerConfig:
     run: RunConfig = field(default_factory=RunConfig)
     init: str = ""
     """Tokenizer folder or hub name to start from (another image size interpolates positions)."""
+    init_training_state: bool = False
+    """Also go on with the discriminator and the optimiser states that ``init`` was published with
+    (``run.publish_training_state``), as far as they fit."""
     vqgan_path: str = ""
     """VQGAN folder or hub name whose decoder a new ``output: codes`` starts with, and whose codes
     ``loss.codes`` asks for."""
     freeze_encoder: bool = False
     """Leave encoder, bottleneck and latent queries as ``init`` has them (stage 2)."""
+    freeze_decoder: bool = False
+    """Leave the decoder, a VQGAN's too, as ``init`` has it."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Train adapters in the decoder, and nothing else."""
 
     def __post_init__(self) -> None:
         by_codes = self.tokenizer.output == "codes"
         require(not self.run.shard, NO_SHARD)
+        require(not self.init_training_state or self.init != "", INIT_TRAINING_STATE)
         require(
             by_codes or self.loss.codes == 0,
             "loss.codes is above 0 but tokenizer.output is 'pixels': set it to 'codes'",
         )
-        require(
-            not self.freeze_encoder or self.init != "",
-            "freeze_encoder: name a trained tokenizer in init",
-        )
+        self._check_frozen()
         require(
             not by_codes or self.vqgan_path != "" or (self.init != "" and self.loss.codes == 0),
             "vqgan_path is empty: name the VQGAN whose codes the decoder learns",
@@ -159,11 +164,6 @@ class TrainTokenizerConfig:
         alignment = self.loss.alignment
         if alignment.weight > 0:
             alignment.block_of(self.tokenizer.decoder.depth)
-            require(
-                not (alignment.adaptive and self.freeze_encoder),
-                "loss.alignment.adaptive compares gradients at the encoder's last layer, which "
-                "freeze_encoder leaves as it is: set one of them to false",
-            )
         if self.tokenizer.decoding == "flow":
             require(
                 self.loss.frechet.weight == 0,
@@ -183,6 +183,37 @@ class TrainTokenizerConfig:
                 f"tokenizer.text_tokens is {self.tokenizer.text_tokens}: raise the latter",
             )
 
+    def _check_frozen(self) -> None:
+        """Raise ValueError where what is frozen was not trained, or has to have gradients."""
+        frozen = {
+            "freeze_encoder": self.freeze_encoder,
+            "freeze_decoder": self.freeze_decoder,
+        }
+        for name, on in frozen.items():
+            require(not on or self.init != "", f"{name}: name a trained tokenizer in init")
+        require(
+            not all(frozen.values()), "freeze_encoder and freeze_decoder leave nothing to train"
+        )
+        self.lora.check(self.init, self.run)
+        require(
+            not (self.lora.on and self.freeze_decoder),
+            "freeze_decoder leaves no decoder to adapt: set it to false, or lora.rank to 0",
+        )
+        alignment, gan = self.loss.alignment, self.loss.gan
+        adapters = "lora.rank above 0"
+        for on, by in ((self.freeze_encoder, "freeze_encoder"), (self.lora.on, adapters)):
+            require(
+                not (on and alignment.weight > 0 and alignment.adaptive),
+                "loss.alignment.adaptive compares gradients at the encoder's last layer, which "
+                f"{by} leaves as it is: set one of them to {'false' if by != adapters else '0'}",
+            )
+        for on, by in ((self.freeze_decoder, "freeze_decoder"), (self.lora.on, adapters)):
+            require(
+                not (on and gan.weight > 0 and gan.adaptive),
+                "loss.gan.adaptive compares gradients at the decoder's last layer, which "
+                f"{by} leaves as it is: set loss.gan.adaptive to false",
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainVQGANConfig:
@@ -195,9 +226,13 @@ class TrainVQGANConfig:
     run: RunConfig = field(default_factory=RunConfig)
     init: str = ""
     """VQGAN folder or hub name to start from."""
+    init_training_state: bool = False
+    """Also go on with the discriminator and the optimiser states that ``init`` was published with
+    (``run.publish_training_state``), as far as they fit."""
 
     def __post_init__(self) -> None:
         require(not self.run.shard, NO_SHARD)
+        require(not self.init_training_state or self.init != "", INIT_TRAINING_STATE)
         require(
             self.loss.pixels, "loss: l2, l1, perceptual and logits are all 0: a VQGAN draws pixels"
         )
@@ -219,75 +254,3 @@ class TrainVQGANConfig:
             not self.run.grad_checkpointing,
             "run.grad_checkpointing is for transformers: a VQGAN has none; raise run.accumulate",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOnLatentsConfig:
-    """What every training of a generator has, beside the generator itself."""
-
-    latents: LatentsConfig = field(default_factory=LatentsConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    """Encoder of the prompts; ``drop`` is the share of conditions, classes too, left out."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    run: RunConfig = field(default_factory=RunConfig)
-    prompts: tuple[str, ...] = may_change(())
-    """Prompts of the sheets; empty: held-out captions, or some of the classes."""
-    fd_images: int = may_change(0)
-    """Pictures drawn at each sheet, at most one a held-out row, for a Frechet distance to the
-    reconstructions of these rows; 0 draws none."""
-    init: str = ""
-    """Pipeline folder or hub name whose generator training starts from."""
-
-    def __post_init__(self) -> None:
-        require(self.run.validate_every == 0, NO_VALIDATION)
-        require_range("fd_images", self.fd_images, 0)
-        require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
-
-
-def one_step(*, max_guidance: float) -> SamplingConfig:
-    """How ``meanflow`` is sampled where no setting says it."""
-    guidance = GuidanceConfig(scale=min(GuidanceConfig().scale, max_guidance))
-    return SamplingConfig(sampler="meanflow", steps=1, guidance=guidance)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainGeneratorConfig(TrainOnLatentsConfig):
-    """All of ``textok train generator``."""
-
-    WITHOUT: ClassVar[tuple[str, ...]] = tuple(f"frechet.{name}" for name in UNREAD)
-
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata=MAY_CHANGE)
-    """How sheets are drawn, and the default of the trained pipeline; for ``meanflow`` one step of
-    its own sampler where nothing is said."""
-    frechet: GeneratorFrechetConfig = field(default_factory=GeneratorFrechetConfig)
-    """Post-training on drawn pictures, for few steps, instead of the objective's own loss."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.generator.objective.name == "meanflow" and self.sampling == SamplingConfig():
-            own = one_step(max_guidance=self.generator.objective.max_guidance)
-            object.__setattr__(self, "sampling", own)
-        self.generator.check_sampling(self.sampling)
-        self.frechet.check_generator(self.generator, init=self.init, fd_images=self.fd_images)
-        require(
-            not self.sampling.guidance.guide,
-            "sampling.guidance.guide: the sheets of a training are drawn without a guide; leave it "
-            "out, and give it when drawing, as `textok generate --guide`",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainMaskGITConfig(TrainOnLatentsConfig):
-    """All of ``textok train maskgit``."""
-
-    generator: MaskGITConfig = field(default_factory=MaskGITConfig)
-    loss: MaskedLossConfig = field(default_factory=MaskedLossConfig)
-    sampling: SamplingConfig = field(
-        default_factory=lambda: SamplingConfig(sampler="maskgit", steps=8), metadata=MAY_CHANGE
-    )
-    """How sheets are drawn, and the default of the trained pipeline."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.generator.check_sampling(self.sampling)

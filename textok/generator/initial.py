@@ -20,9 +20,15 @@ def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) ->
 
     Average velocities may start from a flow: both outputs of ``new`` are then the flow's velocity,
     under all its conditions, whose embedding starts at zero. Raises ValueError, naming ``where``
-    the source lies, for one that embeds time by other frequencies.
+    the source lies, for one that embeds time by other frequencies or has other heads.
     """
     state, theirs, ours = source.state_dict(), source.config, new.config
+    heads = (theirs.network.heads, ours.network.heads)
+    require(
+        heads[0] == heads[1],
+        f"{where}: its network has {heads[0]} heads, generator.network.heads is {heads[1]}: set it "
+        f"to {heads[0]}",
+    )
     if not (isinstance(theirs, GeneratorConfig) and isinstance(ours, GeneratorConfig)):
         return state
     require(

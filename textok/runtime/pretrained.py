@@ -78,16 +78,20 @@ def find_folder(
     source: str | Path,
     *,
     part: str | None = None,
+    beside: str | None = None,
     revision: str | None = None,
     token: str | None = None,
 ) -> Path:
     """The local folder of a bundled name, a path or a hub repository (fetched once).
 
     Where that is a pipeline, the folder of its ``part`` ("tokenizer", "generator") if one is named
-    for: a pipeline can be named wherever one of its models can. ``revision`` and ``token`` are of
-    ``fetch_repository``; a repository may be named with its revision, ``user/name@revision``.
-    Raises ValueError for a ``revision`` of what is no repository.
+    for: a pipeline can be named wherever one of its models can. ``beside`` is a sub-folder to fetch
+    in place of models. ``revision`` and ``token`` are of ``fetch_repository``; a repository may be
+    named with its revision, ``user/name@revision``. Raises ValueError for a ``revision`` of what is
+    no repository.
     """
+    if beside is not None:
+        return _find(source, (f"{beside}/*",), revision, token)
     patterns = PIPELINE if part is None else (CONFIG, WEIGHTS, CARD, f"{part}/*")
     folder = _find(source, patterns, revision, token)
     if part is None:

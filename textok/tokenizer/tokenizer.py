@@ -176,6 +176,12 @@ class Tokenizer(nn.Module):
         """Leave encoder, bottleneck and latent queries as they are (TiTok's second stage)."""
         self.encoder.requires_grad_(False)
 
+    def freeze_decoder(self) -> None:
+        """Leave the decoder as it is, that of a VQGAN too."""
+        self.decoder.requires_grad_(False)
+        if self.vqgan_decoder is not None:
+            self.vqgan_decoder.requires_grad_(False)
+
     def _tokens(self, given: Tensor) -> Tensor:
         return given if given.is_floating_point() else self.codebook.lookup(given)
 

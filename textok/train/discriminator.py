@@ -58,9 +58,12 @@ class Discriminator:
         parts: dict[str, Stateful] = {
             "discriminator": self.module,
             "discriminator_optimizer": self.optimizer,
-            "lecam": self.lecam,
         }
-        return parts | ({"r1": self.penalty} if self.gan.r1 else {})
+        return parts | self.remembered()
+
+    def remembered(self) -> dict[str, nn.Module]:
+        """What its regularisers go on from, by name in a checkpoint."""
+        return {"lecam": self.lecam} | ({"r1": self.penalty} if self.gan.r1 else {})
 
 
 def discriminator_optim(gan: GanConfig, optim: OptimConfig) -> OptimConfig:

@@ -22,6 +22,7 @@ from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
 from textok.runtime.wait import with_timeout
 from textok.train.distributed import Distributed
+from textok.train.published_state import TRAINING
 from textok.train.run_logger import RunLogger
 
 Micro = TypeVar("Micro")
@@ -54,6 +55,12 @@ class Task(Protocol[Given]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
+    def training_state(self) -> dict[str, Any]:
+        """What another training goes on from, beside what ``save`` writes."""
+
+    def start_from(self, state: dict[str, Any]) -> object:
+        """Go on from the ``training_state`` of another; returns what fitted, as text."""
+
 
 def train(
     task: Task[Micro],
@@ -70,7 +77,7 @@ def train(
     """
     first = resume(task, folder, distributed)
     if first >= config.steps:
-        publish(task, folder, distributed)
+        publish(task, first, folder, distributed, config)
         return
     logger = RunLogger(folder, config, first, enabled=distributed.is_main)
     with StopRequest() as stop, logger:
@@ -96,7 +103,7 @@ def train(
             overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
             due, signum = agree(overdue, stop.signum, distributed)
             if done % config.save_every == 0 or last or due or signum:
-                save(task, done, folder, distributed, keep=config.keep)
+                save(task, done, folder, distributed, config)
                 saved_at = time.monotonic()
             if last:
                 return
@@ -129,7 +136,7 @@ def resume(task: Task[Any], folder: RunFolder, distributed: Distributed) -> int:
 
 
 def save(
-    task: Task[Any], done: int, folder: RunFolder, distributed: Distributed, *, keep: int
+    task: Task[Any], done: int, folder: RunFolder, distributed: Distributed, run: RunConfig
 ) -> None:
     """Write a checkpoint after ``done`` steps, and publish the model.
 
@@ -141,16 +148,23 @@ def save(
         if distributed.is_main:
             config = folder.config.read_text(encoding="utf-8")
             state = {"task": parts, "rng": rng, "config": config}
-            save_checkpoint(folder.checkpoints, done, state, keep=keep)
-    publish(task, folder, distributed)
+            save_checkpoint(folder.checkpoints, done, state, keep=run.keep)
+    publish(task, done, folder, distributed, run)
 
 
-def publish(task: Task[Any], folder: RunFolder, distributed: Distributed) -> None:
-    """Write the present model into the run folder."""
+def publish(
+    task: Task[Any], done: int, folder: RunFolder, distributed: Distributed, run: RunConfig
+) -> None:
+    """Write the present model into the run folder, with the state of its training if asked."""
     writing = folder.root / f"{WRITING}model"
+    state = None
+    if run.publish_training_state:
+        state = whole_state(task.training_state(), keep=distributed.is_main)
     with written("the model", folder, distributed), named_errors(folder.model):
         task.save(writing)
         if distributed.is_main:
+            if state is not None:
+                save_checkpoint(writing / TRAINING, done, state, keep=1)
             replace_folder(writing, folder.model)
 
 

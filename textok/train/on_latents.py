@@ -12,7 +12,7 @@ import torch
 
 from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.check import require
-from textok.config.training import TrainOnLatentsConfig
+from textok.config.training_on_latents import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
@@ -28,6 +28,7 @@ from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
 from textok.train.latent_batches import latent_batches
 from textok.train.latent_captions import open_decoder_text, open_prompt_text
+from textok.train.lora import add_adapters
 from textok.train.memory import check_memory
 from textok.train.objective import GeneratorObjective
 from textok.train.post_training import open_post_trainer
@@ -253,6 +254,8 @@ def build_generator(
         check_state(generator.state_dict(), state, where=where)
         generator.load_state_dict(state)
     generator.set_grad_checkpointing(config.run.grad_checkpointing)
+    if config.lora.on:
+        add_adapters(generator, config.lora)
     return generator
 
 

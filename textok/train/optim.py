@@ -13,6 +13,9 @@ from torch.distributed.tensor import DTensor
 from textok.config import OptimConfig
 from textok.runtime.sharding import own_part, whole_tensor
 
+ADAM, MUON = {"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"}
+"""What their states hold of one weight."""
+
 
 def lr_factor(step: int, *, warmup: int, steps: int, final: float) -> float:
     """Factor on the peak rate at ``step``, from 0: linear warm-up, then a half cosine to ``final``.
@@ -71,14 +74,61 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         return {"optimizers": [optimizer.state_dict() for optimizer in self._optimizers]}
 
+    def load_moments(self, state: Any) -> bool:
+        """Go on with the moments of another optimiser of the same weights, at the rates of this.
+
+        Those of weights that are frozen here are left out. False, and nothing is changed, where
+        ``state`` does not fit.
+        """
+        saved = state.get("optimizers") if isinstance(state, dict) else None
+        if not isinstance(saved, list) or len(saved) != len(self._optimizers):
+            return False
+        pairs = list(zip(self._optimizers, saved, strict=True))
+        if not all(_fit(optimizer, one) for optimizer, one in pairs):
+            return False
+        for optimizer, one in pairs:
+            state = {
+                place: {name: own_part(value, owner) for name, value in one["state"][place].items()}
+                for place, owner in enumerate(_owners(optimizer))
+                if owner.requires_grad and place in one["state"]
+            }
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+        return True
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
-            owners = [p for group in optimizer.param_groups for p in group["params"]]
+            owners = _owners(optimizer)
             state = {
                 place: {name: own_part(value, owners[place]) for name, value in values.items()}
                 for place, values in saved["state"].items()
             }
             optimizer.load_state_dict({**saved, "state": state})
+
+
+def _owners(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _fit(optimizer: torch.optim.Optimizer, saved: Any) -> bool:
+    """Whether ``saved`` is the state of such an optimiser of weights of the same shapes."""
+    values = saved.get("state") if isinstance(saved, dict) else None
+    if not isinstance(values, dict):
+        return False
+    owners = dict(enumerate(_owners(optimizer)))
+    names = ADAM if isinstance(optimizer, torch.optim.AdamW) else MUON
+    return all(
+        place in owners
+        and isinstance(one, dict)
+        and one.keys() == names
+        and all(_is_moment(value, owners[place], name) for name, value in one.items())
+        for place, one in values.items()
+    )
+
+
+def _is_moment(value: Any, owner: Tensor, name: str) -> bool:
+    shape = torch.Size() if name == "step" else owner.shape
+    return isinstance(value, Tensor) and value.shape == shape and bool(value.isfinite().all())
 
 
 def adamw(

@@ -10,7 +10,7 @@ from typing import Protocol
 from textok.config import RunConfig, TextConfig
 from textok.config.check import require_text
 from textok.data.fingerprint import Fingerprint
-from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
+from textok.runtime.checkpoint import State, checkpoint_step, list_checkpoints
 from textok.runtime.files import require_writable
 from textok.runtime.finished import finish_run, is_finished, reopen_run
 from textok.runtime.lock import FolderLock
@@ -18,6 +18,7 @@ from textok.runtime.run_folder import RunFolder
 from textok.text import TextFeaturesSource, open_features
 from textok.train.distributed import Distributed, join_distributed
 from textok.train.loop import Micro, Task, train
+from textok.train.published_state import read_published_state
 from textok.train.report import write_report
 from textok.train.same_data import check_data
 
@@ -28,6 +29,12 @@ class TrainConfig(Protocol):
     @property
     def run(self) -> RunConfig: ...
 
+    @property
+    def init(self) -> str: ...
+
+    @property
+    def init_training_state(self) -> bool: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -36,6 +43,9 @@ class Session:
     config: TrainConfig
     folder: RunFolder
     distributed: Distributed
+    initial: list[State] = field(default_factory=list)
+    """That of the training which published ``init``, for one that goes on from there, until then.
+    """
     _locks: list[FolderLock] = field(default_factory=list)
 
     def open_folder(
@@ -88,6 +98,9 @@ class Session:
         self, task: Task[Micro], batches_from: Callable[[int], Iterator[Sequence[Micro]]]
     ) -> None:
         """Train ``task`` to its last step, from its newest checkpoint if there is one."""
+        if self.initial:
+            started = task.start_from(self.initial.pop())
+            self.distributed.print(f"init {self.config.init}: {started}")
         train(
             task,
             batches_from,
@@ -129,4 +142,7 @@ def open_session(config: TrainConfig) -> Session | None:
         return None
     if distributed.is_main:
         require_writable(folder.root)  # what is read before it is opened may take long
-    return Session(config=config, folder=folder, distributed=distributed)
+    initial = []
+    if config.init_training_state and not done:
+        initial.append(read_published_state(config.init))
+    return Session(config=config, folder=folder, distributed=distributed, initial=initial)

@@ -18,9 +18,11 @@ from textok.train.discriminator import Discriminator
 from textok.train.distributed import Distributed
 from textok.train.ema import Ema
 from textok.train.guard import Guard
+from textok.train.lora import merged
 from textok.train.objective import TrainingObjective
 from textok.train.optim import Optimizer
 from textok.train.projection import Projection
+from textok.train.published_state import StartedFrom
 from textok.train.step import TrainingStep
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -106,8 +108,8 @@ class TrainingTask(Generic[Network]):
         return self.validator.measure(self.averaged)
 
     def save(self, folder: Path) -> None:
-        """Write the averaged network, in the main process."""
-        averaged = self.averaged
+        """Write the averaged network, adapters merged, in the main process."""
+        averaged = merged(self.averaged)
         if self.distributed.is_main:
             self._save(averaged, folder)
 
@@ -120,6 +122,33 @@ class TrainingTask(Generic[Network]):
         load_weights(self.network, state[self.name])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+    def training_state(self) -> dict[str, Any]:
+        """What another training of this network goes on from, beside the averaged weights.
+
+        The populations of a Frechet loss are not in it: they are made of this training's pictures.
+        """
+        state = self.state_dict()
+        kept = {name: value for name, value in state.items() if name not in ("guard", "frechet")}
+        return {**kept, "ema": {"updates": self.ema.updates}}
+
+    def start_from(self, state: dict[str, Any]) -> StartedFrom:
+        """Take over from the ``training_state`` of another training all that fits.
+
+        The averages stay those of the network as it was given, which is to have been published
+        with ``state``.
+        """
+        found = StartedFrom()
+        if found.take("weights", self.network, state.get(self.name)):
+            self.ema.updates = int(state["ema"]["updates"])
+            found.take_moments("optimiser", self.step.optimizer, state.get("optimizer"))
+        if self.projection is not None:
+            found.take_trained("projection", self.projection, state)
+        against = self.discriminator
+        if against is not None and found.take_trained("discriminator", against, state):
+            for name, part in against.remembered().items():
+                found.take(name, part, state.get(name))
+        return found
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -24,6 +26,7 @@ from textok.train.distributed import Distributed
 from textok.train.feature_alignment import TokenizerAlignment, open_tokenizer_alignment
 from textok.train.frechet import open_frechet_loss, open_networks
 from textok.train.images import open_preview, open_validation, train_on_images
+from textok.train.lora import add_adapters
 from textok.train.memory import check_memory
 from textok.train.randomness import RandomSource
 from textok.train.reconstruction_validator import ReconstructionValidator
@@ -154,6 +157,7 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
         check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
+        check_use(source.config, config.tokenizer, where=f"init {config.init}")
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
     elif tokenizer.vqgan_decoder is not None:
@@ -166,7 +170,11 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
         tokenizer.freeze_encoder()
     if tokenizer.vqgan_decoder is not None and not config.loss.pixels:
         tokenizer.vqgan_decoder.requires_grad_(False)
+    if config.freeze_decoder:
+        tokenizer.freeze_decoder()
     tokenizer.set_grad_checkpointing(config.run.grad_checkpointing)
+    if config.lora.on:
+        add_adapters(tokenizer, config.lora, under="decoder")
     return tokenizer
 
 
@@ -179,6 +187,20 @@ def _check_memory(shape: TokenizerConfig, run: RunConfig, distributed: Distribut
         run=run,
         distributed=distributed,
     )
+
+
+def check_use(theirs: TokenizerConfig, ours: TokenizerConfig, *, where: str) -> None:
+    """Raise ValueError naming a setting by which weights of the same shapes compute otherwise."""
+    names = ["encoder.heads", "decoder.heads", "legacy_reshape"]
+    names += ["codebook.l2_norm"] if ours.bottleneck == "vq" else []
+    if ours.output == "codes":
+        names += [f"vqgan.{one.name}" for one in fields(ours.vqgan) if one.name != "image_size"]
+    for name in names:
+        was, now = (attrgetter(name)(config) for config in (theirs, ours))
+        require(
+            was == now,
+            f"{where}: its {name} is {was!r}, tokenizer.{name} is {now!r}: set it to {was!r}",
+        )
 
 
 def open_vqgan(config: TrainTokenizerConfig) -> VQGAN:
