@@ -95,7 +95,11 @@ class Bench:
             call()
         self._wait()
         ms = 1000 * (time.perf_counter() - start) / self.repeats
-        self.parts.append(Part(part=part, way=way, images=images, ms=ms, first_s=first))
+        self.add(part, way, images, ms, first_s=first)
+
+    def add(self, part: str, way: str, images: int, ms: float, *, first_s: float = 0) -> None:
+        """Keep and print what was timed."""
+        self.parts.append(Part(part=part, way=way, images=images, ms=ms, first_s=first_s))
         print(self.parts[-1].line(), flush=True)
 
     def recorded(self, call: Callable[[], object]) -> Callable[[], object]:
@@ -129,7 +133,9 @@ class Bench:
             torch.cuda.synchronize()
 
 
-def measure_drawing(settings: Settings, bench: Bench) -> None:
+def measure_drawing(
+    settings: Settings, bench: Bench, *, vae_channels: tuple[int, ...] = ()
+) -> None:
     """A step with guidance and the decoding of both sides, in bf16."""
     asked = SamplingSettings(
         tokens=(settings.tokens,), tokenizer=settings.decoder, generator=settings.generator
@@ -137,7 +143,7 @@ def measure_drawing(settings: Settings, bench: Bench) -> None:
     tokenizer, training = read_presets(asked, settings.tokens)
     place = Place(device=bench.device.type, dtype=torch.bfloat16, compiled=False)
     shape, size = training.generator.network, tokenizer.image_size
-    peer = PlainDiT(shape, classes=CLASSES, image_size=size, place=place)
+    peer = PlainDiT(shape, classes=CLASSES, image_size=size, place=place, vae_channels=vae_channels)
     with torch.inference_mode():
         for compiled, images in _ways(settings.batch, peer.transformer):
             x = torch.randn(2 * images, 4, peer.latent_size, peer.latent_size)
@@ -148,7 +154,9 @@ def measure_drawing(settings: Settings, bench: Bench) -> None:
             )
             bench.drawing("DiT-XL/2 step", images, peer_step, compiled=compiled)
             if not compiled:
-                bench.time("SD-VAE decoding", "eager", images, _bound(peer.vae.decode, x[:images]))
+                bench.drawing(
+                    "SD-VAE decoding", images, _bound(peer.vae.decode, x[:images]), compiled=False
+                )
     del peer
     side = TexTok(tokenizer, training.generator, place)
     with torch.inference_mode():

@@ -66,10 +66,18 @@ class PlainDiT:
     The step's own arithmetic is DDIM's, as in the released pipeline; DDPM's costs the same.
     """
 
-    def __init__(self, shape: DiTShape, *, classes: int, image_size: int, place: Place) -> None:
+    def __init__(
+        self,
+        shape: DiTShape,
+        *,
+        classes: int,
+        image_size: int,
+        place: Place,
+        vae_channels: tuple[int, ...] = (),
+    ) -> None:
         diffusers: Any = import_module("diffusers")
-
-        self.latent_size = image_size // 2 ** (len(VAE_CHANNELS) - 1)
+        vae_channels = vae_channels or VAE_CHANNELS
+        self.latent_size = image_size // 2 ** (len(vae_channels) - 1)
         self.classes, self.place = classes, place
         with torch.device(place.device):
             self.transformer: Any = diffusers.DiTTransformer2DModel(
@@ -83,9 +91,9 @@ class PlainDiT:
                 num_embeds_ada_norm=classes,
             )
             self.vae: Any = diffusers.AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * len(VAE_CHANNELS),
-                up_block_types=("UpDecoderBlock2D",) * len(VAE_CHANNELS),
-                block_out_channels=VAE_CHANNELS,
+                down_block_types=("DownEncoderBlock2D",) * len(vae_channels),
+                up_block_types=("UpDecoderBlock2D",) * len(vae_channels),
+                block_out_channels=vae_channels,
                 layers_per_block=2,
                 latent_channels=4,
                 scaling_factor=0.18215,
