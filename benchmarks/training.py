@@ -7,7 +7,8 @@ The steps are those of `textok train`, with discriminator, clipping and moving a
 data is random and at hand. Each variant has a process of its own. FLOPs are the model's: forward
 and backward passes as torch counts them, nothing that is done a second time to save memory, nor
 the optimiser. The peak of a known GPU is its maker's for dense bf16; elsewhere it is what a large
-matrix product reaches on the same machine, in the same numbers. `benchmarks.tokenizer_speed` sets
+matrix product reaches on the same machine, in the same numbers. After them come steps of a
+tokenizer in which each part is timed (`benchmarks.step_parts`). `benchmarks.tokenizer_speed` sets
 the tokenizer's networks beside torch's own layers.
 """
 
@@ -29,6 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed_report import Row, Variant
+from benchmarks.step_parts import part_shares
 from benchmarks.tokenizer_speed import clock
 from benchmarks.training_report import Measured, write_report
 from benchmarks.training_steps import Config, Task, training_step
@@ -127,8 +129,10 @@ def count_flops(config: Config) -> float:
     return counts[1] - counts[0]
 
 
-def time_steps(config: Config, steps: int, threads: int) -> tuple[list[float], float]:
-    """Seconds of each step, and MiB at the peak; for a fresh process.
+def time_steps(
+    config: Config, steps: int, threads: int
+) -> tuple[list[float], float, dict[str, float]]:
+    """Seconds of each step, MiB at the peak, shares of a tokenizer's parts; for a fresh process.
 
     On CUDA what torch allocates; on a CPU the growth of the resident set, compiling included.
     """
@@ -140,9 +144,12 @@ def time_steps(config: Config, steps: int, threads: int) -> tuple[list[float], f
         step()
     seconds = [clock(step, 1, device) for _ in range(steps)]
     if device == "cuda":
-        return seconds, torch.cuda.max_memory_allocated() / 2**20
-    grown = getrusage(RUSAGE_SELF).ru_maxrss - before
-    return seconds, grown / (2**20 if sys.platform == "darwin" else 2**10)
+        mib = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        grown = getrusage(RUSAGE_SELF).ru_maxrss - before
+        mib = grown / (2**20 if sys.platform == "darwin" else 2**10)
+    parts = part_shares(step, steps) if isinstance(config, TrainTokenizerConfig) else {}
+    return seconds, mib, parts
 
 
 def peak_flops(precision: Precision, device: str) -> tuple[float, str]:
@@ -184,7 +191,7 @@ def measure(settings: Settings) -> list[Measured]:
             run = as_run(config, variant, batch=settings.batch)
             began = time.monotonic()
             threads = torch.get_num_threads()
-            seconds, mib = in_fresh_process(time_steps, run, settings.steps, threads)
+            seconds, mib, parts = in_fresh_process(time_steps, run, settings.steps, threads)
             peer = peer or seconds
             row = Row(
                 task=f"{task} step",
@@ -195,7 +202,7 @@ def measure(settings: Settings) -> list[Measured]:
                 peak_mib=mib,
             )
             peak, source = peaks[variant.precision]
-            found.append(Measured(row=row, flops=flops, peak=peak, source=source))
+            found.append(Measured(row=row, flops=flops, peak=peak, source=source, parts=parts))
             print(f"{found[-1].line()} | after {time.monotonic() - began:.0f} s", flush=True)
     return found
 

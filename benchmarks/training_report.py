@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.speed_report import HEADS as SPEED_HEADS
@@ -27,6 +27,8 @@ class Measured:
     """FLOP/s."""
     source: str
     """Where ``peak`` is from."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Share of each part in the step, of a tokenizer."""
 
     @property
     def rate(self) -> float:
@@ -80,5 +82,24 @@ def write_report(found: Sequence[Measured], arguments: Sequence[str], folder: Pa
         "",
         *markdown_table(HEADS, [one.cells() for one in found]),
         "",
+        *_shares([one for one in found if one.parts]),
     ]
     write_text(folder / "training.md", "\n".join(lines))
+
+
+def _shares(found: Sequence[Measured]) -> list[str]:
+    """A column a variant, a line a part."""
+    if not found:
+        return []
+    heads = ["part of a tokenizer step", *(one.row.variant.name for one in found)]
+    rows = [[part, *(f"{one.parts[part]:.1%}" for one in found)] for part in found[0].parts]
+    return [
+        "## Parts of a tokenizer step",
+        "",
+        "Of further steps in which the device is waited for at both ends of each part, the upload "
+        "of the batch among them. The discriminator's part is its forward passes; all "
+        "backward passes are in one.",
+        "",
+        *markdown_table(heads, rows),
+        "",
+    ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import benchmarks.training as training
 from benchmarks.speed_report import Row, Variant
+from benchmarks.step_parts import PARTS, PartTimer, Timed, part_shares
 from benchmarks.training import Settings, count_flops, in_fresh_process, peak_flops, read_config
 from benchmarks.training_report import Measured, write_report
 from benchmarks.training_steps import RandomLPIPS, training_step
@@ -74,6 +77,69 @@ def test_the_discriminator_counts(settings: Settings) -> None:
     assert isinstance(config, TrainTokenizerConfig)
     without = replace(config, loss=replace(config.loss, gan=GanConfig(weight=0)))
     assert count_flops(config) > count_flops(without) > 0
+
+
+def test_the_parts_of_a_tokenizer_step_are_the_whole(settings: Settings) -> None:
+    config = read_config(settings, "tokenizer")
+    assert isinstance(config, TrainTokenizerConfig)
+    loss = replace(config.loss, perceptual=1.0, perceptual_net="lpips_vgg")
+    step = training_step(replace(config, loss=loss))
+    shares = part_shares(step, 2)
+    assert list(shares) == list(PARTS) and sum(shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in shares.values())
+    # The perceptual network is the only one with more than toy layers.
+    assert shares["perceptual"] > shares["forward"]
+    assert not isinstance(step.task.discriminator.module, Timed)
+    assert isinstance(step.task.step.objective.loss.perceptual, RandomLPIPS)
+
+
+def test_a_part_does_not_count_the_parts_inside_it() -> None:
+    timer = PartTimer(torch.device("cpu"))
+    with timer.part("outer"):
+        time.sleep(0.05)
+        timer.timed("inner", time.sleep)(0.2)
+    assert 0.05 <= timer.seconds["outer"] < 0.2 <= timer.seconds["inner"]
+
+
+@pytest.mark.parametrize("r1", [0.0, 1.0])
+def test_compiled_judges_train_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, r1: float
+) -> None:
+    compiled = list[nn.Module]()
+
+    def compile_by_autograd(self: nn.Module) -> None:
+        compiled.append(self)
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="aot_eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_by_autograd)
+    config = read_config(settings, "tokenizer")
+    assert isinstance(config, TrainTokenizerConfig)
+    gan = replace(config.loss.gan, r1=r1, r1_every=2)
+    loss = replace(config.loss, perceptual=1.0, perceptual_net="lpips_vgg", gan=gan)
+    logs = []
+    for compile_ in (False, True):
+        torch.manual_seed(0)
+        run = replace(config.run, compile=compile_, precision="fp32")
+        step = training_step(replace(config, run=run, loss=loss))
+        logs.append([{name: float(v) for name, v in step().items()} for _ in range(3)])
+    names = {type(module).__name__ for module in compiled}
+    assert {"RandomLPIPS", "StyleGANDiscriminator"} <= names
+    for eager, other in zip(*logs, strict=True):
+        assert other == pytest.approx(eager, rel=1e-4, abs=1e-6)
+
+
+def test_adaptive_weights_leave_the_judges_as_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = list[nn.Module]()
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
+    config = read_config(settings, "tokenizer")
+    assert isinstance(config, TrainTokenizerConfig)
+    gan = replace(config.loss.gan, adaptive=True)
+    loss = replace(config.loss, perceptual=1.0, perceptual_net="lpips_vgg", gan=gan)
+    run = replace(config.run, compile=True)
+    training_step(replace(config, run=run, loss=loss))
+    assert {type(module).__name__ for module in compiled} == {"Block"}
 
 
 def test_lpips_sees_images_as_far_apart_as_they_are() -> None:

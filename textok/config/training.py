@@ -70,7 +70,8 @@ class RunConfig:
     grad_checkpointing: bool = may_change(False)
     """Compute activations again in the backward pass: less memory, a third more time."""
     compile: bool = may_change(False)
-    """Compile the network's blocks before the first step."""
+    """Compile the network's blocks before the first step, and the discriminator and the networks
+    of the loss unless a weight is adaptive."""
     log_every: int = may_change(50)
     """Steps between two lines of log.jsonl."""
     save_every: int = may_change(5_000)

@@ -30,6 +30,18 @@ class ReconstructionLoss(nn.Module):
         if weights.logits > 0:
             self.logits = logits_loss(weights.logits_net, path=weights.logits_path or None)
 
+    def compile_networks(self) -> None:
+        """Compile the frozen networks.
+
+        Not where a weight is adaptive: it asks for gradients through them twice in one step, which
+        compiled code does not give.
+        """
+        if self.weights.gan.adaptive or self.weights.alignment.adaptive:
+            return
+        for network in (self.perceptual, self.logits):
+            if network is not None:
+                network.compile()
+
     def forward(self, out: Reconstruction, real: Tensor, step: int) -> dict[str, Tensor]:
         """Float32 scalars of one pass over ``real`` (B, 3, H, W): ``loss`` and its terms."""
         weights, terms = self.weights, dict[str, Tensor]()

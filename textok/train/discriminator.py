@@ -49,6 +49,11 @@ class Discriminator:
             steps=steps,
         )
 
+    def compile(self) -> None:
+        """Compile the network, unless the adaptive weight asks for its gradient twice in a step."""
+        if not self.gan.adaptive:
+            self.module.compile()
+
     def penalised(self, step: int) -> bool:
         """Whether the R1 penalty is computed in ``step``, which is one of its own."""
         return self.gan.r1 > 0 and (step - self.gan.first_step) % self.gan.r1_every == 0

@@ -141,8 +141,9 @@ class TrainingStep:
         terms = {"loss_discriminator": loss, "lecam": lecam, **means}
         if discriminator.penalised(step):
             # Not through `parallel`: a second pass of it in one backward pass is not allowed. The
-            # gradients are averaged over the processes with those of the first.
-            terms["r1"] = adversarial.gradient_penalty(discriminator.module, real)
+            # gradients are averaged over the processes with those of the first. Nor compiled: such
+            # code has no second derivative.
+            terms["r1"] = adversarial.gradient_penalty(discriminator.module.forward, real)
             terms["loss_discriminator"] = loss + gan.r1 / 2 * gan.r1_every * terms["r1"]
         return terms
 

@@ -81,6 +81,8 @@ class TrainingTask(Generic[Network]):
             )
         if run.compile:
             compile_network(self.network)
+            if self.discriminator is not None:
+                self.discriminator.compile()
         self.step = TrainingStep(
             objective=objective,
             network=self.network,

@@ -121,6 +121,8 @@ def tokenizer_task(
     if alignment is not None:
         known = {*tokenizer.trained_with, alignment.network_name}
         tokenizer.trained_with = tuple(sorted(known))
+    if run.compile:
+        loss.compile_networks()
     objective = TokenizerObjective(
         tokenizer,
         loss.to(device),

@@ -80,6 +80,8 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     torch.manual_seed(config.run.seed)
     vqgan = build_vqgan(config)
     loss = ReconstructionLoss(config.loss).to(distributed.device)
+    if config.run.compile:
+        loss.compile_networks()
     discriminator = build_discriminator(config.loss.gan, image_size=size)
     measured = None
     if config.run.validate_every:
