@@ -114,14 +114,22 @@ def recipes() -> Iterator[Recipe]:
 def count(recipe: Recipe) -> Cost:
     """Build the network without storage and run one image through it, forward and backward."""
     paths = [preset_path(name) for name in recipe.presets]
+    if recipe.kind == "tokenizer":
+        return count_tokenizer(load_config(TrainTokenizerConfig, paths))
     with torch.device("meta"):
-        if recipe.kind == "tokenizer":
-            config = load_config(TrainTokenizerConfig, paths)
-            network, forward = _tokenizer(config)
-            run = config.run
-        else:
-            network, forward, run = _generator(recipe, paths)
-        flops, kept = _passes(forward)
+        network, forward, run = _generator(recipe, paths)
+        return _cost(network, forward, run)
+
+
+def count_tokenizer(config: TrainTokenizerConfig) -> Cost:
+    """The same of a tokenizer by its settings."""
+    with torch.device("meta"):
+        network, forward = _tokenizer(config)
+        return _cost(network, forward, config.run)
+
+
+def _cost(network: nn.Module, forward: Callable[[], Tensor], run: RunConfig) -> Cost:
+    flops, kept = _passes(forward)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return Cost(parameters=trained, flops=flops, kept=kept, run=run)
 
