@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.speed_report import hardware
 from textok.evaluate.markdown import markdown_table
@@ -110,7 +110,7 @@ def _cells(point: Point, rate: float, power: str) -> list[str]:
 
 def _plot(by_axis: Sequence[Sequence[Point]], rate: float, path: Path) -> None:
     """A column an axis: time and roof above, memory below, all logarithmic."""
-    figure = Figure(figsize=(9, 4.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 4.4), dpi=90, layout="constrained")
     axes = figure.subplots(2, len(by_axis), sharex="col", sharey="row")
     for column, points in enumerate(by_axis):
         values = [point.value for point in points]
@@ -124,7 +124,10 @@ def _plot(by_axis: Sequence[Sequence[Point]], rate: float, path: Path) -> None:
             one.set_xscale("log", base=2)
             one.set_yscale("log")
             one.set_xticks(values, [str(value) for value in values], fontsize="small")
-            one.xaxis.set_minor_formatter(NullFormatter())
+            one.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            one.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            for axis in (one.xaxis, one.yaxis):
+                axis.set_minor_formatter(NullFormatter())
             one.grid(visible=True, alpha=0.3)
     axes[0][0].set_ylabel("ms an image")
     axes[1][0].set_ylabel("MB kept an image")
