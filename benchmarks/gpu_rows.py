@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ from textok.config.presets import preset_path
 from textok.config.read import load_config
 from textok.data.pixels import to_tensor
 from textok.generator.mean_flow import MeanFlowCondition
+from textok.nn.adaptive_block import DiTBlock
 from textok.runtime.blocks import compile_network
 from textok.runtime.device import best_device, upload
 from textok.types import Condition
@@ -190,8 +192,9 @@ def _one_step(sizes: Sizes, bench: CountingBench) -> None:
     noise_BKC = noise_BKC.to(bench.device, place.dtype)
     for compiled in (False, True):
         if compiled:
-            for block in side.generator.blocks:
-                block.apply_prepared = torch.compile(block.apply_prepared, dynamic=False)
+            for block in cast("list[DiTBlock]", side.generator.blocks):
+                compiled_pass = torch.compile(block.apply_prepared, dynamic=False)
+                block.apply_prepared = compiled_pass  # type: ignore[method-assign]
             compile_network(side.tokenizer)
         for steps in (1, OUR_STEPS):
             _time_pictures(side, noise_BKC, steps, compiled, bench)

@@ -57,6 +57,11 @@ class TokenGeneratorConfig(ABC):
             require_range(f"generator.{name}", getattr(self, name), 0)
         require(0 <= self.dropout < 1, f"generator.dropout is {self.dropout}: it must be in [0, 1)")
 
+    @property
+    @abstractmethod
+    def heads(self) -> int:
+        """Attention heads of the network, which its weights do not tell."""
+
     @abstractmethod
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit."""
@@ -121,6 +126,10 @@ class GeneratorConfig(TokenGeneratorConfig):
         require_range("generator.time_frequency", self.time_frequency, 1, 1e6)
         if self.alignment.weight > 0:
             self.alignment.block_of(self.network.depth)
+
+    @property
+    def heads(self) -> int:
+        return self.network.heads
 
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for a sampler that does not fit the objective."""

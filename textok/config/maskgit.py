@@ -33,6 +33,10 @@ class MaskGITConfig(TokenGeneratorConfig):
             "number",
         )
 
+    @property
+    def heads(self) -> int:
+        return self.network.heads
+
     def check_sampling(self, sampling: SamplingConfig) -> None:
         """Raise ValueError for any other sampler than ``maskgit``, and for a guide."""
         sampling.require_one_of(("maskgit",), "a generator of masked tokens")

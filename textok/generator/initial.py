@@ -23,7 +23,7 @@ def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) ->
     the source lies, for one that embeds time by other frequencies or has other heads.
     """
     state, theirs, ours = source.state_dict(), source.config, new.config
-    heads = (theirs.network.heads, ours.network.heads)
+    heads = (theirs.heads, ours.heads)
     require(
         heads[0] == heads[1],
         f"{where}: its network has {heads[0]} heads, generator.network.heads is {heads[1]}: set it "

@@ -28,7 +28,8 @@ def split_revision(name: str) -> tuple[str, str | None]:
 def check_token(token: str | None) -> None:
     """Raise ValueError, which does not show it, for what cannot be a token of the hub."""
     require(
-        token is None or (token.isascii() and token.isprintable() and " " not in token and token),
+        token is None
+        or (bool(token) and token.isascii() and token.isprintable() and " " not in token),
         "token: empty, or holds spaces or other characters that no token has; copy it again",
     )
 

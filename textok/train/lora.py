@@ -56,7 +56,7 @@ def merged(network: Network) -> Network:
     plain = copy.deepcopy(network)
     for name, layer in list(plain.named_modules()):
         if isinstance(layer, LoraLayer):
-            layer.merge()  # type: ignore[operator]
+            layer.merge()
             plain.set_submodule(name, layer.get_base_layer())
     del plain.peft_config
     return plain
