@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from tests.data.conftest import encoded, write_folder
 
 STARTED = "import sys; from textok.cli.entry import main; print('up', flush=True); sys.exit(main())"
 """As the installed `textok` does; "up" is where the interpreter's own start is over."""
-DELAYS = (0.02, 0.15, 0.4, 1.0, 2.0)
+HEAR = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+"""Before a child starts: these tests may run in the background, where SIGINT is ignored."""
+DELAYS = (0.1, 0.2, 0.4, 1.0, 2.0)
 
 
 def interrupted_after(delay: float, words: list[str], folder: Path) -> tuple[int, str]:
@@ -24,7 +27,7 @@ def interrupted_after(delay: float, words: list[str], folder: Path) -> tuple[int
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "200"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        text=True, start_new_session=True, preexec_fn=HEAR,
     ) as run:  # fmt: skip
         assert run.stdout is not None and run.stdout.readline() == "up\n"
         time.sleep(delay)
@@ -98,5 +101,7 @@ def test_what_an_interruption_makes_a_library_raise_is_an_interruption() -> None
         "main.COMMANDS['presets'] = replace(main.COMMANDS['presets'], run=run)\n"
         "sys.exit(entry.main())"
     )
-    run = subprocess.run([sys.executable, "-c", program, "presets"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program, "presets"], capture_output=True, text=True, preexec_fn=HEAR
+    )
     assert (run.returncode, run.stderr) == (130, "textok: interrupted\n")

@@ -26,7 +26,7 @@ RUN = {
     for name in (
         *("accumulate", "compile", "grad_checkpointing", "keep", "log_every", "max_bad_steps"),
         *("out", "save_every", "save_minutes", "shard", "sheet_every", "steps", "validate_every"),
-        *("project", "tracker", "validate_images", "wait_minutes"),
+        *("project", "publish_training_state", "tracker", "validate_images", "wait_minutes"),
     )
 }
 DATA = {

@@ -21,6 +21,8 @@ USES = {
     "train": "textok train",
     "wandb": "training logs to Weights & Biases (run.tracker wandb)",
     "trackio": "training logs to trackio (run.tracker trackio)",
+    "onnx": "textok export onnx, textok export web",
+    "diffusers": "textok export diffusers",
     "lora": "fine-tuning by low-rank adapters (lora.rank)",
     "data": "textok data",
     "hf": "parquet files, sets of the Hugging Face hub (data.path hf://...), textok data export",
