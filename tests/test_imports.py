@@ -51,7 +51,7 @@ def test_generate_imports_no_more_of_torch_than_torch_does(tmp_path: Path) -> No
     more = packages(modules) - packages(torch)
     assert more <= {
         "textok", "yaml", "cython_runtime", "PIL", "defusedxml", "einops", "packaging", "rich",
-        "safetensors",         "tokenizers", "pygments", "markdown_it", "mdurl",
+        "safetensors", "tokenizers", "pygments", "markdown_it", "mdurl",
     }  # fmt: skip
     heavy = {"_dynamo", "_inductor", "_export", "onnx"}
     extra = {name.split(".")[1] for name in modules - torch if name.startswith("torch.")}
