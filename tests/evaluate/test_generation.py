@@ -336,4 +336,5 @@ def _evaluate(rank: int, store: Path, pictures: Path, out: Path) -> None:
         report = _evaluation(pictures, out, draw)
     assert report.scores.pictures == COUNT  # every process gets the report
     (out.parent / f"drawn-{rank}").write_text(" ".join(str(seed) for _, seed in draw.asked))
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()

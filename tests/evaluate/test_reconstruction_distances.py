@@ -166,4 +166,5 @@ def _evaluate(rank: int, folder: Path, model: Path, pictures: str) -> None:
             kernel_distance=True,
             reference=folder / "images.npz",
         )
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()

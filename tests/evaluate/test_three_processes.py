@@ -97,6 +97,7 @@ def _work(rank: int, root: Path, pictures: Path, model: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=WORLD)
     seen = evaluate(pictures, model, root / "three")
     (root / f"seen-{rank}.json").write_text(json.dumps(seen))
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()
 
 

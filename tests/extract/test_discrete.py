@@ -133,4 +133,5 @@ def _extract(rank: int, store: Path, model: Path, out: Path, options: dict[str, 
         "gloo", init_method=f"file://{store}", rank=rank, world_size=2
     )
     make_latents(model, out=out, **options)
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()

@@ -106,6 +106,7 @@ def _work(rank: int, world_size: int, root: Path, model: Path, data: DataConfig)
     torch.distributed.barrier()
     make(model, data, again, **WAYS["nothing-shared"])
     (root / f"notes-{world_size}-{rank}").write_text(json.dumps(notes))
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()
 
 

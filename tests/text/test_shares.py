@@ -52,6 +52,7 @@ def warm(rank: int, store: Path, config: TextConfig, root: Path) -> None:
         features.warm(CAPTIONS, progress=False)
         # All are there for every process, whoever made them.
         features(CAPTIONS)
+    torch.distributed.barrier()  # gloo may abort where one leaves while the other still reads
     torch.distributed.destroy_process_group()
 
 
