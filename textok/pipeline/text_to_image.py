@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,7 +24,7 @@ from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.inputs import Captions
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
-from textok.runtime.repository import push_folder
+from textok.runtime.repository import Pushable
 from textok.text import TextFeaturesSource, open_features
 from textok.types import Condition, TextFeatures
 
@@ -33,7 +32,7 @@ BATCH_SIZE = 16
 OnStep = Callable[[int], None]
 
 
-class TextToImage:
+class TextToImage(Pushable):
     """A generator and its tokenizer that take prompts, or names of classes.
 
     Picture j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
@@ -248,22 +247,6 @@ class TextToImage:
     def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
         """Write a pipeline folder, weights in ``precision``, whole or not at all."""
         return save_pipeline(folder, self.parts, precision=precision)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        token: str | None = None,
-    ) -> str:
-        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
-
-        `textok push` sends reports and the facts of a card with it.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            model = self.save_pretrained(Path(folder) / "model")
-            return push_folder(model, repo_id, private=private, revision=revision, token=token)
 
     def _condition(self, prompts: Sequence[str]) -> Condition:
         require_text("a prompt", *prompts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from textok.config.check import require
 
@@ -148,3 +151,27 @@ def _reason(error: Exception, revision: str | None, *, writing: bool) -> str | N
             "HF_HUB_OFFLINE=0, or name a folder"
         )
     return f"the hub cannot be reached ({kind}), and there is no such folder"
+
+
+class Pushable:
+    """What is uploaded to the hub as it is saved."""
+
+    def save_pretrained(self, folder: str | Path, *, precision: torch.dtype | None = None) -> Path:
+        """Write a folder, weights in ``precision``."""
+        raise NotImplementedError
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
+
+        `textok push` sends reports and the facts of a card with it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            model = self.save_pretrained(Path(folder) / "model")
+            return push_folder(model, repo_id, private=private, revision=revision, token=token)

@@ -5,7 +5,6 @@ Legend: B batch, K latent tokens, k <= K of them, C channels, H = W image size.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import accept_old_keys, restored
-from textok.runtime.repository import push_folder
+from textok.runtime.repository import Pushable
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
 from textok.tokenizer.encoder import Encoder
@@ -27,7 +26,7 @@ from textok.types import Latents, Reconstruction, TextFeatures
 from textok.vqgan import VQGANDecoder
 
 
-class Tokenizer(nn.Module):
+class Tokenizer(Pushable, nn.Module):
     """TexTok (arXiv 2412.05796), TiTok (arXiv 2406.07550) and the places between them.
 
     ``text`` names the text encoder whose features the tokenizer was trained on; it travels with
@@ -228,22 +227,6 @@ class Tokenizer(nn.Module):
         tokenizer = restored(make, saved.state, where=source)
         tokenizer.trained_with = saved.trained_with
         return tokenizer
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        token: str | None = None,
-    ) -> str:
-        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
-
-        `textok push` sends reports and the facts of a card with it.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return push_folder(folder, repo_id, private=private, revision=revision, token=token)
 
     def set_grad_checkpointing(self, on: bool) -> None:
         """Recompute the blocks' activations in the backward pass: less memory, more time."""

@@ -5,7 +5,6 @@ Legend: B batch, N codes row by row, h = w codes a side, V codes, C numbers a co
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from textok.config import VQGANConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook, RevivingCodebook
 from textok.runtime.pretrained import accept_old_keys, find_folder, restored
-from textok.runtime.repository import push_folder
+from textok.runtime.repository import Pushable
 from textok.types import Latents, Reconstruction
 from textok.vqgan.network import Decoder, Encoder
 from textok.vqgan.pretrained import OLD_KEYS, read_vqgan, write_vqgan
@@ -52,7 +51,7 @@ class VQGANDecoder(nn.Module):
         return 2 * images.float() - 1
 
 
-class VQGAN(nn.Module):
+class VQGAN(Pushable, nn.Module):
     """Images to the nearest of V codes each ``factor`` pixels, and back (arXiv 2012.09841).
 
     Images are in [-1, 1]; inside they are in [0, 1], where the padding's zeros are black.
@@ -133,22 +132,6 @@ class VQGAN(nn.Module):
         vqgan = restored(partial(cls, config), state, where=source)
         vqgan.trained_with = trained_with
         return vqgan
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        token: str | None = None,
-    ) -> str:
-        """Upload to the hub repository ``repo_id``, or to its branch ``revision``; its address.
-
-        `textok push` sends reports and the facts of a card with it.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return push_folder(folder, repo_id, private=private, revision=revision, token=token)
 
     def _encode(self, images_B3HW: Tensor) -> tuple[Latents, Tensor]:
         """Latents, and (B, N, C) what took their codes."""
