@@ -105,3 +105,19 @@ def test_what_an_interruption_makes_a_library_raise_is_an_interruption() -> None
         [sys.executable, "-c", program, "presets"], capture_output=True, text=True, preexec_fn=HEAR
     )
     assert (run.returncode, run.stderr) == (130, "textok: interrupted\n")
+
+
+def test_an_interruption_of_the_interpreters_own_end_changes_nothing() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from textok.cli import entry\n"
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):\n"
+        "        kill(pid, number)\n"
+        "last = Last()\n"
+        "sys.exit(entry.main())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, "presets"], capture_output=True, text=True, preexec_fn=HEAR
+    )
+    assert (run.returncode, run.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -49,6 +50,9 @@ def main() -> int:
     interrupts = Interrupts()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not under `nohup ... &`
         signal.signal(signal.SIGINT, interrupts.note)
+        # Registered first, so called last: after it the interpreter would give SIGINT back its
+        # default, and a command that is done would end as one that was killed.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         from textok.cli.main import main as run
 
