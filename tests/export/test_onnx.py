@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ pytest.importorskip("onnxscript")
 from tests.export.conftest import text_parts
 from tests.pipeline.conftest import shake, tiny
 from textok.cli.main import main
-from textok.config.generator import SamplingOptions
+from textok.config.generator import ObjectiveConfig, SamplingOptions
 from textok.config.tokenizer import CodebookConfig
 from textok.export import Exported, build
 from textok.export.client import Client
@@ -25,6 +26,7 @@ from textok.export.graph import Graph
 from textok.export.graphs import generator_graph
 from textok.export.modules import run
 from textok.export.write import write_graph
+from textok.generator import DiT
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
 from textok.tokenizer import Tokenizer
 
@@ -150,10 +152,14 @@ def test_a_codebook(tmp_path: Path) -> None:
     np.testing.assert_allclose(client.decode(tokens), wanted.numpy(), atol=1e-4)
 
 
-def test_a_generator_of_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["flow", "meanflow"])
+def test_a_generator_of_classes(objective: Any, tmp_path: Path) -> None:
     import onnxruntime
 
-    graph = generator_graph(tiny("class").generator)  # type: ignore[arg-type]
+    config = replace(tiny("class").generator.config, objective=ObjectiveConfig(name=objective))
+    network = DiT(config).eval()
+    shake(network, 0.15)
+    graph = generator_graph(network)
     write_graph(graph, tmp_path / "generator.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
     for batch in (1, 5):

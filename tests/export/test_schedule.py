@@ -16,11 +16,13 @@ from textok.config.generator import GuidanceConfig, ObjectiveConfig, SamplingCon
 from textok.export.client import Client
 from textok.export.manifest import manifest
 from textok.export.model import ExportedModel
+from textok.export.modules import ClassGenerator
 from textok.export.schedule import evaluations
 from textok.generator import DiT
 from textok.types import Condition
 
 FLOW, DDPM = ObjectiveConfig(time_shift=2.0), ObjectiveConfig(name="ddpm")
+MEAN_FLOW = ObjectiveConfig(name="meanflow", time_shift=2.0)
 
 
 def network(objective: ObjectiveConfig) -> DiT:
@@ -40,6 +42,8 @@ def network(objective: ObjectiveConfig) -> DiT:
         (FLOW, "dpmpp", 1),
         (DDPM, "ddim", 4),
         (DDPM, "dpmpp", 12),
+        (MEAN_FLOW, "meanflow", 1),
+        (MEAN_FLOW, "meanflow", 3),
     ],
 )
 def test_the_client_samples_as_the_generator_does(
@@ -50,7 +54,8 @@ def test_the_client_samples_as_the_generator_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generator = network(objective)
-    guidance = GuidanceConfig(scale=2.5, schedule="linear", low=0.1, high=0.8)
+    schedule: Any = "constant" if sampler == "meanflow" else "linear"
+    guidance = GuidanceConfig(scale=2.5, schedule=schedule, low=0.1, high=0.8)
     sampling = SamplingConfig(sampler=sampler, steps=steps, guidance=guidance)
     parts = replace(tiny("class"), generator=generator)
     model = ExportedModel(
@@ -61,9 +66,8 @@ def test_the_client_samples_as_the_generator_does(
 
     def run(self: Client, graph: str, **inputs: Any) -> dict[str, Any]:
         given = {name: torch.from_numpy(value) for name, value in inputs.items()}
-        condition = Condition(labels=given["labels"])
         with torch.no_grad():
-            return {"output": generator(given["tokens"], given["time"], condition).numpy()}
+            return {"output": ClassGenerator(generator)(**given).numpy()}
 
     monkeypatch.setattr(Client, "run", run)
     noise = [torch.randn(4, 2, generator=torch.Generator().manual_seed(seed)) for seed in (5, 6)]

@@ -63,7 +63,8 @@ class Client:
             rows = np.concatenate([x, x]) if guided else x
             time = np.full(len(rows), row["time"], np.float32)
             asked_for = both if guided else wanted
-            given = self.run("generator", tokens=rows, time=time, **asked_for)
+            more = {name: np.full_like(time, value) for name, value in row.get("inputs", {}).items()}
+            given = self.run("generator", tokens=rows, time=time, **asked_for, **more)
             output = given["output"][..., :channels]
             if guided:
                 positive, other = np.split(output, 2)

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["pixels", "normal", "time", "mask", "integer"]
+Kind = Literal["pixels", "normal", "time", "scale", "mask", "integer"]
 DTYPES: dict[Kind, str] = {
     "pixels": "float32",
     "normal": "float32",
     "time": "float32",
+    "scale": "float32",
     "mask": "bool",
     "integer": "int64",
 }
@@ -41,6 +42,8 @@ class Port:
                 return torch.randn(shape, generator=generator)
             case "time":
                 return torch.rand(shape, generator=generator)
+            case "scale":  # of guidance
+                return 1 + 4 * torch.rand(shape, generator=generator)
             case "mask":  # the first row whole, each further one shorter
                 real = (shape[1] - torch.arange(shape[0])).clamp(min=self.low)
                 return torch.arange(shape[1]) < real[:, None]

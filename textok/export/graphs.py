@@ -23,6 +23,14 @@ IMAGE = "RGB in [-1, 1]: pixels of 0 to 255, divided by 127.5, less 1"
 STATES = "of a text encoder; zeros where a caption is absent"
 MASK = "True at real tokens, which come first; none: no caption"
 
+MEAN_FLOW = {
+    "span": Port(shape=("batch",), kind="time", about="from time back to that of the result"),
+    "scale": Port(shape=("batch",), kind="scale", about="of guidance; 1: none"),
+    "low": Port(shape=("batch",), kind="time", about="first time with guidance"),
+    "high": Port(shape=("batch",), kind="time", about="last time with guidance"),
+}
+"""What an average velocity is asked for beside time and condition."""
+
 
 def tokenizer_graphs(tokenizer: Tokenizer) -> list[Graph]:
     """Encoder, decoder and, for a discrete bottleneck, codebook."""
@@ -94,12 +102,13 @@ def generator_graph(network: DiT) -> Graph:
             "tokens": Port(shape=latent, kind="normal", about="normalised latents with noise"),
             "time": Port(shape=("batch",), kind="time", about="0 at the data, 1 at the noise"),
             **(text if by_text else {"labels": labels}),
+            **(MEAN_FLOW if network.mean_flow is not None else {}),
         },
         outputs={
             "output": Port(
                 shape=(*latent[:2], outputs),
                 kind="normal",
-                about="velocity, or noise (then what is learnt of the variance)",
+                about="velocity, or noise; then what else is learnt, as the variance",
             )
         },
         lengths={"text": 2},

@@ -15,7 +15,7 @@ from textok.runtime.pretrained import find_folder
 from textok.text.open import same_features
 from textok.tokenizer import Tokenizer
 
-DETERMINISTIC = ("euler", "heun", "ddim", "dpmpp")
+DETERMINISTIC = ("euler", "heun", "ddim", "dpmpp", "meanflow")
 
 
 @dataclass(frozen=True, kw_only=True)

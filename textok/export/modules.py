@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.generator import DiT
+from textok.generator.mean_flow import MeanFlowCondition
 from textok.nn.codebook import Codebook
 from textok.text.encoder import FrozenTextEncoder
 from textok.text.pool import pool_states
@@ -74,17 +75,29 @@ class TextModule(nn.Module):
 
 
 class TextGenerator(nn.Module):
-    """Output of a DiT (B, K, X) for noisy tokens, a time in each row and captions."""
+    """Output of a DiT (B, K, X) for noisy tokens, a time in each row and captions.
+
+    The last four (B,) are those of ``MeanFlowCondition``, for the objective of that name alone.
+    """
 
     def __init__(self, network: DiT) -> None:
         super().__init__()
         self.network = network
 
     def forward(
-        self, tokens: Tensor, time: Tensor, text_states: Tensor, text_mask: Tensor
+        self,
+        tokens: Tensor,
+        time: Tensor,
+        text_states: Tensor,
+        text_mask: Tensor,
+        span: Tensor | None = None,
+        scale: Tensor | None = None,
+        low: Tensor | None = None,
+        high: Tensor | None = None,
     ) -> Tensor:
         condition = Condition(text=TextFeatures(states=text_states, mask=text_mask))
-        output = self.network(tokens, time, condition)
+        told = _mean_flow(span, scale, low, high)
+        output = self.network(tokens, time, condition, mean_flow=told)
         assert isinstance(output, Tensor)
         return output
 
@@ -96,10 +109,28 @@ class ClassGenerator(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Tensor, time: Tensor, labels: Tensor) -> Tensor:
-        output = self.network(tokens, time, Condition(labels=labels))
+    def forward(
+        self,
+        tokens: Tensor,
+        time: Tensor,
+        labels: Tensor,
+        span: Tensor | None = None,
+        scale: Tensor | None = None,
+        low: Tensor | None = None,
+        high: Tensor | None = None,
+    ) -> Tensor:
+        told = _mean_flow(span, scale, low, high)
+        output = self.network(tokens, time, Condition(labels=labels), mean_flow=told)
         assert isinstance(output, Tensor)
         return output
+
+
+def _mean_flow(
+    span: Tensor | None, scale: Tensor | None, low: Tensor | None, high: Tensor | None
+) -> MeanFlowCondition | None:
+    if span is None or scale is None or low is None or high is None:
+        return None
+    return MeanFlowCondition(span=span, scale=scale, low=low, high=high)
 
 
 def _features(states: Tensor | None, mask: Tensor | None) -> TextFeatures | None:

@@ -9,7 +9,8 @@ one evaluation of the generator at ``time``, guided by ``guidance``:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,11 @@ from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.diffusion import Objective, objective
 from textok.diffusion.samplers import ddim, dpmpp, euler, heun
 from textok.generator.guidance import guidance_scale
+from textok.generator.mean_flow import MeanFlowCondition
 
 CLOSE = 1e-9
+OF_VELOCITY = {"euler": euler, "heun": heun, "meanflow": euler}
+"""Samplers whose prediction is the output itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,8 @@ class Evaluation:
     keep: float
     now: float
     before: float
+    inputs: dict[str, float] = field(default_factory=dict)
+    """Further inputs of the generator, the same in all rows of a batch."""
 
 
 def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evaluation]:
@@ -56,8 +62,8 @@ def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evalu
         return a * x + b * direction(len(seen))
 
     start = direction(0)
-    if sampling.sampler in ("euler", "heun"):
-        path = {"euler": euler, "heun": heun}[sampling.sampler](predict, start, times)
+    if sampling.sampler in OF_VELOCITY:
+        path = OF_VELOCITY[sampling.sampler](predict, start, times)
     else:
         solver = {"ddim": ddim, "dpmpp": dpmpp}[sampling.sampler]
         path = solver(predict, start, times, learnt.alpha_sigma)
@@ -70,11 +76,10 @@ def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evalu
         keep, now, before = _coefficients(after, x, prediction, prediction_before)
         prediction_before = prediction
         time = float(times[index])
-        scale = guidance_scale(sampling.guidance, time)
         rows.append(
             Evaluation(
                 time=time,
-                guidance=scale,
+                **_guided(sampling, times, index),
                 from_tokens=a,
                 from_output=b,
                 keep=keep,
@@ -85,9 +90,18 @@ def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evalu
     return rows
 
 
+def _guided(sampling: SamplingConfig, times: Tensor, index: int) -> dict[str, Any]:
+    """How guidance enters: by a second output, or as an input of an average velocity."""
+    if sampling.sampler != "meanflow":
+        return {"guidance": guidance_scale(sampling.guidance, float(times[index]))}
+    told = MeanFlowCondition.at_steps(times, sampling.guidance)
+    inputs = {name: float(value[index]) for name, value in vars(told).items()}
+    return {"guidance": 1.0, "inputs": inputs}
+
+
 def _reading(learnt: Objective, sampling: SamplingConfig, time: Tensor) -> tuple[float, float]:
     """How a sampler's prediction follows from tokens and output: the velocity, or the data."""
-    if sampling.sampler in ("euler", "heun"):
+    if sampling.sampler in OF_VELOCITY:
         return 0.0, 1.0
     one, zero = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, 1, dtype=torch.float64)
     return float(learnt.x0(zero, one, time)), float(learnt.x0(one, zero, time))

@@ -60,6 +60,9 @@ export class Model {
         tokens: this.floats(tokens, [count, ...noise.dims.slice(1)]),
         time: this.floats(new Float32Array(count).fill(row.time), [count]),
         ...(guided ? both : wanted),
+        ...Object.fromEntries(Object.entries(row.inputs ?? {}).map(
+          ([name, value]) => [name, this.floats(new Float32Array(count).fill(value), [count])],
+        )),
       });
       const own = firstChannels(output, noise.dims[2]);
       const next = new Float32Array(size), prediction = new Float32Array(size);
