@@ -63,7 +63,7 @@ class Client:
             rows = np.concatenate([x, x]) if guided else x
             time = np.full(len(rows), row["time"], np.float32)
             asked_for = both if guided else wanted
-            more = {name: np.full_like(time, value) for name, value in row.get("inputs", {}).items()}
+            more = {key: np.full_like(time, value) for key, value in row.get("inputs", {}).items()}
             given = self.run("generator", tokens=rows, time=time, **asked_for, **more)
             output = given["output"][..., :channels]
             if guided:
