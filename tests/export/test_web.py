@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from tests.demo.chromium import CHROMIUM, PHONE, visit
 from tests.export.conftest import text_parts
 from tests.export.serve import served
 from textok.config.export import ExportWebConfig
+from textok.config.generator import SamplingOptions
 from textok.export import Exported, build, export_web
 from textok.export.graph import Graph
 from textok.export.runtime import PACKAGE, VERSION
@@ -31,6 +33,8 @@ from textok.pipeline import ImageRequest, Reconstructor, TextToImage
 
 GIVEN = "TEXTOK_ONNXRUNTIME_WEB"
 """Names the package's folder or archive; without it npm is asked."""
+STEPS = 2
+"""With guidance four passes, so that the page draws while one types."""
 SEEDS, CAPTIONS = [7, 8], ["a red bag, Größe 7", ""]
 CALL = """
 async ([dims, noise, asked]) => {
@@ -79,7 +83,12 @@ def page(
         patch.setattr(build, "write_graph", copy)
         export_web(
             ExportWebConfig(
-                model=str(text_pipeline), out=out, weights="fp32", runtime=runtime, wasm_only=True
+                model=str(text_pipeline),
+                out=out,
+                weights="fp32",
+                runtime=runtime,
+                wasm_only=True,
+                sampling=SamplingOptions(steps=STEPS),
             )
         )
     return out
@@ -99,7 +108,8 @@ def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
     requests = [
         ImageRequest(condition=text, seed=seed) for text, seed in zip(CAPTIONS, SEEDS, strict=True)
     ]
-    drawn = TextToImage(parts).draw_tensor(requests).numpy()
+    sampling = replace(parts.sampling, steps=STEPS)
+    drawn = TextToImage(parts).draw_tensor(requests, sampling=sampling).numpy()
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
     model = Reconstructor(parts.tokenizer)
     back = model.decode_tensor(model.encode(image, CAPTIONS[0], num_tokens=2), CAPTIONS[0]).numpy()
@@ -129,6 +139,8 @@ def test_the_forms(address: str) -> None:
         page.get_by_role("button", name="Draw four").click()
         page.get_by_text("a red bag, seed 4").wait_for()
         assert page.evaluate(shown)[:3] == first[1:]  # a seed is an image
+        page.get_by_label("What to draw").first.fill("blue bags")
+        page.get_by_text("blue bags, seed 4").wait_for()
 
         page.get_by_role("button", name="Reconstruct").click()
         page.get_by_text("Choose a picture first.").wait_for()

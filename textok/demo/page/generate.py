@@ -10,7 +10,7 @@ import gradio as gr
 
 from textok.demo.draw import draw
 from textok.demo.limits import CHARACTERS, PICTURES, checked_text, checked_whole
-from textok.demo.page.lane import LANE, Stop
+from textok.demo.page.lane import LANE, QUIET, Stop
 from textok.demo.page.sampling import (
     checked_prompt,
     checked_sampling,
@@ -35,6 +35,8 @@ KEPT = (
     "draws it again."
 )
 DrawnFiles = list[tuple[str, str]]
+AT_ONCE = 4
+"""Most passes of the generator a picture with which the page draws while one types."""
 
 
 def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
@@ -71,14 +73,14 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
             )
             gr.Markdown(KEPT, elem_classes="quiet")
     submits = [] if studio.draws_classes else [cast("gr.Textbox", prompt).submit]
-    gr.on(
-        [go.click, *submits],
-        spoken(_answer(studio, folder, stop)),
-        [prompt, count, fields.steps, fields.guidance, seed, fields.temperature, sampler, away],
-        gallery,
-        api_name="generate",
-        **LANE,
-    )
+    asked = [prompt, count, fields.steps, fields.guidance, seed, fields.temperature, sampler, away]
+    answer = spoken(_answer(studio, folder, stop))
+    gr.on([go.click, *submits], answer, asked, gallery, api_name="generate", **LANE)
+    if pipe.sampling.sampler == "meanflow" and pipe.sampling.steps <= AT_ONCE:
+        # "always_last": of what is typed while a picture is drawn, the last is drawn next.
+        cast("gr.Textbox | gr.Dropdown", prompt).input(
+            answer, asked, gallery, trigger_mode="always_last", **LANE, **QUIET
+        )
     halt.click(stop.ask, api_visibility="private")
 
 

@@ -5,6 +5,7 @@ import { noise } from "./noise.js";
 import { figure, readPicture } from "./pixels.js";
 
 const DRAWN = 4;
+const AT_ONCE = 4; // most passes of the generator with which the page draws while one types
 const find = (id) => document.getElementById(id);
 
 async function openModel() {
@@ -31,7 +32,9 @@ function showProgress(share) {
 const breathe = () => new Promise((resolve) => { setTimeout(resolve, 0); });
 
 // Do `work` once at a time, and say what went wrong.
+let working = false;
 async function busy(model, graphs, work) {
+  working = true;
   const buttons = document.querySelectorAll("button");
   buttons.forEach((button) => { button.disabled = true; });
   const total = model.bytes(graphs);
@@ -50,6 +53,7 @@ async function busy(model, graphs, work) {
     console.error(error);
     say(`That did not work: ${error.message ?? error}`, { wrong: true });
   } finally {
+    working = false;
     showProgress(null);
     buttons.forEach((button) => { button.disabled = false; });
   }
@@ -66,12 +70,11 @@ function setUpDrawing(model) {
   find("class-field").hidden = classes.length === 0;
   find("class").append(...classes.map((name) => new Option(name, name)));
   const graphs = [...new Set(["generator", "decoder", readers.generator, readers.tokenizer].filter(Boolean))];
-  find("draw-form").addEventListener("submit", (event) => {
-    event.preventDefault();
+  const draw = () => {
     const asked = classes.length > 0 ? find("class").value : find("prompt").value.trim();
     const seed = Math.min(Math.max(Math.floor(Number(find("seed").value)) || 0, 0), 2 ** 32 - DRAWN);
     const seeds = Array.from({ length: DRAWN }, (_, place) => seed + place);
-    busy(model, graphs, async () => {
+    return busy(model, graphs, async () => {
       const image = await drawSeeds(model, seeds, asked, async (done, steps) => {
         showProgress(done / steps);
         await breathe();
@@ -79,6 +82,21 @@ function setUpDrawing(model) {
       const name = asked || "anything";
       find("drawn").replaceChildren(...seeds.map((one, row) => figure(image, row, `${name}, seed ${one}`)));
     });
+  };
+  find("draw-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!working) draw();
+  });
+  const passes = model.manifest.sampling.evaluations.reduce((sum, row) => sum + (row.guidance === 1 ? 1 : 2), 0);
+  if (passes > AT_ONCE) return;
+  let waiting = false; // what was typed last, while something is drawn
+  find("draw-form").addEventListener("input", async () => {
+    waiting = true;
+    // Nothing is downloaded before the first picture was asked for.
+    while (waiting && !working && model.bytes(graphs) === 0) {
+      waiting = false;
+      await draw();
+    }
   });
 }
 
