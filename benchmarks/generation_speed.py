@@ -36,7 +36,7 @@ from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
-from textok.generator.sample import StepwiseNetwork
+from textok.generator.mean_flow import MeanFlowCondition, sample_mean_flow
 from textok.pipeline import PipelineParts, load_pipeline
 from textok.runtime.device import best_device
 from textok.text import TextFeaturesSource, open_features
@@ -95,8 +95,16 @@ class Case:
     device: str
 
     @property
+    def one_pass(self) -> bool:
+        """Whether a step is one pass of the network, with guidance as without."""
+        return self.sampling.sampler == "meanflow"
+
+    @property
     def guided(self) -> bool:
         return self.sampling.guidance.scale != 1
+
+
+Anew = tuple[Condition, Tensor, MeanFlowCondition | None]
 
 
 class Plain:
@@ -109,12 +117,16 @@ class Plain:
     def parameters(self) -> Iterator[nn.Parameter]:
         return self._generator.parameters()
 
-    def prepare(self, condition: Condition, times_S: Tensor) -> tuple[Condition, Tensor]:
-        return condition, times_S
+    def prepare(
+        self, condition: Condition, times_S: Tensor, *, mean_flow: MeanFlowCondition | None = None
+    ) -> Anew:
+        return condition, times_S, mean_flow
 
-    def step(self, x_BKC: Tensor, index: int, prepared: tuple[Condition, Tensor]) -> Tensor:
-        condition, times_S = prepared
-        return self._generator(x_BKC, times_S[index].expand(len(x_BKC)), condition)
+    def step(self, x_BKC: Tensor, index: int, prepared: Anew) -> Tensor:
+        condition, times_S, mean_flow = prepared
+        rows = torch.full((len(x_BKC),), index, device=x_BKC.device)
+        told = None if mean_flow is None else mean_flow[rows]
+        return self._generator(x_BKC, times_S[rows], condition, mean_flow=told)
 
 
 class Compiled:
@@ -129,7 +141,7 @@ class Compiled:
         )
 
 
-def walker(generator: DiT, variant: Variant) -> StepwiseNetwork[Any]:
+def walker(generator: DiT, variant: Variant) -> Any:
     """The generator as the variant takes its steps."""
     if variant.model == "plain":
         return Plain(generator)
@@ -173,8 +185,10 @@ def prepare(case: Case, variant: Variant, readers: Readers) -> dict[str, Callabl
     if variant.compiled:
         decode = torch.compile(decode, fullgraph=True, dynamic=False)
 
+    walk: Callable[..., Tensor] = sample_mean_flow if case.one_pass else sample
+
     def draw() -> Tensor:
-        return sample(network, condition, sampling=case.sampling, seeds=seeds)
+        return walk(network, condition, sampling=case.sampling, seeds=seeds)
 
     tokens = scale.denormalise(draw())
     return {
@@ -213,6 +227,8 @@ def measure(parts: PipelineParts, settings: Settings, variants: list[Variant]) -
     for pictures in settings.pictures:
         for sampling in dict.fromkeys((guided, plain)):
             case = Case(parts=parts, sampling=sampling, pictures=pictures, device=device)
+            if case.one_pass and not case.guided:
+                continue  # it costs the same
             times = take_turns(case, variants, readers, settings.repeats)
             for variant, seconds in zip(variants, times, strict=True):
                 row = Row(

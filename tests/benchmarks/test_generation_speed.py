@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ import benchmarks.generation_speed as speed
 from benchmarks.generation_report import STAGES, Row, write_report
 from benchmarks.generation_speed import VARIANTS, Case, Readers, prepare
 from textok.config import TextConfig, TokenizerConfig
-from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
+from textok.config.generator import (
+    DiTShape,
+    GeneratorConfig,
+    GuidanceConfig,
+    ObjectiveConfig,
+    SamplingConfig,
+)
 from textok.generator import DiT
 from textok.latents import LatentScale
 from textok.pipeline import PipelineParts, save_pipeline
@@ -51,9 +58,21 @@ def parts() -> PipelineParts:
     )
 
 
-def test_the_peer_draws_the_same_latents(parts: PipelineParts) -> None:
-    case = Case(parts=parts, sampling=SAMPLING, pictures=2, device="cpu")
-    assert case.guided
+def by_mean_flow(parts: PipelineParts) -> PipelineParts:
+    """The same, its generator of average velocities."""
+    config = replace(parts.generator.config, objective=ObjectiveConfig(name="meanflow"))
+    generator = DiT(config)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    sampling = SamplingConfig(sampler="meanflow", steps=2, guidance=GuidanceConfig(scale=2))
+    return replace(parts, generator=generator, sampling=sampling)
+
+
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_the_peer_draws_the_same_latents(one_pass: bool, parts: PipelineParts) -> None:
+    parts = by_mean_flow(parts) if one_pass else parts
+    case = Case(parts=parts, sampling=parts.sampling, pictures=2, device="cpu")
+    assert case.guided and case.one_pass == one_pass
     drawn, readers = [], Readers(parts, "cpu")
     assert readers.captions is readers.prompts
     for variant in VARIANTS[:3]:
