@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 
 pytest.importorskip("onnxruntime")
@@ -18,16 +19,20 @@ pytest.importorskip("onnxscript")
 from tests.export.conftest import text_parts
 from tests.pipeline.conftest import shake, tiny
 from textok.cli.main import main
+from textok.config import TextConfig
 from textok.config.generator import ObjectiveConfig, SamplingOptions
 from textok.config.tokenizer import CodebookConfig
 from textok.export import Exported, build
 from textok.export.client import Client
 from textok.export.graph import Graph
-from textok.export.graphs import generator_graph
+from textok.export.graphs import generator_graph, text_graph
 from textok.export.modules import run
 from textok.export.write import write_graph
 from textok.generator import DiT
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
+from textok.text import encoder as text_encoder
+from textok.text.folder import find_text_model
+from textok.text.minilm import MiniLM
 from textok.tokenizer import Tokenizer
 
 CAPTIONS = ["a red bag for Women", "", "blue jeans", "Größe 7", "  "]
@@ -130,6 +135,30 @@ def test_too_large_a_difference_writes_nothing(
     assert main(["export", "onnx", *words]) == 2
     assert "above --tolerance 1e-12: nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_text_encoder_that_does_without_transformers(
+    bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = replace(find_text_model(str(bert_folder)), packaged=True)
+    monkeypatch.setattr(text_encoder, "find_text_model", lambda name: packaged)
+    config = TextConfig(encoder=str(bert_folder), max_tokens=16, pool=8)
+    encoder = text_encoder.load_text_encoder(config)
+    assert isinstance(encoder.model, MiniLM)
+    size = build._write_vocabulary(encoder, config, tmp_path / "vocabulary.json")
+    words = tokenizers.Tokenizer.from_file(str(tmp_path / "vocabulary.json"))
+    assert words.encode(CAPTIONS[0]).ids == encoder.tokenizer(CAPTIONS[:1])["input_ids"][0]
+    graph = text_graph("text", encoder, config, size)
+    write_graph(graph, tmp_path / "text.onnx")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(tmp_path / "text.onnx")
+    inputs = graph.example(batch=3)
+    for real in (inputs["real"], torch.ones_like(inputs["real"])):  # padded, and not
+        given = {**inputs, "real": real}
+        found = session.run(None, {name: value.numpy() for name, value in given.items()})
+        for one, other in zip(found, run(graph.module, given), strict=True):
+            np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
 
 
 def test_a_codebook(tmp_path: Path) -> None:

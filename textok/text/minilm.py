@@ -65,7 +65,9 @@ class MiniLM(nn.Module):
         segment_BT = torch.zeros_like(input_ids)
         x_BTD = self.words(input_ids) + self.segments(segment_BT) + self.positions(place_T)
         x_BTD, real_BT = self.norm(x_BTD), attention_mask.bool()
-        mask = None if bool(real_BT.all()) else real_BT[:, None, None, :]
+        # A graph that is exported takes captions of any lengths.
+        whole = not torch.compiler.is_compiling() and bool(real_BT.all())
+        mask = None if whole else real_BT[:, None, None, :]
         for layer in self.layers:
             x_BTD = layer(x_BTD, mask)
         return States(x_BTD)
@@ -102,6 +104,11 @@ class WordPieces:
         self._pieces.no_padding()
         self._pieces.no_truncation()
         self.unk_token_id = self._pieces.token_to_id("[UNK]")
+
+    @property
+    def backend_tokenizer(self) -> Pieces:
+        """That of `tokenizers`, without padding and truncation."""
+        return self._pieces
 
     def get_vocab(self) -> dict[str, int]:
         """Each token and its id."""
