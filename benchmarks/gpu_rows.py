@@ -34,8 +34,8 @@ from textok.data.pixels import to_tensor
 from textok.generator.mean_flow import MeanFlowCondition
 from textok.nn.adaptive_block import DiTBlock
 from textok.runtime.blocks import compile_network
-from textok.runtime.device import best_device, upload
-from textok.types import Condition
+from textok.runtime.device import best_device
+from textok.types import Condition, upload
 
 BF16 = Variant(model="textok", compiled=False, precision="bf16")
 

@@ -24,9 +24,9 @@ from textok.config.presets import preset_path
 from textok.config.read import load_config
 from textok.data.pixels import to_tensor
 from textok.evaluate.markdown import markdown_table
-from textok.runtime.device import best_device, upload
+from textok.runtime.device import best_device
 from textok.runtime.prefetch import prefetch
-from textok.types import Batch
+from textok.types import Batch, upload
 
 
 def batches(rows: int, size: int, wait: float) -> Iterator[Sequence[Batch]]:

@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks.training_steps import TrainingStep
 from textok.data.pixels import to_tensor
-from textok.runtime.device import upload
+from textok.types import upload
 
 PARTS = (
     "loading",

@@ -14,6 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def upload(tensor: Tensor, device: torch.device | str, dtype: torch.dtype | None = None) -> Tensor:
+    """``tensor`` on ``device``: to a GPU by way of pinned memory, without waiting for it.
+
+    What comes to the CPU is waited for.
+    """
+    target = torch.device(device)
+    if target.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(target, dtype, non_blocking=target.type != "cpu")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextFeatures:
     """Frozen encoder states of B captions, padded to a common T."""
@@ -29,7 +40,7 @@ class TextFeatures:
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TextFeatures:
         """The same features on ``device``, states in ``dtype``."""
         return TextFeatures(
-            states=self.states.to(device, dtype), mask=self.mask.to(device, non_blocking=True)
+            states=upload(self.states, device, dtype), mask=upload(self.mask, device)
         )
 
     def drop(self, rows_B: Tensor) -> TextFeatures:
@@ -77,7 +88,7 @@ class Latents:
         return self._each(lambda tensor: tensor[:, :count])
 
     def to(self, device: torch.device | str) -> Latents:
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._each(lambda tensor: upload(tensor, device))
 
     def __getitem__(self, rows: Tensor | slice) -> Latents:
         return self._each(lambda tensor: tensor[rows])
@@ -149,7 +160,7 @@ class Condition:
 
     def to(self, device: torch.device | str) -> Condition:
         return Condition(
-            labels=None if self.labels is None else self.labels.to(device),
+            labels=None if self.labels is None else upload(self.labels, device),
             text=None if self.text is None else self.text.to(device),
         )
 
@@ -196,9 +207,9 @@ class LatentBatch:
         return replace(
             self,
             latents=self.latents.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
+            labels=None if self.labels is None else upload(self.labels, device),
             text=None if self.text is None else self.text.to(device),
-            features=None if self.features is None else self.features.to(device),
+            features=None if self.features is None else upload(self.features, device),
         )
 
 
@@ -220,7 +231,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         return replace(
             self,
-            images=self.images.to(device, non_blocking=True),
-            labels=None if self.labels is None else self.labels.to(device),
+            images=upload(self.images, device),
+            labels=None if self.labels is None else upload(self.labels, device),
             text=None if self.text is None else self.text.to(device),
         )

@@ -21,8 +21,7 @@ from textok.data.mixture_order import MixtureOrder
 from textok.data.order import Draw, Order
 from textok.data.pixels import to_tensor
 from textok.data.report import BadFilesError
-from textok.runtime.device import upload
-from textok.types import Batch
+from textok.types import Batch, upload
 
 
 def train_batches(

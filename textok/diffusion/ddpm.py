@@ -36,7 +36,7 @@ class DDPM:
 
     def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha^2 is the product of 1 - beta; between two steps its logarithm is a line in t."""
-        log_alpha, position = self._log_alpha.to(t), t * STEPS
+        log_alpha, position = self._log_alpha.to(t, non_blocking=True), t * STEPS
         below = position.long().clamp(max=STEPS - 1)
         log = torch.lerp(log_alpha[below], log_alpha[below + 1], position - below)
         return log.exp(), torch.expm1(2 * log).abs().sqrt()
@@ -89,7 +89,8 @@ class DDPM:
         """
         n = (t_B * STEPS).round().long() - 1
         log_range, error_weight = (
-            over_tokens(table.to(error_BKC)[n]) for table in (self._log_range, self._error_weight)
+            over_tokens(table.to(error_BKC, non_blocking=True)[n])
+            for table in (self._log_range, self._error_weight)
         )
         log_ratio = weight_BKC * log_range
         apart = 1 + error_weight * error_BKC.square()

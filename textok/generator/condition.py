@@ -19,6 +19,15 @@ from textok.nn.time import EmbeddingMLP
 from textok.types import Condition, TextFeatures
 
 
+def may_read_values(network: nn.Module, given: Tensor) -> bool:
+    """Whether ``network`` may check the values of ``given``.
+
+    A compiled graph cannot branch on them, and a training step would wait for the GPU: there the
+    caller answers for them.
+    """
+    return not (torch.compiler.is_compiling() or (network.training and given.is_cuda))
+
+
 class LabelEmbedder(nn.Module):
     """A vector for each class, and one for the null class."""
 
@@ -36,8 +45,7 @@ class LabelEmbedder(nn.Module):
         labels_B = condition.labels
         if labels_B is None:
             raise ValueError("the condition is a text, this generator was built for classes")
-        # A compiled graph cannot branch on values: there the caller answers for them.
-        if not torch.compiler.is_compiling():
+        if may_read_values(self, labels_B):
             low, high = int(labels_B.min()), int(labels_B.max())
             require(
                 low >= -1 and high < self.classes,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textok.types import Latents
+from textok.types import Latents, upload
 
 FLOOR = 1e-4
 """The least standard deviation: a channel below it is constant to the precision of float16."""
@@ -38,7 +38,7 @@ class LatentScale:
         return x_BKC * self.std.clamp(min=FLOOR) + self.mean
 
     def to(self, device: torch.device | str) -> LatentScale:
-        return LatentScale(self.mean.to(device), self.std.to(device))
+        return LatentScale(upload(self.mean, device), upload(self.std, device))
 
     @classmethod
     def measured(cls, parts: Iterable[Latents]) -> LatentScale:

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from textok.config.check import require
 from textok.config.networks import RunPrecision
@@ -41,13 +40,6 @@ def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """``tensor`` on ``device``: to a CUDA device by way of pinned memory, without waiting."""
-    if torch.device(device).type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def autocast(device: torch.device | str, precision: Precision) -> AbstractContextManager[object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import torch
+
 from textok.data.order import Order
 from textok.latents import LatentSet
 from textok.runtime.prefetch import prefetch
@@ -13,9 +15,14 @@ from textok.types import LatentBatch
 
 
 def latent_batches(
-    latents: LatentSet, text: TextFeaturesSource | None, *, order: Order, step: int
+    latents: LatentSet,
+    text: TextFeaturesSource | None,
+    *,
+    order: Order,
+    step: int,
+    device: torch.device | str = "cpu",
 ) -> Iterator[Sequence[LatentBatch]]:
-    """This process's micro-batches of ``step`` and all after it, read one step ahead.
+    """This process's micro-batches of ``step`` and all after it on ``device``, one step ahead.
 
     ``text`` gives the features of captions; without it the condition is the class. An encoder runs
     when it is the batch's turn, since it may have to wait for the other processes.
@@ -25,10 +32,10 @@ def latent_batches(
         draws = order.micro_batches(step)
         while True:
             parts = [next(draws) for _ in range(order.accumulate)]
-            yield [latents.batch([draw.image for draw in part]) for part in parts]
+            yield [latents.batch([draw.image for draw in part]).to(device) for part in parts]
 
     def conditioned(batches: Sequence[LatentBatch]) -> Sequence[LatentBatch]:
-        return [with_text(batch, text) for batch in batches]
+        return [with_text(batch, text).to(device) for batch in batches]
 
     if text is not None and not text.prefetchable:
         return map(conditioned, prefetch(read()))

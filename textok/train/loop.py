@@ -22,8 +22,10 @@ from textok.runtime.sharding import whole_state
 from textok.runtime.stop import StopRequest
 from textok.runtime.wait import with_timeout
 from textok.train.distributed import Distributed
+from textok.train.guard import HostCopy
 from textok.train.published_state import TRAINING
 from textok.train.run_logger import RunLogger
+from textok.types import upload
 
 Micro = TypeVar("Micro")
 """What a micro-batch is made of."""
@@ -80,6 +82,7 @@ def train(
         publish(task, first, folder, distributed, config)
         return
     logger = RunLogger(folder, config, first, enabled=distributed.is_main)
+    agreement = Agreement(distributed)
     with StopRequest() as stop, logger:
         saved_at = time.monotonic()
         batches = with_timeout(
@@ -101,7 +104,7 @@ def train(
             if show:
                 logger.show(done, task.sheet())
             overdue = 0 < 60 * config.save_minutes < time.monotonic() - saved_at
-            due, signum = agree(overdue, stop.signum, distributed)
+            due, signum = agreement(overdue, stop.signum)
             if done % config.save_every == 0 or last or due or signum:
                 save(task, done, folder, distributed, config)
                 saved_at = time.monotonic()
@@ -187,13 +190,28 @@ def written(what: str, folder: RunFolder, distributed: Distributed) -> Iterator[
         )
 
 
-def agree(overdue: bool, signum: int, distributed: Distributed) -> tuple[bool, int]:
-    """Whether any process has to save, and the signal that any has to stop for (0: none)."""
-    if distributed.world_size == 1:
-        return overdue, signum
-    own = torch.tensor([float(overdue), float(signum)], device=distributed.device)
-    most = distributed.gather(own[None]).amax(dim=0)
-    return bool(most[0]), int(most[1])
+class Agreement:
+    """What any of the processes wants after a step: the same answer on each.
+
+    Of several on GPUs it is what they wanted a step earlier, so that none waits for its GPU.
+    """
+
+    def __init__(self, distributed: Distributed) -> None:
+        self._distributed, self._late = distributed, distributed.device.type == "cuda"
+        self._earlier: list[HostCopy] = []
+
+    def __call__(self, overdue: bool, signum: int) -> tuple[bool, int]:
+        """Whether any has to save, and the signal that any has to stop for (0: none)."""
+        if self._distributed.world_size == 1:
+            return overdue, signum
+        own = upload(torch.tensor([[float(overdue), float(signum)]]), self._distributed.device)
+        wanted = [HostCopy(one) for one in self._distributed.gather(own).amax(dim=0)]
+        if self._late:
+            wanted, self._earlier = self._earlier, wanted
+        due, stop = (one.read() for one in wanted) if wanted else (0, 0)
+        if due:
+            self._earlier = []  # was wanted before the save that follows
+        return bool(due), int(stop)
 
 
 def mean_over_processes(logs: dict[str, Tensor], distributed: Distributed) -> dict[str, float]:

@@ -16,8 +16,11 @@ from torch import Tensor
 class BatchedMuon(torch.optim.Muon):
     """``torch.optim.Muon`` with ``adjust_lr_fn="original"``, same settings, state and rule.
 
-    The products are batched, so results differ from torch's in bfloat16 rounding alone.
+    The products are batched, so results differ from torch's in bfloat16 rounding alone. Where
+    ``found_inf`` is 1 nothing is moved, as by torch's fused AdamW.
     """
+
+    found_inf: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -29,8 +32,14 @@ class BatchedMuon(torch.optim.Muon):
                     by_shape[matrix.shape].append(matrix)
             for shape, matrices in by_shape.items():
                 rate = group["lr"] * max(1, shape[0] / shape[1]) ** 0.5
-                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+                bad = self.found_inf
+                kept: float | Tensor = 1 - group["lr"] * group["weight_decay"]
+                if bad is not None:
+                    kept = torch.where(bad > 0, 1.0, kept)
+                torch._foreach_mul_(matrices, kept)
                 moves = _orthogonal(self._momenta(matrices, group["momentum"]), group)
+                if bad is not None:
+                    moves = moves.masked_fill(bad > 0, 0)
                 torch._foreach_add_(matrices, list(moves.to(matrices[0].dtype)), alpha=-rate)
 
     def _momenta(self, matrices: list[Tensor], momentum: float) -> Tensor:
@@ -42,6 +51,9 @@ class BatchedMuon(torch.optim.Muon):
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             buffers.append(state["momentum_buffer"])
+        if self.found_inf is not None:
+            pairs = zip(buffers, gradients, strict=True)
+            gradients = [torch.where(self.found_inf > 0, old, new) for old, new in pairs]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         return torch.stack(torch._foreach_lerp(gradients, buffers, momentum))
 

@@ -109,7 +109,12 @@ def train_on_latents(
         distributed=distributed,
     )
     order = random_order(config, len(latents.train), distributed)
-    session.train(task, lambda step: latent_batches(latents.train, text, order=order, step=step))
+    session.train(
+        task,
+        lambda step: latent_batches(
+            latents.train, text, order=order, step=step, device=distributed.device
+        ),
+    )
     return session.close(f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}")
 
 

@@ -53,8 +53,12 @@ class Optimizer:
         nn.utils.clip_grads_with_norm_(self._parameters, limit, norm)
         return norm
 
-    def step(self, step: int) -> float:
-        """Update the weights at the rate of optimiser step ``step``; returns AdamW's rate."""
+    def step(self, step: int, *, unless: Tensor | None = None) -> float:
+        """Update the weights at the rate of optimiser step ``step``; returns AdamW's rate.
+
+        Nothing is moved where ``unless``, a scalar on the weights' device, is 1: the host does not
+        need to know. Sharded weights cannot do this.
+        """
         factor = lr_factor(
             step - self._first,
             warmup=self._config.warmup,
@@ -64,6 +68,8 @@ class Optimizer:
         for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
+            # How torch's fused optimisers are told by a GradScaler.
+            optimizer.found_inf = unless  # type: ignore[attr-defined]
             optimizer.step()
         return self._peaks[0][0] * factor
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from textok.generator.maskgit import draw_mask, mask_ratio
 from textok.tokenizer import Tokenizer
+from textok.types import upload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class StepRandomness:
         return self._map(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device) -> StepRandomness:
-        return self._map(lambda tensor: tensor.to(device))
+        return self._map(lambda tensor: upload(tensor, device))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> StepRandomness:
         given = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,6 +49,8 @@ class TrainingStep:
     precision: Precision
     batch_size: int
     """G."""
+    decides_late: bool
+    """Whether the guard's answer is read when the next step is queued, or waited for."""
 
     def __call__(self, micro_batches: Sequence[Any], step: int) -> dict[str, Tensor]:
         """One step of both optimisers, or of neither, along the mean gradient over G rows.
@@ -71,11 +74,13 @@ class TrainingStep:
                     self.distributed.backward(outcome.terms["loss"] / count)
             add_means(logs, outcome.terms, count)
             outcomes.append(outcome.kept(images=discriminator is not None))
+        # The discriminator's losses need what the step before may have left undecided.
+        self.guard.settle()
         if discriminator is not None:
             self._backward_discriminator(discriminator, outcomes, logs, step)
         if trains:
             self._update(discriminator, outcomes, logs, step)
-        elif self.guard.passes(step, [logs["loss"]]):
+        elif self.guard.passes(step, self.guard.bad([logs["loss"]])):
             self._fill(outcomes, logs)
         return dict(logs)
 
@@ -156,21 +161,31 @@ class TrainingStep:
         optimizers = [self.optimizer, *(one.optimizer for one in trained)]
         norms = [optimizer.clip() for optimizer in optimizers]
         losses = [value for name, value in logs.items() if name.startswith("loss")]
-        if self.guard.passes(step, losses + norms):
+        bad = self.guard.bad(losses + norms)
+        skipped, rates = self.guard.skipped + bad, list[float]()
+        if self.decides_late:
+            rates = [optimizer.step(step, unless=bad) for optimizer in optimizers]
+            self.guard.decide_later(step, bad, partial(self._follow, discriminator, logs, step))
+        elif self.guard.passes(step, bad):
             rates = [optimizer.step(step) for optimizer in optimizers]
             codebook.revive()
-            self.ema.update(self.network)
             self._fill(outcomes, logs)
-            if discriminator is not None:
-                means = torch.stack([logs["logits_real"], logs["logits_fake"]])
-                discriminator.lecam.update(*self.distributed.mean(means))
-                if discriminator.penalised(step):
-                    discriminator.penalty.value.copy_(self.distributed.mean(logs["r1"]))
+            self._follow(discriminator, logs, step)
+        if rates:
             logs["lr"] = torch.as_tensor(rates[0])
         for optimizer in optimizers:
             optimizer.zero_grad()
         logs |= codebook.logs()
-        logs |= {"grad_norm": norms[0], "skipped": torch.tensor(float(self.guard.skipped))}
+        logs |= {"grad_norm": norms[0], "skipped": skipped}
+
+    def _follow(self, discriminator: Discriminator | None, logs: Terms, step: int) -> None:
+        """What follows from a good step, once the optimisers have taken it."""
+        self.ema.update(self.network)
+        if discriminator is not None:
+            means = torch.stack([logs["logits_real"], logs["logits_fake"]])
+            discriminator.lecam.update(*self.distributed.mean(means))
+            if discriminator.penalised(step):
+                discriminator.penalty.value.copy_(self.distributed.mean(logs["r1"]))
 
     def _fill(self, outcomes: list[Outcome], logs: Terms) -> None:
         """Add the images of all processes to the populations of the Frechet loss, if there is one.

@@ -8,9 +8,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from textok.config import GanConfig, OptimConfig, RunConfig
 from textok.losses.frechet import FrechetLoss
+from textok.nn.codebook import Codebook
 from textok.runtime.blocks import compile_network
 from textok.runtime.checkpoint import Stateful
 from textok.runtime.sharding import load_weights, shard
@@ -96,11 +98,13 @@ class TrainingTask(Generic[Network]):
             distributed=distributed,
             precision=run.precision,
             batch_size=run.batch_size,
+            decides_late=self._may_decide_late(),
         )
 
     @property
     def averaged(self) -> Network:
         """The network with averaged weights, in one piece; called by all processes."""
+        self.step.guard.settle()
         return self.ema.whole()
 
     def sheet(self) -> Image.Image:
@@ -117,6 +121,7 @@ class TrainingTask(Generic[Network]):
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, averages, optimisers, regularisers and counters."""
+        self.step.guard.settle()
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {self.name: self.network.state_dict(), **parts}
 
@@ -151,6 +156,16 @@ class TrainingTask(Generic[Network]):
             for name, part in against.remembered().items():
                 found.take(name, part, state.get(name))
         return found
+
+    def _may_decide_late(self) -> bool:
+        """Whether nothing but the optimisers depends on a step's verdict before the next one.
+
+        Populations and codebooks do, and sharded weights cannot be left as they are by a tensor.
+        """
+        codebooks = any(isinstance(part, Codebook) for part in self.network.modules())
+        sharded = any(isinstance(weight, DTensor) for weight in self.network.parameters())
+        gpu = self.distributed.device.type == "cuda"
+        return gpu and self.frechet is None and not codebooks and not sharded
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from textok.config.check import require
 from textok.config.generator import SamplingConfig
 from textok.config.maskgit import MaskGITConfig
-from textok.generator.condition import condition_embedder
+from textok.generator.condition import condition_embedder, may_read_values
 from textok.generator.guidance import Output, both_conditions, guidance_scale, guided
 from textok.generator.maskgit.block import MaskGITBlock
 from textok.generator.maskgit.sample import uniform_noise, unmask
@@ -84,8 +84,7 @@ class MaskGIT(TokenGenerator):
             f"the mask is {mask_BK.dtype} {tuple(mask_BK.shape)}, it must be bool like the codes' "
             f"{tuple(codes_BK.shape)}",
         )
-        # A compiled graph cannot branch on values: there the caller answers for them.
-        if not torch.compiler.is_compiling():
+        if may_read_values(self, codes_BK):
             low, high = int(codes_BK.min()), int(codes_BK.max())
             require(
                 low >= 0 and high < size,
