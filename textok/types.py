@@ -33,22 +33,37 @@ class TextFeatures:
     """(B, T, D_text)."""
     mask: Tensor
     """(B, T) bool, True for real tokens. A row without any is an absent caption."""
+    full: bool = False
+    """Whether the host knows that all tokens are real."""
 
     def __post_init__(self) -> None:
         assert self.states.shape[:2] == self.mask.shape and self.mask.dtype == torch.bool
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TextFeatures:
-        """The same features on ``device``, states in ``dtype``."""
+        """The same features on ``device``, states in ``dtype``.
+
+        A mask that is on the CPU is looked at: a GPU need not be waited for.
+        """
         return TextFeatures(
-            states=upload(self.states, device, dtype), mask=upload(self.mask, device)
+            states=upload(self.states, device, dtype),
+            mask=upload(self.mask, device),
+            full=self.full or (self.mask.device.type == "cpu" and bool(self.mask.all())),
         )
+
+    @property
+    def attended(self) -> Tensor | None:
+        """(B, T) bool: what may be attended to; None where that is known to be all of it.
+
+        Attention without a mask runs in kernels that take none.
+        """
+        return None if self.full else self.mask
 
     def drop(self, rows_B: Tensor) -> TextFeatures:
         """Forget the captions of the rows where ``rows_B`` (bool) is True."""
-        return replace(self, mask=self.mask & ~rows_B[:, None])
+        return replace(self, mask=self.mask & ~rows_B[:, None], full=False)
 
     def __getitem__(self, rows: Tensor | slice) -> TextFeatures:
-        return TextFeatures(states=self.states[rows], mask=self.mask[rows])
+        return TextFeatures(states=self.states[rows], mask=self.mask[rows], full=self.full)
 
     @classmethod
     def cat(cls, several: Sequence[TextFeatures]) -> TextFeatures:
@@ -59,6 +74,7 @@ class TextFeatures:
         return cls(
             states=torch.cat([F.pad(features.states, (0, 0, 0, gap)) for features, gap in pairs]),
             mask=torch.cat([F.pad(features.mask, (0, gap)) for features, gap in pairs]),
+            full=all(features.full and not gap for features, gap in pairs),
         )
 
 

@@ -5,6 +5,8 @@ Legend: B batch, T text tokens, D width.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from einops import einsum, repeat
@@ -86,11 +88,13 @@ class TextEmbedder(nn.Module):
             f"text states are {text.states.shape[-1]} wide, this generator was built for "
             f"{self.projection.linear.in_features}: use the text encoder that it was trained with",
         )
-        text = TextFeatures(states=self.dropout(text.states), mask=text.mask)
+        text = replace(text, states=self.dropout(text.states))
         states_BTD = self.projection(text)
         null = repeat(self.null.to(states_BTD.dtype), "D -> B 1 D", B=states_BTD.shape[0])
-        read = TextFeatures(
-            states=torch.cat([null, states_BTD], dim=1), mask=F.pad(text.mask, (1, 0), value=True)
+        read = replace(
+            text,
+            states=torch.cat([null, states_BTD], dim=1),
+            mask=F.pad(text.mask, (1, 0), value=True),
         )
         return None if self.pooled is None else self.pooled(text), read
 

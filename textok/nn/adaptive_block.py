@@ -31,8 +31,8 @@ class TextKeys:
     """(B, H, T, E)."""
     v: Tensor
     """(B, H, T, E)."""
-    mask: Tensor
-    """(B, T) bool, at least one True a row."""
+    mask: Tensor | None
+    """(B, T) bool, at least one True a row; None where all are."""
 
 
 class CrossAttention(nn.Module):
@@ -52,11 +52,12 @@ class CrossAttention(nn.Module):
     def keys(self, text: TextFeatures) -> TextKeys:
         """Keys and values of states (B, T, D)."""
         k, v = rearrange(self.kv(text.states), "B T (n H E) -> n B H T E", n=2, H=self.heads)
-        return TextKeys(k=self.k_norm(k), v=v, mask=text.mask)
+        return TextKeys(k=self.k_norm(k), v=v, mask=text.attended)
 
     def forward(self, x_BKD: Tensor, keys: TextKeys) -> Tensor:
         q = self.q_norm(rearrange(self.q(self.norm(x_BKD)), "B K (H E) -> B H K E", H=self.heads))
-        out_BHKE = attend(q, keys.k, keys.v, rearrange(keys.mask, "B T -> B 1 1 T"))
+        mask = None if keys.mask is None else rearrange(keys.mask, "B T -> B 1 1 T")
+        out_BHKE = attend(q, keys.k, keys.v, mask)
         return self.out(rearrange(out_BHKE, "B H K E -> B K (H E)"))
 
 

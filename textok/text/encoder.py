@@ -68,7 +68,8 @@ class FrozenTextEncoder:
             mask_BT[rows, : mask.shape[1]] = mask
         elif self._shared:
             self._encode(["."])  # the others need this process's part of the weights
-        return TextFeatures(states=states_BTD, mask=mask_BT)
+        full = self._config.padding and len(rows) == len(captions) and self.limit == shape[1]
+        return TextFeatures(states=states_BTD, mask=mask_BT, full=full)
 
     def kept(self, caption: str) -> str:
         """The part of ``caption`` that is read: all, or its beginning up to ``limit`` tokens."""

@@ -108,7 +108,7 @@ class Decoder(nn.Module):
             latents_BKD,
             caption,
             latent_keys_BK=latent_keys,
-            text_keys_BT=None if caption is None or text is None else text.mask,
+            text_keys_BT=None if caption is None or text is None else text.attended,
         )
         count = self.queries.shape[0]
         hidden = None

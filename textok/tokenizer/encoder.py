@@ -40,7 +40,8 @@ class Encoder(nn.Module):
         if self.text is None or text is None:
             x_BSD, keys_BS = join(patches_BND, queries_BKD, None)
         else:
-            x_BSD, keys_BS = join(patches_BND, queries_BKD, self.text(text), text_keys_BT=text.mask)
+            states_BTD = self.text(text)
+            x_BSD, keys_BS = join(patches_BND, queries_BKD, states_BTD, text_keys_BT=text.attended)
         x_BSD = self.trunk(x_BSD, keys_BS)
         first, count = self.positions.shape[0], self.queries.shape[0]
         x_BKD = x_BSD[:, first : first + count]

@@ -117,7 +117,7 @@ class FlowDecoder(nn.Module):
             latents_BKD,
             caption,
             latent_keys_BK=visible,
-            text_keys_BT=None if caption is None or text is None else text.mask,
+            text_keys_BT=None if caption is None or text is None else text.attended,
         )
         time_BD = F.silu(self.time(t_B))
         patches, hidden = self.patch_positions.shape[0], None

@@ -52,7 +52,7 @@ class Denoising:
         tokens = self._normalised(batch.latents.sample(posterior))
         times = self.objective.sample_timesteps(normal)
         noisy = self.objective.add_noise(tokens, noise, times)
-        condition = batch.condition.drop(randomness.drop)
+        condition = self._source.dropped(batch.condition, randomness)
         if self._alignment is None:
             output = network(noisy, times, condition)
             return Outcome(terms={"loss": self.objective.loss(output, tokens, noise, times).mean()})

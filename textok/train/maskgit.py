@@ -42,7 +42,7 @@ class MaskedPrediction:
         mask, share = randomness.mask, randomness.hidden_share
         assert mask is not None and share is not None
         codes = _codes(batch.latents)
-        logits = network(codes, mask, batch.condition.drop(randomness.drop))
+        logits = network(codes, mask, self._source.dropped(batch.condition, randomness))
         return Outcome(terms=masked_loss(logits, codes, mask, self._loss, hidden_share=share[0]))
 
     def validation_losses(

@@ -63,7 +63,7 @@ class MeanFlow:
         tokens = self._normalised(batch.latents.sample(posterior))
         times, told = self._drawn(randomness)
         noisy = self.flow.add_noise(tokens, noise, times)
-        condition = batch.condition.drop(randomness.drop)
+        condition = self._source.dropped(batch.condition, randomness)
         target, velocity = self._targets(network, noisy, times, condition, told, noise - tokens)
         derivative = self._derivative(network, noisy, times, condition, told, velocity)
         alignment = self._alignment

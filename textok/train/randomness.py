@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from textok.generator.maskgit import draw_mask, mask_ratio
 from textok.tokenizer import Tokenizer
-from textok.types import upload
+from textok.types import Condition, TextFeatures, upload
+
+Droppable = TypeVar("Droppable", Condition, TextFeatures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,10 @@ class RandomSource:
     """G."""
     drop: float = 0.0
     """Share of the conditions that are left out."""
+
+    def dropped(self, condition: Droppable, randomness: StepRandomness) -> Droppable:
+        """``condition`` less what is left out; untouched where nothing ever is."""
+        return condition.drop(randomness.drop) if self.drop > 0 else condition
 
     def generator(self, step: int) -> torch.Generator:
         """A CPU generator of its own for each (seed, step)."""

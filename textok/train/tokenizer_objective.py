@@ -80,7 +80,7 @@ class TokenizerObjective:
         if self.text is None:
             return None
         features = self.text(batch.captions) if batch.text is None else batch.text
-        return features.to(batch.images.device).drop(randomness.drop)
+        return self._source.dropped(features.to(batch.images.device), randomness)
 
     def _losses(self, out: Reconstruction, real: Tensor, step: int) -> Terms:
         """Those of pixels and codebook, the KL divergence, and the VQGAN's codes (stage 1)."""
