@@ -69,12 +69,20 @@ class TextFeatures:
     def cat(cls, several: Sequence[TextFeatures]) -> TextFeatures:
         """The rows of all, in order, padded to the longest T."""
         longest = max(features.mask.shape[1] for features in several)
-        gaps = [longest - features.mask.shape[1] for features in several]
-        pairs = list(zip(several, gaps, strict=True))
+        even = [features.padded(longest) for features in several]
         return cls(
-            states=torch.cat([F.pad(features.states, (0, 0, 0, gap)) for features, gap in pairs]),
-            mask=torch.cat([F.pad(features.mask, (0, gap)) for features, gap in pairs]),
-            full=all(features.full and not gap for features, gap in pairs),
+            states=torch.cat([features.states for features in even]),
+            mask=torch.cat([features.mask for features in even]),
+            full=all(features.full for features in even),
+        )
+
+    def padded(self, length: int) -> TextFeatures:
+        """The same with T = ``length``, where T is less."""
+        gap = max(length - self.mask.shape[1], 0)
+        return TextFeatures(
+            states=F.pad(self.states, (0, 0, 0, gap)),
+            mask=F.pad(self.mask, (0, gap)),
+            full=self.full and not gap,
         )
 
 
@@ -160,6 +168,24 @@ class Condition:
         rows = self.labels if self.text is None else self.text.mask
         assert rows is not None
         return rows.shape[0]
+
+    @property
+    def tensors(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Labels, and the text's states and mask; ``of`` puts them together again."""
+        if self.text is None:
+            return self.labels, None, None
+        return None, self.text.states, self.text.mask
+
+    @classmethod
+    def of(cls, labels: Tensor | None, states: Tensor | None, mask: Tensor | None) -> Condition:
+        """The condition that has these ``tensors``."""
+        if states is None or mask is None:
+            return cls(labels=labels)
+        return cls(text=TextFeatures(states=states, mask=mask))
+
+    def padded(self, length: int) -> Condition:
+        """The same, a text with T = ``length``, where T is less."""
+        return self if self.text is None else Condition(text=self.text.padded(length))
 
     def drop(self, rows_B: Tensor) -> Condition:
         """Ask for nothing in the rows where ``rows_B`` (bool) is True."""

@@ -227,7 +227,7 @@ def test_times_are_shifted_in_training_and_sampling() -> None:
 
 
 def test_pixels_share_no_noise_with_latents_of_the_same_seed() -> None:
-    noise = make().decoder.noise([3])[0].flatten()
+    noise = make().decoder.noise([3], 1)[0].flatten()
     latents = torch.randn(len(noise), generator=torch.Generator().manual_seed(3))
     assert torch.corrcoef(torch.stack([noise, latents]))[0, 1].abs() < 0.15
     assert (noise - latents).abs().mean() > 0.5

@@ -38,7 +38,7 @@ class DDPM:
         """alpha^2 is the product of 1 - beta; between two steps its logarithm is a line in t."""
         log_alpha, position = self._log_alpha.to(t, non_blocking=True), t * STEPS
         below = position.long().clamp(max=STEPS - 1)
-        log = torch.lerp(log_alpha[below], log_alpha[below + 1], position - below)
+        log = torch.lerp(log_alpha.take(below), log_alpha.take(below + 1), position - below)
         return log.exp(), torch.expm1(2 * log).abs().sqrt()
 
     def sample_timesteps(self, noise_B: Tensor) -> Tensor:

@@ -18,16 +18,19 @@ from textok.nn.dropout import Dropout
 from textok.nn.positions import small_normal
 from textok.nn.text import TextProjection
 from textok.nn.time import EmbeddingMLP
+from textok.runtime.recorder import being_recorded
 from textok.types import Condition, TextFeatures
 
 
 def may_read_values(network: nn.Module, given: Tensor) -> bool:
     """Whether ``network`` may check the values of ``given``.
 
-    A compiled graph cannot branch on them, and a training step would wait for the GPU: there the
-    caller answers for them.
+    A compiled or recorded graph cannot branch on them, and a training step would wait for the GPU:
+    there the caller answers for them.
     """
-    return not (torch.compiler.is_compiling() or (network.training and given.is_cuda))
+    if torch.compiler.is_compiling() or being_recorded():
+        return False
+    return not (network.training and given.is_cuda)
 
 
 class LabelEmbedder(nn.Module):
@@ -42,18 +45,22 @@ class LabelEmbedder(nn.Module):
     def init_weights(self) -> None:
         """Nothing: the table keeps its normal 0.02."""
 
+    def check(self, labels_B: Tensor) -> None:
+        """Raise ValueError for labels outside [-1, classes)."""
+        low, high = int(labels_B.min()), int(labels_B.max())
+        require(
+            low >= -1 and high < self.classes,
+            f"labels go from {low} to {high}, this generator has classes 0 to {self.classes - 1}, "
+            "and -1 for none",
+        )
+
     def forward(self, condition: Condition) -> tuple[Tensor, None]:
         """Vectors (B, D). Raises ValueError for a text and for labels outside [-1, classes)."""
         labels_B = condition.labels
         if labels_B is None:
             raise ValueError("the condition is a text, this generator was built for classes")
         if may_read_values(self, labels_B):
-            low, high = int(labels_B.min()), int(labels_B.max())
-            require(
-                low >= -1 and high < self.classes,
-                f"labels go from {low} to {high}, this generator has classes 0 to "
-                f"{self.classes - 1}, and -1 for none",
-            )
+            self.check(labels_B)
         return self.table(torch.where(labels_B < 0, self.classes, labels_B)), None
 
 

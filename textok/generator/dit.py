@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
-from textok.generator.condition import condition_embedder
+from textok.generator.condition import LabelEmbedder, condition_embedder
 from textok.generator.mean_flow import MeanFlowCondition, MeanFlowEmbedding, sample_mean_flow
 from textok.generator.pretrained import generator_trained_with, read_generator
 from textok.generator.sample import sample
@@ -167,12 +167,21 @@ class DiT(TokenGenerator):
         condition, where ``sampling.guidance.guide`` names one. By ``meanflow`` guidance is itself a
         condition, beside which there is neither ``negative`` nor ``guide``.
         """
+        if self.recorder is not None and isinstance(self.reader, LabelEmbedder):
+            for given in (condition, negative):
+                if given is not None and given.labels is not None:
+                    self.reader.check(given.labels)
         if self.mean_flow is not None:
             require(guide is None, "guide: a generator trained by 'meanflow' takes none")
             if negative is not None:
                 self.config.check_negative()
             return sample_mean_flow(
-                self, condition, sampling=sampling, seeds=seeds, on_step=on_step
+                self,
+                condition,
+                sampling=sampling,
+                seeds=seeds,
+                on_step=on_step,
+                recorder=self.recorder,
             )
         return sample(
             self,
@@ -182,6 +191,7 @@ class DiT(TokenGenerator):
             negative=negative,
             guide=guide,
             on_step=on_step,
+            recorder=self.recorder,
         )
 
     @classmethod

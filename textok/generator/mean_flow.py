@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from textok.config.generator import GeneratorConfig, GuidanceConfig, SamplingConfig
 from textok.diffusion import objective
 from textok.diffusion.samplers import euler
-from textok.generator.sample import noise_of
+from textok.generator.sample import last, noise_of
 from textok.nn.time import EmbeddingMLP, sinusoids
+from textok.runtime.recorder import Recorder
 from textok.types import Condition
 
 HIGHEST_FREQUENCY = 10.0
@@ -122,11 +123,12 @@ def draw_mean_flow(
     sampling: SamplingConfig,
     seeds: Sequence[int],
     on_step: Callable[[int], None] | None = None,
+    recorder: Recorder | None = None,
 ) -> Tensor:
     """Tokens (B, K, C), float32, by one pass a step: z_r = z_t - (t - r) u(z_t, r, t).
 
     With gradients into the network, where they are enabled. The arguments are those of
-    ``TokenGenerator.sample``; guidance doubles no row. Raises ValueError
+    ``TokenGenerator.sample`` and of ``draw``; guidance doubles no row. Raises ValueError
     for sampling that does not fit, or if the numbers of rows and seeds differ.
     """
     config = network.config
@@ -135,20 +137,27 @@ def draw_mean_flow(
         raise ValueError(f"{len(condition)} rows of condition and {len(seeds)} seeds: give as many")
     device = next(network.parameters()).device
     times = objective(config.objective).times(sampling.steps, shift=sampling.time_shift)
-    on_device = times.to(device, torch.float32)
-    told = MeanFlowCondition.at_steps(on_device, sampling.guidance)
-    prepared = network.prepare(condition.to(device), on_device[:-1], mean_flow=told)
+    noise_BKC = noise_of(seeds, (config.num_tokens, config.channels), device)()
 
-    def average_velocity(x_BKC: Tensor, index: int) -> Tensor:
-        return network.step(x_BKC, index, prepared)[..., : config.channels]
+    def path(x_BKC: Tensor, condition: Condition, on_device: Tensor) -> Iterator[Tensor]:
+        told = MeanFlowCondition.at_steps(on_device, sampling.guidance)
+        prepared = network.prepare(condition, on_device[:-1], mean_flow=told)
 
-    tokens_BKC = noise_of(seeds, (config.num_tokens, config.channels), device)()
-    # Euler's step, exact where the velocity is the average over it.
-    for done, x_BKC in enumerate(euler(average_velocity, tokens_BKC, times), start=1):
-        tokens_BKC = x_BKC
-        if on_step is not None:
-            on_step(done)
-    return tokens_BKC
+        def average_velocity(x_BKC: Tensor, index: int) -> Tensor:
+            return network.step(x_BKC, index, prepared)[..., : config.channels]
+
+        # Euler's step, exact where the velocity is the average over it.
+        return euler(average_velocity, x_BKC, times)
+
+    def call(x_BKC: Tensor, on_device: Tensor, *told: Tensor | None) -> Tensor:
+        return last(path(x_BKC, Condition.of(*told), on_device))
+
+    condition, on_device = condition.to(device), times.to(device, torch.float32)
+    if recorder is None:
+        return last(path(noise_BKC, condition, on_device), on_step)
+    told = condition.padded(config.text_tokens).tensors
+    tokens_BKC = recorder((network, sampling), call, noise_BKC, on_device, *told)
+    return last((tokens_BKC for _ in range(sampling.steps)), on_step)
 
 
 sample_mean_flow = torch.inference_mode()(draw_mean_flow)

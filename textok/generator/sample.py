@@ -20,9 +20,12 @@ from textok.generator.guidance import (
     guidance_scale,
     guided,
 )
+from textok.runtime.recorder import Recorder
 from textok.types import Condition
 
 P = TypeVar("P")
+FRESH_NOISE = ("ddpm", "sde")
+"""Samplers that add noise at each step but the last."""
 
 
 class StepwiseNetwork(Protocol[P]):
@@ -51,12 +54,14 @@ def draw(
     negative: Condition | None = None,
     guide: StepwiseNetwork[Any] | None = None,
     on_step: Callable[[int], None] | None = None,
+    recorder: Recorder | None = None,
 ) -> Tensor:
     """Tokens (B, K, C), float32, on the normalised scale of the latents the network learnt from.
 
     With gradients into the network, where they are enabled.
     The arguments are those of ``TokenGenerator.sample``. ``guide`` is what
-    ``sampling.guidance.guide`` names.
+    ``sampling.guidance.guide`` names. With a ``recorder`` all steps are one recording, after which
+    ``on_step`` is told of each, and labels are not checked.
     """
     config = network.config
     config.check_sampling(sampling)
@@ -64,11 +69,45 @@ def draw(
     device = next(network.parameters()).device
     condition, negative = both_conditions(condition, negative, seeds, device)
     noise = noise_of(seeds, (config.num_tokens, config.channels), device)
+    times = objective(config.objective).times(sampling.steps, shift=sampling.time_shift)
+    times_S = times[:-1].to(device, torch.float32)
+    walk = partial(_walk, network, guide, sampling)
+    if recorder is None:
+        return last(walk(condition, negative, times_S, noise), on_step)
+
+    def call(noise_NBKC: Tensor, times_S: Tensor, *conditions: Tensor | None) -> Tensor:
+        asked, away = Condition.of(*conditions[:3]), Condition.of(*conditions[3:])
+        fresh = iter(noise_NBKC).__next__
+        return last(walk(asked, away, times_S, fresh))
+
+    draws = sampling.steps if sampling.sampler in FRESH_NOISE else 1
+    tokens_BKC = recorder(
+        (network, guide, sampling),
+        call,
+        torch.stack([noise() for _ in range(draws)]),
+        times_S,
+        *condition.padded(config.text_tokens).tensors,
+        *negative.padded(config.text_tokens).tensors,
+    )
+    return last((tokens_BKC for _ in range(sampling.steps)), on_step)
+
+
+def _walk(
+    network: StepwiseNetwork[Any],
+    guide: StepwiseNetwork[Any] | None,
+    sampling: SamplingConfig,
+    condition: Condition,
+    negative: Condition,
+    times_S: Tensor,
+    noise: Callable[[], Tensor],
+) -> Iterator[Tensor]:
+    """x after each step; all tensors are on the network's device, and no value is looked at."""
+    config = network.config
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps, shift=sampling.time_shift)
 
     def outputs(network: StepwiseNetwork[Any], condition: Condition) -> Output:
-        prepared = network.prepare(condition, times[:-1].to(device, torch.float32))
+        prepared = network.prepare(condition, times_S)
         return lambda x_BKC, index: network.step(x_BKC, index, prepared)
 
     scales = [guidance_scale(sampling.guidance, t) for t in times[:-1].tolist()]
@@ -78,13 +117,18 @@ def draw(
     else:
         both = partial(own, condition), partial(outputs, guide, condition)
         output = autoguided(*both, scales, channels=config.channels)
-    tokens_BKC = noise()
-    path = _path(sampling.sampler, learnt, output, tokens_BKC, times, noise)
+    return _path(sampling.sampler, learnt, output, noise(), times, noise)
+
+
+def last(path: Iterator[Tensor], on_step: Callable[[int], None] | None = None) -> Tensor:
+    """The last of a path of one step or more; ``on_step`` is told the number of each."""
+    reached: Tensor | None = None
     for done, x_BKC in enumerate(path, start=1):
-        tokens_BKC = x_BKC
+        reached = x_BKC
         if on_step is not None:
             on_step(done)
-    return tokens_BKC
+    assert reached is not None, "a path has steps"
+    return reached
 
 
 sample = torch.inference_mode()(draw)

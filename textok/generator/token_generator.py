@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from textok.config.generator import SamplingConfig, TokenGeneratorConfig
 from textok.runtime.pretrained import TRAINED_WITH, write_model
+from textok.runtime.recorder import Recorder
 from textok.types import Condition
 
 
@@ -25,6 +26,8 @@ class TokenGenerator(nn.Module, ABC):
     trained_with: tuple[str, ...] = ()
     """Pretrained networks that it was trained against by a Frechet loss."""
     grad_checkpointing = False
+    recorder: Recorder | None = None
+    """By way of which pictures are drawn, where the steps can be recorded."""
 
     @abstractmethod
     def sample(

@@ -56,8 +56,12 @@ class Decoder(nn.Module):
     def set_grad_checkpointing(self, on: bool) -> None:
         self.trunk.grad_checkpointing = on
 
+    def noise(self, seeds: Sequence[int] | None, count: int) -> Tensor | None:
+        """None: this decoder samples nothing."""
+        return None
+
     def decode(
-        self, known: DecoderInput, *, decoding: DecodingConfig, seeds: Sequence[int] | None
+        self, known: DecoderInput, *, decoding: DecodingConfig, noise: Tensor | None
     ) -> Tensor:
         """What ``forward`` gives; a decoder that samples nothing ignores the rest."""
         out: Tensor = self(known.tokens, known.text)

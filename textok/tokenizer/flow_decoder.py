@@ -166,26 +166,22 @@ class FlowDecoder(nn.Module):
 
     @torch.no_grad()
     def decode(
-        self, known: DecoderInput, *, decoding: DecodingConfig, seeds: Sequence[int] | None
+        self, known: DecoderInput, *, decoding: DecodingConfig, noise: Tensor | None
     ) -> Tensor:
-        """Images (B, 3, H, W), not clamped; each depends on its own seed, whatever the batch.
-
-        Raises ValueError for more or fewer seeds than images.
-        """
-        seeds = [0] * len(known.tokens) if seeds is None else seeds
-        if len(seeds) != len(known.tokens):
-            raise ValueError(f"{len(seeds)} seeds for {len(known.tokens)} images: give one each")
-        x_BNP = self.noise(seeds).to(known.tokens.device)
+        """Images (B, 3, H, W) of ``noise`` (B, N, P), not clamped."""
+        assert noise is not None, "a flow decoder samples"
+        x_BNP = noise.to(known.tokens.device)
         times = self.objective.times(decoding.steps)
+        at: list[float] = times.tolist()
         predict = self._guided(known, decoding)
 
         def x0(x_BNP: Tensor, index: int) -> Tensor:
-            t_B = x_BNP.new_full((len(x_BNP),), float(times[index]))
+            t_B = x_BNP.new_full((len(x_BNP),), at[index])
             return predict(x_BNP, t_B)
 
         def velocity(x_BNP: Tensor, index: int) -> Tensor:
             # Not held down near t = 0 as in training: noise would be left in the sample.
-            return (x_BNP - x0(x_BNP, index)) / float(times[index])
+            return (x_BNP - x0(x_BNP, index)) / at[index]
 
         if decoding.sampler in ("euler", "heun"):
             path = {"euler": euler, "heun": heun}[decoding.sampler](velocity, x_BNP, times)
@@ -196,11 +192,15 @@ class FlowDecoder(nn.Module):
             x_BNP = x
         return self.unpatchify(x_BNP)
 
-    def noise(self, seeds: Sequence[int]) -> Tensor:
-        """(B, N, P) standard normal on the CPU, each row from its own seed.
+    def noise(self, seeds: Sequence[int] | None, count: int) -> Tensor:
+        """(B, N, P) standard normal on the CPU, each row from its own seed; 0 for all without them.
 
         It has nothing in common with what a generator of latents draws from the same seed.
+        Raises ValueError for more or fewer seeds than the ``count`` of images.
         """
+        seeds = [0] * count if seeds is None else seeds
+        if len(seeds) != count:
+            raise ValueError(f"{len(seeds)} seeds for {count} images: give one each")
         shape = (self.grid**2, 3 * self.patch_size**2)
         digests = [hashlib.sha256(f"pixels/{seed}".encode()).digest() for seed in seeds]
         own = [int.from_bytes(digest[:8], "little") for digest in digests]

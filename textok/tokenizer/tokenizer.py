@@ -16,6 +16,7 @@ from textok.config import DecodingConfig, TextConfig, TokenizerConfig
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import accept_old_keys, restored
+from textok.runtime.recorder import Recorder
 from textok.runtime.repository import Pushable
 from textok.tokenizer.decoder import Decoder
 from textok.tokenizer.decoder_input import DecoderInput, FlowDraw
@@ -32,6 +33,9 @@ class Tokenizer(Pushable, nn.Module):
     ``text`` names the text encoder whose features the tokenizer was trained on; it travels with
     the saved model. The tokenizer itself takes features, never captions.
     """
+
+    recorder: Recorder | None = None
+    """By way of which images are decoded."""
 
     def __init__(self, config: TokenizerConfig, *, text: TextConfig | None = None) -> None:
         super().__init__()
@@ -100,11 +104,35 @@ class Tokenizer(Pushable, nn.Module):
                 f"tokens have shape {tuple(tokens.shape)}, this tokenizer takes (B, {fewest}.."
                 f"{limit}, {channels})"
             )
-        out = self.decoder.decode(
-            DecoderInput(tokens=tokens, text=text),
-            decoding=decoding or self.config.sampling,
-            seeds=seeds,
-        )
+        noise = self.decoder.noise(seeds, tokens.shape[0])
+        pictures = partial(self._decode, decoding=decoding or self.config.sampling)
+        if self.recorder is None:
+            return pictures(tokens, noise, text)
+
+        def call(tokens: Tensor, noise: Tensor | None, *text: Tensor | None) -> Tensor:
+            return pictures(tokens, noise, _text(*text))
+
+        noise = None if noise is None else noise.to(tokens.device)
+        states = mask = None
+        if text is not None:
+            text = text.padded(self.config.text_tokens)
+            states, mask = text.states, text.mask
+        return self.recorder((self, decoding), call, tokens, noise, states, mask)
+
+    def _decode(
+        self,
+        tokens: Tensor,
+        noise: Tensor | None,
+        text: TextFeatures | None,
+        *,
+        decoding: DecodingConfig,
+    ) -> Tensor:
+        """Images of tokens, and of the ``noise`` of a decoder that samples.
+
+        All tensors are on one device, and no value is looked at.
+        """
+        known = DecoderInput(tokens=tokens, text=text)
+        out = self.decoder.decode(known, decoding=decoding, noise=noise)
         return out if self.vqgan_decoder is None else self._decode_codes(out)
 
     def forward(
@@ -232,6 +260,12 @@ class Tokenizer(Pushable, nn.Module):
         """Recompute the blocks' activations in the backward pass: less memory, more time."""
         self.encoder.trunk.grad_checkpointing = on
         self.decoder.set_grad_checkpointing(on)
+
+
+def _text(states: Tensor | None, mask: Tensor | None) -> TextFeatures | None:
+    if states is None or mask is None:
+        return None
+    return TextFeatures(states=states, mask=mask)
 
 
 def _init_linear(module: nn.Module) -> None:
