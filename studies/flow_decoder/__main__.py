@@ -1,7 +1,9 @@
 """What a decoder that samples is worth on photographs, and what the caption is worth to it.
 
 Regression with a discriminator against flow matching at equal parameters, tokens and images seen;
-each with the caption and without, and a DiT of classes on the latents of each.
+each with the caption and without, and a DiT of classes on the latents of each. At last one nested
+tokenizer that samples, whose pictures are shown from none of their tokens to all; that part alone:
+`--only nested`.
 
     python -m studies.flow_decoder --data data/tiny-imagenet --runs runs/flow-decoder
 """
@@ -15,6 +17,7 @@ from pathlib import Path
 import tyro
 
 from studies.flow_decoder.budgets import SCALES, Decoder, studies_of
+from studies.flow_decoder.nested import nested_steps, write_nested_sheet
 from studies.flow_decoder.page import write_page, write_sheet
 from studies.flow_decoder.summary import summary
 from studies.pairs.arguments import StudyArguments
@@ -40,7 +43,10 @@ FID (docs/evaluation.md)."""
 
 
 def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
-    """Both decoders side by side: at each K without the caption and with it, then generators."""
+    """Both decoders side by side: at each K without the caption and with it, then generators.
+
+    The nested tokenizer comes last.
+    """
     first = next(iter(studies.values()))
     steps: list[Step] = []
     for seed in first.budget.seeds:
@@ -51,7 +57,7 @@ def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
             for kind, _ in study.generators:
                 for generator in generators(study, kind, seed=seed):
                     steps += generator_steps(generator, study)
-    return steps
+    return [*steps, *nested_steps(studies["flow"])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,7 @@ def main(arguments: Arguments) -> None:
         out.mkdir(parents=True, exist_ok=True)
         found = summary(studies, runs, [f"python -m studies.flow_decoder {flag}"])
         write_summary(found, out)
+        write_nested_sheet(studies["flow"], out)
         write_sheet(studies, studies["flow"].budget.generators_at, out)
         write_page(found, out, title=TITLE, about=ABOUT)
 

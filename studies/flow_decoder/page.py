@@ -48,6 +48,7 @@ def write_page(found: Found, out: Path, *, title: str, about: str) -> None:
     parts += [_network(metric, table) for metric, table in found["networks"].items()]
     parts += [_single(found), _generators(found)]
     parts.append(["![sheet.png](sheet.png)"] if (out / "sheet.png").exists() else [])
+    parts.append(_nested(found, picture=(out / "nested.png").exists()))
     parts.append(_conditions(found))
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
     write_text(path, f"{text}\n{kept}" if kept else text)
@@ -110,6 +111,22 @@ def _generators(found: Found) -> list[str]:
     heads = ["decoder", "tokens", "text", "seed", *(f"{m} ↓" for m in found["networks"])]
     table = markdown_table([*heads, "precision ↑", "recall ↑"], rows)
     return ["## Pictures drawn by a DiT", "", *table] if rows else []
+
+
+def _nested(found: Found, *, picture: bool) -> list[str]:
+    """Each number of tokens of the nested tokenizer, with the caption and without."""
+    kinds = found["nested"] or {}
+    rows, metric = [], ""
+    for count in kinds.get("true", {}):
+        ways = [kinds[kind][count] for kind in ("true", "absent")]
+        metric = next(iter(ways[0]["frechet"]))
+        values = [way["frechet"][metric] for way in ways] + [way["psnr"] for way in ways]
+        rows.append([count, *map(_number, values)])
+    heads = [f"{metric}, caption ↓", "no caption ↓", "PSNR dB, caption ↑", "no caption ↑"]
+    heads = ["tokens", *heads]
+    lines = [*markdown_table(heads, rows), ""] if rows else []
+    lines += ["![nested.png](nested.png)"] if picture else []
+    return ["## One nested tokenizer that samples", "", *lines] if lines else []
 
 
 def _conditions(found: Found) -> list[str]:

