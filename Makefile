@@ -18,7 +18,7 @@ USE := $(VENV)/.textok
 READY := $(VENV)/.textok-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint docs notebooks package weights pictograms study clean
+.PHONY: ready demo test lint docs notebooks package weights pictograms study clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -38,6 +38,8 @@ demo: $(USE)
 	$(BIN)/textok reconstruct --out demo-out
 	$(BIN)/textok generate $(PROMPTS) --out demo-out/generated
 	@echo "look at these two; then: source $(BIN)/activate, textok demo, docs/tutorial.md"
+
+ready: $(READY)
 
 # Two at a time, a file in one of them: files share what is dear to set up.
 test: export OMP_NUM_THREADS = 1
