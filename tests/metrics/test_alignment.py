@@ -62,13 +62,14 @@ def test_noise_asks_for_a_stronger_penalty() -> None:
     assert noisy.strength > clean.strength
 
 
-def test_probe_is_ridge_regression() -> None:
-    features, embeddings = pairs(50, noise=1.0)
+@pytest.mark.parametrize("count", [50, FEATURES - 2])
+def test_probe_is_ridge_regression(count: int) -> None:
+    features, embeddings = pairs(count, noise=1.0)
     probe = fit_text_probe(features, embeddings)
     x = features.double()
     x = (x - x.mean(dim=0)) / x.std(dim=0, correction=0)
     y = embeddings.double() - embeddings.double().mean(dim=0)
-    penalty = 50 * probe.strength * torch.eye(FEATURES, dtype=torch.float64)
+    penalty = count * probe.strength * torch.eye(FEATURES, dtype=torch.float64)
     expected = torch.linalg.solve(x.T @ x + penalty, x.T @ y)
 
     torch.testing.assert_close(probe.weight, expected)

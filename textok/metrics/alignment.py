@@ -68,20 +68,30 @@ def fit_text_probe(features_nF: Tensor, embeddings_nD: Tensor) -> TextProbe:
 def _ridge(
     features_nF: Tensor, embeddings_nD: Tensor, strengths: tuple[float, ...] | list[float]
 ) -> list[TextProbe]:
-    """One probe a penalty, all from one eigendecomposition of the features' covariance."""
+    """One probe a penalty, all from one eigendecomposition.
+
+    With X the standardised features and Y the embeddings about their means, the weights are
+    (X^T X + n penalty)^-1 X^T Y, which is X^T (X X^T + n penalty)^-1 Y: the smaller matrix is
+    decomposed.
+    """
     features, embeddings = features_nF.double(), embeddings_nD.double()
     mean, text_mean = features.mean(dim=0), embeddings.mean(dim=0)
     # A feature that never varies tells nothing: it is left at zero.
     std = features.std(dim=0, correction=0).clamp(min=1e-6)
     standard_nF = (features - mean) / std
-    values_F, vectors_FF = torch.linalg.eigh(standard_nF.T @ standard_nF / len(features))
-    cross_FD = vectors_FF.T @ (standard_nF.T @ (embeddings - text_mean) / len(features))
+    about_nD = (embeddings - text_mean) / len(features)
+    if standard_nF.shape[0] < standard_nF.shape[1]:
+        values, vectors = torch.linalg.eigh(standard_nF @ standard_nF.T / len(features))
+        cross, back = vectors.T @ about_nD, standard_nF.T @ vectors
+    else:
+        values, vectors = torch.linalg.eigh(standard_nF.T @ standard_nF / len(features))
+        cross, back = vectors.T @ (standard_nF.T @ about_nD), vectors
     return [
         TextProbe(
             feature_mean=mean,
             feature_std=std,
             text_mean=text_mean,
-            weight=vectors_FF @ (cross_FD / (values_F[:, None].clamp(min=0) + strength)),
+            weight=back @ (cross / (values[:, None].clamp(min=0) + strength)),
             strength=strength,
         )
         for strength in strengths
