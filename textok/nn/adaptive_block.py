@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from textok.nn import fused
 from textok.nn.block import HeadNorm, SelfAttention, attend, mlp
 from textok.nn.dropout import Dropout
 from textok.nn.linear import Linear
@@ -69,6 +70,9 @@ class DiTBlock(nn.Module):
     Without ``own_modulation`` the vector holds them itself, 6 D numbers.
     """
 
+    fused = False
+    """Norms and gated sums by ``textok.nn.fused``, where it is usable."""
+
     def __init__(
         self,
         width: int,
@@ -119,6 +123,8 @@ class DiTBlock(nn.Module):
         visible_BK: Tensor | None = None,
     ) -> Tensor:
         """One pass, from ``modulation`` (B or 1, 6 D) and ``text_keys``."""
+        if self.fused and fused.usable(x_BKD):
+            return self._apply_fused(x_BKD, modulation, keys, visible_BK)
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
         attended = self.attention(modulate(x_BKD, shift1, scale1), visible_BK)
         x_BKD = x_BKD + gate1[:, None] * self.dropout(attended)
@@ -127,9 +133,31 @@ class DiTBlock(nn.Module):
             x_BKD = x_BKD + self.dropout(self.text(x_BKD, keys))
         return x_BKD + gate2[:, None] * self.dropout(self.mlp(modulate(x_BKD, shift2, scale2)))
 
+    def _apply_fused(
+        self,
+        x_BKD: Tensor,
+        modulation: Tensor,
+        keys: TextKeys | None,
+        visible_BK: Tensor | None,
+    ) -> Tensor:
+        """``apply_prepared`` without gradients, where nothing is dropped."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
+        attended = self.attention(fused.modulate(x_BKD, shift1, scale1), visible_BK)
+        if self.text is None:
+            x_BKD, normed = fused.add_and_modulate(x_BKD, gate1, attended, shift2, scale2)
+        else:
+            assert keys is not None
+            x_BKD = fused.add_gated(x_BKD, gate1, attended)
+            x_BKD = x_BKD + self.text(x_BKD, keys)
+            normed = fused.modulate(x_BKD, shift2, scale2)
+        return fused.add_gated(x_BKD, gate2, self.mlp(normed))
+
 
 class FinalLayer(nn.Module):
     """linear(modulate(x)) to the output's numbers; both layers start at zero."""
+
+    fused = False
+    """The norm by ``textok.nn.fused``, where it is usable."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -145,4 +173,6 @@ class FinalLayer(nn.Module):
     def forward(self, x_BKD: Tensor, modulation: Tensor) -> Tensor:
         """(B, K, D) under ``modulation`` (B or 1, 2 D) to (B, K, outputs)."""
         shift, scale = modulation.chunk(2, dim=-1)
+        if self.fused and fused.usable(x_BKD):
+            return self.linear(fused.modulate(x_BKD, shift, scale))
         return self.linear(modulate(x_BKD, shift, scale))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from textok.nn import fused
 from textok.nn.linear import Linear
 
 
@@ -24,6 +25,9 @@ class HeadNorm(nn.RMSNorm):
 class SelfAttention(nn.Module):
     """Multi-head self-attention; masked keys have no influence on any other position."""
 
+    fused = False
+    """Norms of queries and keys by ``textok.nn.fused``, where it is usable."""
+
     def __init__(self, width: int, heads: int, *, qk_norm: bool = False) -> None:
         super().__init__()
         self.heads = heads
@@ -37,8 +41,16 @@ class SelfAttention(nn.Module):
         """Attend over the positions where ``keys_BS`` (bool) is True; over all without it."""
         q, k, v = rearrange(self.qkv(x_BSD), "B S (n H E) -> n B H S E", n=3, H=self.heads)
         mask = None if keys_BS is None else rearrange(keys_BS, "B S -> B 1 1 S")
-        out_BHSE = attend(self.q_norm(q), self.k_norm(k), v, mask)
+        q, k = self._normed(q, k, x_BSD)
+        out_BHSE = attend(q, k, v, mask)
         return self.out(rearrange(out_BHSE, "B H S E -> B S (H E)"))
+
+    def _normed(self, q_BHSE: Tensor, k_BHSE: Tensor, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
+        q, k = self.q_norm, self.k_norm
+        by_kernel = self.fused and fused.usable(x_BSD)
+        if by_kernel and isinstance(q, HeadNorm) and isinstance(k, HeadNorm):
+            return fused.norm_heads(q_BHSE, k_BHSE, q.weight, k.weight, eps=1e-6)
+        return q(q_BHSE), k(k_BHSE)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
