@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.generator.fake import FakeNetwork
-from textok.config.generator import GeneratorConfig, GuidanceConfig, ObjectiveConfig
+from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, ObjectiveConfig
+from textok.generator import DiT
 from textok.generator.guidance import Output, guidance_scale, guided
 from textok.types import Condition, TextFeatures
 
@@ -134,3 +135,41 @@ def test_conditions_of_captions_are_joined_at_the_longest() -> None:
     assert joined.text.states[:, :, 0].tolist() == [[1, 0, 0], [1, 0, 0], [2, 2, 2]]
     labels = Condition.cat([ASKED, OTHER]).labels
     assert labels is not None and labels.tolist() == [0, 1, 2, -1, -1, 3]
+
+
+@pytest.mark.parametrize("kind", ["class", "text"])
+def test_a_pair_in_one_batch_is_two_passes_of_a_dit(kind: Literal["class", "text"]) -> None:
+    """A short caption beside none of greater length too: what is padded counts for nothing."""
+    torch.manual_seed(0)
+    dit = DiT(
+        GeneratorConfig(
+            num_tokens=2,
+            channels=4,
+            network=DiTShape(width=16, depth=2, heads=2),
+            condition=kind,
+            classes=4,
+            text_width=6,
+            text_tokens=5,
+            pooled_text=True,
+        )
+    ).eval()
+    for parameter in dit.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    asked, other = ASKED, OTHER
+    if kind == "text":
+        mask = torch.tensor([[True, True], [True, False], [False, False]])
+        asked = Condition(text=TextFeatures(states=torch.randn(3, 2, 6), mask=mask))
+        mask = torch.arange(5) < torch.tensor([[5], [0], [3]])
+        other = Condition(text=TextFeatures(states=torch.randn(3, 5, 6), mask=mask))
+    x, rows = tokens(), []
+
+    def network(condition: Condition) -> Output:
+        rows.append(len(condition))
+        prepared = dit.prepare(condition, TIMES.float())
+        return lambda x, index: dit.step(x, index, prepared)
+
+    with torch.inference_mode():
+        pair = guided(network, asked, other, [2.5] * 4, channels=4)(x, 1)
+        assert rows == [6]
+        passes = network(asked)(x, 1), network(other)(x, 1)
+    torch.testing.assert_close(pair, passes[1] + 2.5 * (passes[0] - passes[1]))
