@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
+from textok.config.networks import CompileMode
 from textok.config.request import PicturesConfig
 
 
@@ -42,6 +43,9 @@ class GenerateConfig(PicturesConfig):
     """PNG to draw again into ``out``, of the same name; only ``model`` goes with it."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
+    compile: Literal["no"] | CompileMode = "no"
+    """For many pictures on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
+    before, ``autotune`` for minutes, ``fused`` takes Triton kernels."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +64,13 @@ class GenerateConfig(PicturesConfig):
             if is_dataclass(value) and hasattr(value, "given"):
                 prefix = "decoding-" if one.name == "decoding" else ""
                 found += [name if "_" in name else prefix + name for name in value.given]
-            elif value != default and one.name not in ("repeat", "model", "out", "device"):
+            elif value != default and one.name not in (
+                "repeat",
+                "model",
+                "out",
+                "device",
+                "compile",
+            ):
                 found.append(one.name)
         return found
 

@@ -22,6 +22,11 @@ resizes and clean-fid asks for (arXiv 2104.11222)."""
 RunPrecision = Literal["fp32", "tf32", "bf16"]
 """What a trained model runs in. ``tf32``: matrix products and convolutions of a CUDA device with
 inputs rounded to 10 bits of mantissa. ``bf16``: as trainings in bf16 run, with weights in fp32."""
+CompileMode = Literal["graph", "blocks", "autotune", "fused"]
+"""How a pipeline draws faster on a GPU. ``graph``: sampling and decoding are each recorded as one
+CUDA graph for each batch size and each sampling; ``blocks``: their blocks are compiled by torch
+before; ``autotune``: with the fastest matrix products found by trying, for minutes; ``fused``:
+norms and gated sums by Triton kernels instead, then recorded."""
 UNKNOWN = "unknown"
 """In place of the losses of a tokenizer whose folder does not name them."""
 _BACKBONES = {"lpips_vgg": "vgg16", "lpips_alex": "alexnet"}

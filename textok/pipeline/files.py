@@ -57,6 +57,8 @@ def generate_files(config: GenerateConfig) -> list[Path]:
     for path in _paths(request, config):
         require_own(path)
     pipe = TextToImage.from_pretrained(request.model, device=pick_device(config.device))
+    if config.compile != "no":
+        pipe.compile(config.compile)
     sampling = config.sampling.applied_to(pipe.sampling)
     decoded = pipe.tokenizer.config.sampled_by(config.decoding)
     request = replace(request, sampling=sampling, decoding=decoded)

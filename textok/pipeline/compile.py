@@ -1,0 +1,73 @@
+"""A pipeline that draws faster on a GPU: recorded as CUDA graphs, its blocks compiled or fused."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import get_args
+
+import torch
+from torch import nn
+
+from textok.config.check import require
+from textok.config.networks import CompileMode
+from textok.generator import DiT, TokenGenerator
+from textok.nn import fused
+from textok.nn.adaptive_block import DiTBlock
+from textok.runtime.blocks import repeated_parts
+from textok.runtime.recorder import Recorder
+from textok.tokenizer import Tokenizer
+
+
+def compile_drawing(
+    generator: TokenGenerator, tokenizer: Tokenizer, mode: CompileMode, *, device: torch.device
+) -> None:
+    """Let a generator sample and a tokenizer decode by ``mode``, in place of an earlier one.
+
+    Warns of what ``device`` or the installation lack; drawing goes on without it. Raises
+    ValueError for another mode.
+    """
+    modes = get_args(CompileMode)
+    require(mode in modes, f"compile: '{mode}' is unknown: use one of {', '.join(modes)}")
+    if device.type != "cuda":
+        gain = "blocks are compiled alone" if mode in TORCH_MODES else "nothing changes"
+        warnings.warn(
+            f"compile: CUDA graphs need a CUDA device, this is {device.type}: {gain}", stacklevel=3
+        )
+    elif mode == "fused" and not fused.available():
+        warnings.warn(
+            "compile: 'fused' needs Triton, which is not installed (pip install triton): the plain "
+            "layers are recorded",
+            stacklevel=3,
+        )
+    recorder = Recorder()
+    generator.recorder = tokenizer.recorder = recorder
+    by_kernels = mode == "fused" and fused.available()
+    for network in (generator, tokenizer.decoder):
+        fused.use_fused(network, by_kernels)
+        for block in _blocks(network):
+            _compile_block(block, mode)
+
+
+TORCH_MODES = {"blocks": "default", "autotune": "max-autotune-no-cudagraphs"}
+"""Of ``torch.compile``."""
+
+
+def _blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """Those that sampling and decoding call; a MaskGIT is drawn from as it is."""
+    if isinstance(network, DiT) or not isinstance(network, TokenGenerator):
+        yield from repeated_parts(network)
+
+
+def _compile_block(block: nn.Module, mode: CompileMode) -> None:
+    """Compile a block for one set of shapes, or leave it as written."""
+    block._compiled_call_impl = None
+    vars(block).pop("apply_prepared", None)
+    if mode not in TORCH_MODES:
+        return
+    if isinstance(block, DiTBlock):
+        # Steps of a generator call it alone, and forward calls it.
+        compiled = torch.compile(block.apply_prepared, dynamic=False, mode=TORCH_MODES[mode])
+        block.apply_prepared = compiled  # type: ignore[method-assign]
+    else:
+        block.compile(dynamic=False, mode=TORCH_MODES[mode])
