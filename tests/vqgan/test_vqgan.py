@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from textok.config import VQGANConfig
 from textok.types import Latents
 from textok.vqgan import VQGAN
-from textok.vqgan.network import ResBlock, group_norm
+from textok.vqgan import network as vqgan_network
+from textok.vqgan.network import ResBlock, UpConv, group_norm
 
 CONFIG = VQGANConfig(
     image_size=16,
@@ -167,6 +168,48 @@ def test_where_channels_change_the_shortcut_is_of_what_the_config_says(
     assert same.shortcut is None
     same.conv2.weight.zero_()
     assert torch.equal(same(x), x)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_transposed_convolution_is_one_of_the_enlarged_input(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    conv, x = UpConv(8), torch.randn(batch, 8, 6, 5)
+    expected = F.conv2d(
+        x.repeat_interleave(2, 2).repeat_interleave(2, 3), conv.weight, conv.bias, padding=1
+    )
+    calls: list[Tensor] = []
+    transposed = F.conv_transpose2d
+
+    def spy(x: Tensor, *given: Any, **named: Any) -> Tensor:
+        calls.append(x)
+        return transposed(x, *given, **named)
+
+    monkeypatch.setattr(vqgan_network.F, "conv_transpose2d", spy)
+    torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=0)
+        assert not calls  # too few pixels
+        monkeypatch.setattr(vqgan_network, "ENOUGH", 30 * batch)
+        torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=0)
+        half = conv.to(torch.bfloat16)(x.bfloat16())
+        torch.testing.assert_close(half.float(), expected, atol=0.05, rtol=0)
+    assert len(calls) == 2
+
+
+def test_without_gradients_the_numbers_are_those_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, codes = make(), torch.arange(32).view(2, 16) % 11
+    drawn = model.decode(codes).detach()
+    monkeypatch.setattr(vqgan_network, "ENOUGH", 0)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.decode(codes), drawn, atol=1e-5, rtol=0)
+        vectors = model.codebook.lookup(codes)
+        given = vectors.clone()
+        model.decode(vectors)
+    assert torch.equal(vectors, given)  # nothing is written into the input
 
 
 @pytest.mark.parametrize(("width", "groups"), [(4, 1), (16, 4), (128, 32), (512, 32)])

@@ -6,6 +6,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +14,38 @@ from textok.config import VQGANConfig
 from textok.config.check import require
 
 GROUPS = 32
+ENOUGH = 64**2
+"""Fewest pixels, of all images, that are worth a transposed convolution."""
 Shortcut = Literal["output", "input"]
+
+
+class UpConv(nn.Conv2d):
+    """A 3 x 3 convolution of its input enlarged twice by nearest neighbours.
+
+    Where no gradient is needed on a CPU, one transposed convolution of the small input gives the
+    same with 4 / 9 of the products: taps that meet the same number are added up beforehand.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._quicker(x):
+            return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        # (O, I, 3, 3) to (I, O, 4, 4): each tap falls on the 2 x 2 pixels that were one.
+        taps = F.pad(self.weight.float().transpose(0, 1).flip(2, 3), (1, 1, 1, 1))
+        taps = 4 * F.avg_pool2d(taps, 2, stride=1)
+        return F.conv_transpose2d(x, taps.to(x.dtype), self.bias, stride=2, padding=1)
+
+    def _quicker(self, x: Tensor) -> bool:
+        """Whether it is the quicker way; for few pixels reordering the taps takes longer."""
+        return (
+            x.device.type == "cpu"
+            and x.shape[0] * x.shape[2] * x.shape[3] >= ENOUGH
+            and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+        )
 
 
 class ResBlock(nn.Module):
@@ -33,9 +65,10 @@ class ResBlock(nn.Module):
             self.shortcut = nn.Conv2d(taken, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        return h + (x if self.shortcut is None else self.shortcut(x if self.of_input else h))
+        h = self.conv1(normed_silu(x, self.norm1))
+        h = self.conv2(normed_silu(h, self.norm2))
+        x = x if self.shortcut is None else self.shortcut(x if self.of_input else h)
+        return h + x if torch.is_grad_enabled() else h.add_(x)
 
 
 class Encoder(nn.Module):
@@ -56,7 +89,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for index, blocks in enumerate(self.stages):
             x = blocks(x if index == 0 else F.avg_pool2d(x, 2))
-        return self.conv_out(F.silu(self.norm(self.middle(x))))
+        return self.conv_out(normed_silu(self.middle(x), self.norm))
 
 
 class Decoder(nn.Module):
@@ -70,7 +103,7 @@ class Decoder(nn.Module):
         self.stages = nn.ModuleList(
             stage(before, after, config) for before, after in pairwise([widths[0], *widths])
         )
-        self.up = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
+        self.up = nn.ModuleList(UpConv(width) for width in widths[:-1])
         self.norm = group_norm(widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
@@ -78,9 +111,9 @@ class Decoder(nn.Module):
         x = self.middle(self.conv_in(x))
         for index, blocks in enumerate(self.stages):
             if index:
-                x = self.up[index - 1](F.interpolate(x, scale_factor=2.0, mode="nearest"))
+                x = self.up[index - 1](x)
             x = blocks(x)
-        return self.conv_out(F.silu(self.norm(x)))
+        return self.conv_out(normed_silu(x, self.norm))
 
 
 def channels(config: VQGANConfig) -> list[int]:
@@ -103,6 +136,11 @@ def stage(inputs: int, outputs: int, config: VQGANConfig) -> nn.Sequential:
             for index in range(config.res_blocks)
         )
     )
+
+
+def normed_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """silu(norm(x)), in the norm's memory where no gradient needs it: a fifth of the time."""
+    return F.silu(norm(x), inplace=not torch.is_grad_enabled())
 
 
 def group_norm(width: int) -> nn.GroupNorm:
