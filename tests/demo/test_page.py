@@ -227,3 +227,22 @@ def test_a_page_of_a_tokenizer(studios: Studios) -> None:
         page.get_by_role("tab", name="Generate").click()
         page.get_by_text("is a tokenizer without a generator: it draws nothing").wait_for()
         assert alone(seen, address)
+
+
+def test_a_page_of_a_decoder_that_samples(studios: Studios, tmp_path: Path) -> None:
+    with served(studios("flow")) as address, visit(address) as seen:
+        page = seen.page
+        row = page.locator("#comparison .samples img")
+        assert row.count() == 5  # four samples and their mean, before anything is clicked
+        samples, kept = (
+            page.get_by_label(f"number input for {label}") for label in ("Samples", "Tokens kept")
+        )
+        samples.fill("2")
+        samples.blur()
+        page.wait_for_function("document.querySelectorAll('#comparison .samples img').length == 3")
+        kept.fill("0")
+        kept.blur()
+        page.get_by_text("Kept: 0 tokens of 2 numbers").wait_for()
+        assert row.count() == 3
+        page.screenshot(path=tmp_path / "samples.png", full_page=True)
+        assert alone(seen, address)

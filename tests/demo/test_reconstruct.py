@@ -100,6 +100,39 @@ def test_fewer_tokens(studios: Studios, pictures: list[Image.Image]) -> None:
         compare(studio, pictures[0], num_tokens=5)
 
 
+def test_samples_of_the_same_tokens(studios: Studios, pictures: list[Image.Image]) -> None:
+    studio = studios("flow")
+    assert (studio.samples, studio.fewest_tokens) == (True, 0)
+    found = compare(studio, pictures[0], "a dog", num_tokens=2, num_samples=3)
+    assert len({one.picture.tobytes() for one in found.samples}) == 3
+    # The first is what is shown among the ways.
+    assert found.samples[0].picture.tobytes() == found.ways["with"].picture.tobytes()
+    assert found.samples[0].psnr == pytest.approx(found.ways["with"].psnr)
+    mean = np.mean([np.asarray(one.picture, np.float64) for one in found.samples], axis=0)
+    assert np.abs(mean - np.asarray(found.mean.picture)).max() <= 1
+    shown = figures.comparison(found, studio, num_tokens=2)
+    assert "Samples: the same tokens and caption, other noise" in shown
+    assert f"their mean, PSNR {found.mean.psnr:.2f} dB" in shown
+
+    free = compare(studio, pictures[0], num_tokens=0, num_samples=2)
+    shown = figures.comparison(free, studio, num_tokens=0)
+    assert "Kept: 0 tokens of 2 numbers; 0 bits, as many as 0 numbers of 16 bits." in shown
+    assert "Samples: the same tokens, other noise" in shown
+    # Nothing of the picture is left.
+    other = compare(studio, pictures[1], num_tokens=0)
+    assert other.ways["without"].picture.tobytes() == free.ways["without"].picture.tobytes()
+
+
+def test_one_picture_where_the_decoder_makes_one(
+    studios: Studios, pictures: list[Image.Image]
+) -> None:
+    studio = studios("nested")
+    found = compare(studio, pictures[0], "a dog")
+    assert found.samples == () and "Samples" not in figures.comparison(found, studio)
+    with pytest.raises(ValueError, match="num_samples is 2, but this tokenizer decodes by regr"):
+        compare(studio, pictures[0], num_samples=2)
+
+
 def test_bits_of_codes(studios: Studios) -> None:
     studio = studios("codes")
     assert studio.tokens() == "6 tokens out of 20 codes"

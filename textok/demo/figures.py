@@ -36,7 +36,8 @@ def comparison(found: Comparison, studio: Studio, *, num_tokens: int | None = No
     kept = f"Kept: {studio.tokens(num_tokens)}; {studio.bits(num_tokens)}."
     words = [kept, _worth(found, studio), studio.lacks]
     notes = "".join(f"<p>{escape(word)}</p>" for word in words if word)
-    return f'<div class="cards">{"".join(cards)}</div><div class="notes">{notes}</div>'
+    shown = f'<div class="cards">{"".join(cards)}</div>{_samples(found)}'
+    return f'{shown}<div class="notes">{notes}</div>'
 
 
 def grid(found: Grid) -> str:
@@ -57,6 +58,19 @@ def strip(pictures: Sequence[tuple[float, Image.Image]]) -> str:
     """Pictures in a row, each with its share of the second picture."""
     cells = "".join(_figure(picture, f"{100 * place:.0f} %") for place, picture in pictures)
     return f'<div class="cells" style="--n:{len(pictures)}">{cells}</div>'
+
+
+def _samples(found: Comparison) -> str:
+    """Pictures of the same tokens from other noise, and their mean, in a row; "" without any."""
+    if found.mean is None:
+        return ""
+    cells = [_figure(one.picture, f"PSNR {one.psnr:.2f} dB") for one in found.samples]
+    cells.append(_figure(found.mean.picture, f"their mean, PSNR {found.mean.psnr:.2f} dB"))
+    title = "Samples: the same tokens and caption, other noise"
+    if "with" not in found.ways:
+        title = "Samples: the same tokens, other noise"
+    row = f'<div class="cells" style="--n:{len(cells)}">{"".join(cells)}</div>'
+    return f'<div class="grid samples"><h4>{title}</h4>{row}</div>'
 
 
 def _measures(way: Way) -> list[str]:

@@ -25,6 +25,8 @@ CHARACTERS = 1000
 """Of a prompt or a caption."""
 PICTURES = 16
 """Drawn by one request: one batch, so that each can be drawn again from its note."""
+SAMPLES = 8
+"""Of a decoder that samples, made of one picture's tokens."""
 STEPS = 250
 GUIDANCE = 20.0
 TEMPERATURE = 100.0

@@ -32,6 +32,15 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One of the pictures that a decoder that samples makes of the same tokens and caption."""
+
+    picture: Image.Image
+    psnr: float
+    """dB."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A picture and its reconstructions."""
 
@@ -43,6 +52,10 @@ class Comparison:
     """How ``with`` and ``without`` differ, ``GAIN`` times as bright."""
     whole: Way | None = None
     """With its caption and all tokens, where the others have fewer."""
+    samples: tuple[Sample, ...] = ()
+    """Of the first of ``ways``, from other noise each; the first is that way's own."""
+    mean: Sample | None = None
+    """The mean of these."""
 
 
 def compare(
@@ -52,12 +65,14 @@ def compare(
     own: str = "",
     *,
     num_tokens: int | None = None,
+    num_samples: int = 0,
 ) -> Comparison:
     """Reconstruct ``picture`` with its caption, without one and with ``own``, if these are given.
 
     ``num_tokens`` are kept, and beside them all for ``whole``. Encoder and decoder read the same
-    caption, and numbers are kept in 16 bits, as `textok evaluate reconstruction` does it. Raises
-    ValueError for more tokens than there are.
+    caption, and numbers are kept in 16 bits, as `textok evaluate reconstruction` does it. Of a
+    decoder that samples also ``num_samples`` of the first of these. Raises ValueError for more
+    tokens than there are, and for several samples of a decoder that makes one picture.
     """
     original = studio.reconstructor.prepare(picture)
     captions = {"with": caption, "without": "", "own": own}
@@ -70,7 +85,36 @@ def compare(
         change = difference(ways["with"].picture, ways["without"].picture)
     if num_tokens is not None and num_tokens < studio.config.num_tokens:
         whole = _through(studio, original, {best: captions[best]}, None)[best]
-    return Comparison(original=original, ways=ways, change=change, whole=whole)
+    samples: list[Sample] = []
+    if num_samples:
+        samples = _samples(studio, original, captions[best], num_tokens, num_samples)
+    return Comparison(
+        original=original,
+        ways=ways,
+        change=change,
+        whole=whole,
+        samples=tuple(samples[:-1]),
+        mean=samples[-1] if samples else None,
+    )
+
+
+def _samples(
+    studio: Studio, original: Image.Image, caption: str, num_tokens: int | None, count: int
+) -> list[Sample]:
+    """``count`` pictures of the same tokens and caption, and their mean."""
+    model = studio.reconstructor
+    latents = _in_16_bits(model.encode(original, caption, num_tokens=num_tokens))
+    made = model.decode_tensor(latents, [caption], num_samples=count)
+    made = from_8bit(to_8bit(torch.cat([made, made.clamp(-1, 1).mean(dim=0, keepdim=True)])))
+    target = to_tensor(np.array(original)).to(made.device).expand_as(made)
+    return [
+        Sample(picture=to_pil(image), psnr=decibels)
+        for image, decibels in zip(made, psnr(made, target).tolist(), strict=True)
+    ]
+
+
+def _in_16_bits(latents: Latents) -> Latents:
+    return Latents(mean=latents.mean.half().float(), codes=latents.codes)
 
 
 def _through(
@@ -79,8 +123,7 @@ def _through(
     """``original`` reconstructed with each of ``captions``, by name."""
     model = studio.reconstructor
     texts = list(captions.values())
-    latents = model.encode([original] * len(texts), texts, num_tokens=num_tokens)
-    latents = Latents(mean=latents.mean.half().float(), codes=latents.codes)
+    latents = _in_16_bits(model.encode([original] * len(texts), texts, num_tokens=num_tokens))
     made = from_8bit(to_8bit(model.decode_tensor(latents, texts)))
     target = to_tensor(np.array(original)).to(made.device).expand_as(made)
     with torch.inference_mode():

@@ -39,6 +39,16 @@ class Studio:
         return self.config.text != "none"
 
     @property
+    def samples(self) -> bool:
+        """Whether the decoder makes another picture of the same tokens from other noise."""
+        return self.config.decoding == "flow"
+
+    @property
+    def fewest_tokens(self) -> int:
+        """Those that a picture can be decoded from, of a nested tokenizer."""
+        return self.reconstructor.tokenizer.fewest_tokens
+
+    @property
     def draws_classes(self) -> bool:
         return self.pipe is not None and self.pipe.generator.config.condition == "class"
 
@@ -66,12 +76,12 @@ class Studio:
         """What a picture is kept as, in words: "16 tokens of 8 numbers"."""
         codes = self.config.codebook_size
         each = f"out of {codes:,} codes" if codes else f"of {self.config.channels} numbers"
-        k = k or self.config.num_tokens
-        return f"{k} token{'s' if k > 1 else ''} {each}"
+        k = self.config.num_tokens if k is None else k
+        return f"{k} token{'' if k == 1 else 's'} {each}"
 
     def bits(self, k: int | None = None) -> str:
         """How much that is: "2,048 bits, as many as 128 numbers of 16 bits"."""
-        k = k or self.config.num_tokens
+        k = self.config.num_tokens if k is None else k
         bits, floats = count_bits(self.config, k), count_floats(self.config, k)
         return f"{bits:,} bits, as many as {floats:,} numbers of 16 bits"
 
