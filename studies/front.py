@@ -1,17 +1,20 @@
-"""The pictures of the README: products from their names, and what a caption adds to few tokens.
+"""What the bundled model makes: products from names, few tokens with a caption, and the unsold.
 
     python -m studies.front --data data/products-64
 
-The first needs the bundled model alone, the second also held-out products.
+The first picture needs the model alone, the others also the products that it was trained for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 from PIL import Image
 
+from studies.pairs.job import training_captions
+from studies.products.unseen import unseen_combinations
 from textok.config import DataConfig
 from textok.config.bundled import BUNDLED
 from textok.data import open_captioned_images
@@ -28,22 +31,30 @@ PROMPTS = (
 )
 SEEDS = 5
 BUDGETS = (1, 2, 8)
+UNSEEN, LEAST = 8, 100
+"""Combinations of a colour and a kind that no training name has, each of so many names."""
 SHOWN = ("t-shirt", "shoe", "watch", "handbag", "jeans", "sunglasses")
 """Words of held-out names; the first product of each is shown."""
 
 
-def from_text(model: str) -> Image.Image:
+def from_text(model: str, prompts: Sequence[str]) -> Image.Image:
     """Several images for each prompt."""
-    drawn = TextToImage.from_pretrained(model)(list(PROMPTS), num_images=SEEDS, seed=0)
+    drawn = TextToImage.from_pretrained(model)(list(prompts), num_images=SEEDS, seed=0)
     columns = {f"seed {seed}": drawn[seed::SEEDS] for seed in range(SEEDS)}
-    return picture_sheet(columns, list(PROMPTS), cell=96)
+    return picture_sheet(columns, list(prompts), cell=96)
+
+
+def never_sold(data: Path) -> list[str]:
+    """Prompts of a colour and a kind that are in training names, never in one together."""
+    names = [several[0] for several in training_captions(data) if several]
+    return [one.prompt for one in unseen_combinations(names, count=UNSEEN, least=LEAST)]
 
 
 def by_tokens(model: str, data: Path) -> Image.Image:
     """Held-out products through a few tokens, without their name and with it."""
     config = DataConfig(path=str(data), split="test", workers=0)
     images = open_captioned_images(config, image_size=64)
-    names = [record.captions[0] for record in images.records]
+    names = [record.captions[0] if record.captions else "" for record in images.records]
     rows = [next(i for i, name in enumerate(names) if word in name.lower()) for word in SHOWN]
     pictures = [Image.fromarray(images.read(row)) for row in rows]
     captions = [names[row] for row in rows]
@@ -62,19 +73,23 @@ def main(
     out: Path = Path("docs/assets/front.png"),
     data: Path | None = None,
     tokens_out: Path = Path("docs/results/bundled-tokenizer/tokens.png"),
+    unseen_out: Path = Path("docs/results/bundled-generator/never-sold.png"),
 ) -> None:
-    """Make both pictures.
+    """Make the pictures.
 
     Args:
         model: A pipeline that reads text.
         out: Images from text.
-        data: Products as `textok data prepare` makes them, for the second picture.
+        data: Products as `textok data prepare` makes them, for the other pictures.
         tokens_out: Held-out products through a few tokens.
+        unseen_out: Images of combinations that no training name has.
     """
-    from_text(model).quantize(256).save(out, optimize=True)
+    from_text(model, PROMPTS).quantize(256).save(out, optimize=True)
     if data is not None:
         tokens_out.parent.mkdir(parents=True, exist_ok=True)
         by_tokens(model, data).quantize(256).save(tokens_out, optimize=True)
+        unseen_out.parent.mkdir(parents=True, exist_ok=True)
+        from_text(model, never_sold(data)).quantize(256).save(unseen_out, optimize=True)
 
 
 if __name__ == "__main__":
