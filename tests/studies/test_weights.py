@@ -194,7 +194,7 @@ def test_a_pipeline_that_is_too_large_does_not_ship(
     machine: Machine, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "MOST_BYTES", 50_000)
-    with pytest.raises(SystemExit, match=r"packed has 0\.1 MB, more than 0: train smaller"):
+    with pytest.raises(SystemExit, match=r"packed has 0\.\d MB, more than 0: train smaller"):
         make(tmp_path)
     assert [path.name for path in bundled.iterdir()] == ["tokenizer"]
     assert machine.ran[-1] == "train generator"
