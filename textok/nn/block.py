@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from textok.nn import fused
 from textok.nn.linear import Linear
 
+FEW_KEYS = 256
+"""Most keys that are trained on in bf16 on a CPU: 1.3 to 1.7 times as fast as torch's in fp32."""
+
 
 class HeadNorm(nn.RMSNorm):
     """RMS norm in the type of its input, which autocast would leave apart from its weight's."""
@@ -57,10 +60,20 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention over (B, H, S, E)."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if v.dtype == torch.bfloat16 and torch.is_grad_enabled() and k.shape[-2] <= FEW_KEYS:
+        return _attend_by_products(q, k, v, mask)
     # torch's CPU backward in bf16 takes twice the time of the one in fp32.
     with torch.autocast("cpu", enabled=False):
         out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
     return out.to(v.dtype)
+
+
+def _attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """The same as two matrix products, whose (B, H, S, S) are held for the backward pass."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1) @ v
 
 
 def mlp(width: int, *, exact_gelu: bool = False) -> nn.Sequential:
