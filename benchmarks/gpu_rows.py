@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.drawing import measure_pictures
 from benchmarks.parts import Bench, measure_drawing
 from benchmarks.parts import Settings as PartsSettings
-from benchmarks.parts_report import OUR_STEPS
+from benchmarks.parts_report import OUR_STEPS, PEER_STEPS
 from benchmarks.read_ahead import measure as measure_read_ahead
 from benchmarks.sampling import Settings as SamplingSettings
 from benchmarks.sampling import read_presets
@@ -61,6 +62,8 @@ class Sizes:
     codec_batch: tuple[int, ...] = (1, 32)
     vae_channels: tuple[int, ...] = (128, 256, 512, 512)
     """Of the peer's SD-VAE."""
+    long_steps: int = PEER_STEPS
+    """Of the walk that is as long as the peer's."""
 
 
 TOY_TOKENIZER = (str(Path(__file__).parent / "toy" / "tokenizer.yaml"),)
@@ -76,6 +79,7 @@ TOY = Sizes(
     codecs=(TOY_TOKENIZER,),
     codec_batch=(1, 2),
     vae_channels=(32, 32, 32, 32),
+    long_steps=2,
 )
 """At which a row takes about a second on a CPU."""
 
@@ -118,8 +122,10 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(name=f"tokenizer step, {first}, compiled", seconds=70,
             measure=_tokenizer(sizes, first, True)),
         Row(name="generator step, compiled", seconds=50, measure=_generator(sizes, True)),
+        Row(name="the original picture", seconds=45, measure=partial(_original, sizes)),
+        Row(name="picture", seconds=45,
+            measure=partial(_pictures, sizes, ("eager", "recorded", "fused", "compiled"))),
         Row(name="picture in one step", seconds=40, measure=partial(_one_step, sizes)),
-        Row(name="picture, and the original", seconds=60, measure=partial(_drawing, sizes)),
         Row(name="generator step", seconds=25, measure=_generator(sizes, False)),
     ]  # fmt: skip
     made += [
@@ -131,10 +137,12 @@ def rows(sizes: Sizes) -> list[Row]:
         Row(name="upload", seconds=10, measure=partial(_upload, sizes)),
         Row(name="reading ahead", seconds=30, measure=partial(_read_ahead, sizes)),
     ]
-    return made + [
+    made += [
         Row(name=f"tokenizer step, {batch}", seconds=25, measure=_tokenizer(sizes, batch, False))
         for batch in others
     ]
+    autotuned = partial(_pictures, sizes, ("autotuned",))
+    return [*made, Row(name="picture, autotuned", seconds=80, measure=autotuned)]
 
 
 def _name(preset: str) -> str:
@@ -164,8 +172,8 @@ def _step(
     bench.count(part, batch, step)
 
 
-def _drawing(sizes: Sizes, bench: CountingBench) -> None:
-    """One picture by a walk with guidance, and by the original pipeline: what they are made of."""
+def _original(sizes: Sizes, bench: CountingBench) -> None:
+    """A step with guidance of the original pipeline and its decoding, for one picture."""
     asked = PartsSettings(
         tokens=sizes.drawing_tokens,
         batch=(1,),
@@ -173,7 +181,18 @@ def _drawing(sizes: Sizes, bench: CountingBench) -> None:
         generator=sizes.generator,
         repeats=bench.repeats,
     )
-    measure_drawing(asked, bench, vae_channels=sizes.vae_channels)
+    measure_drawing(asked, bench, vae_channels=sizes.vae_channels, own=False)
+
+
+def _pictures(sizes: Sizes, ways: tuple[str, ...], bench: CountingBench) -> None:
+    """One picture of few tokens by a walk with guidance, whole."""
+    measure_pictures(_drawn(sizes), ways, bench, long_steps=sizes.long_steps)
+
+
+def _drawn(sizes: Sizes) -> SamplingSettings:
+    return SamplingSettings(
+        tokens=(sizes.drawing_tokens,), tokenizer=sizes.decoder, generator=sizes.generator
+    )
 
 
 def _one_step(sizes: Sizes, bench: CountingBench) -> None:
@@ -181,10 +200,7 @@ def _one_step(sizes: Sizes, bench: CountingBench) -> None:
 
     What is prepared from the condition alone is timed apart: it runs eagerly in every way.
     """
-    asked = SamplingSettings(
-        tokens=(sizes.drawing_tokens,), tokenizer=sizes.decoder, generator=sizes.generator
-    )
-    tokenizer, training = read_presets(asked, sizes.drawing_tokens)
+    tokenizer, training = read_presets(_drawn(sizes), sizes.drawing_tokens)
     generator = replace(training.generator, objective=ObjectiveConfig(name="meanflow"))
     place = Place(device=bench.device.type, dtype=torch.bfloat16, compiled=False)
     side = TexTok(tokenizer, generator, place)

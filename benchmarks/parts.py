@@ -134,9 +134,9 @@ class Bench:
 
 
 def measure_drawing(
-    settings: Settings, bench: Bench, *, vae_channels: tuple[int, ...] = ()
+    settings: Settings, bench: Bench, *, vae_channels: tuple[int, ...] = (), own: bool = True
 ) -> None:
-    """A step with guidance and the decoding of both sides, in bf16."""
+    """A step with guidance and the decoding of both sides, or of the peer alone, in bf16."""
     asked = SamplingSettings(
         tokens=(settings.tokens,), tokenizer=settings.decoder, generator=settings.generator
     )
@@ -158,6 +158,8 @@ def measure_drawing(
                     "SD-VAE decoding", images, _bound(peer.vae.decode, x[:images]), compiled=False
                 )
     del peer
+    if not own:
+        return
     side = TexTok(tokenizer, training.generator, place)
     with torch.inference_mode():
         for compiled, images in _ways(settings.batch, side.generator):

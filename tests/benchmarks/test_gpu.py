@@ -42,15 +42,16 @@ def test_all_rows_at_toy_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     main(command)
     assert time.process_time() - began < 60
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert [one["state"] for one in found["rows"]] == [DONE] * 10
+    assert [one["state"] for one in found["rows"]] == [DONE] * 12
     assert all(part["ms"] > 0 for one in found["rows"] for part in one["parts"])
     counted = {part for one in found["rows"] for part in one["flops"]}
     assert counted == {"tokenizer, training step", "generator, training step"}
     page = (tmp_path / "gpu.md").read_text()
-    assert "| 16 | compiled |" in page and "not complete" not in page
+    assert "| MeanFlow, 16 steps | compiled |" in page and "not complete" not in page
+    assert "| TexTok, 250 steps | fused |" in page and page.count("- Goal in ") == 2
     capsys.readouterr()
     main(command)
-    assert capsys.readouterr().out.count("already measured") == 10
+    assert capsys.readouterr().out.count("already measured") == 12
 
 
 def test_the_most_valuable_rows_are_first() -> None:
@@ -60,7 +61,28 @@ def test_the_most_valuable_rows_are_first() -> None:
         "tokenizer step, 32, compiled",
         "generator step, compiled",
     ]
-    assert sum(one.seconds for one in rows(Sizes())) < 400
+    # Those after it are for a second call.
+    drawing = next(place for place, one in enumerate(rows(Sizes())) if one.name == "picture")
+    assert sum(one.seconds for one in rows(Sizes())[: drawing + 1]) < 250
+    assert sum(one.seconds for one in rows(Sizes())[:-2]) < 400
+
+
+def test_both_goals_are_decided_by_the_times(report: Report) -> None:
+    """The original takes 250 * 22 + 20 ms, or 250 * 5.8 + 20; ours 200 and 20 ms."""
+
+    def measured(bench: CountingBench) -> None:
+        bench.add("DiT-XL/2 step", "eager", 1, 22.0)
+        bench.add("DiT-XL/2 step", "compiled", 1, 5.8)
+        bench.add("SD-VAE decoding", "eager", 1, 20.0)
+        bench.add("TexTok, picture in 250", "compiled", 1, 220.0)
+        bench.add("TexTok, picture in 250", "fused", 1, 200.0)
+        bench.add("TexTok, picture in 16", "fused", 1, 20.0)
+
+    run([row("one", measured)], report)
+    page = (report.folder / "gpu.md").read_text()
+    assert "| TexTok, 250 steps | fused | 200 | 27.6 | 7.3 |" in page
+    assert "- Goal in 250 steps: 25 times the original eager; 27.6, reached." in page
+    assert "- Goal in 16 steps: 93.5 times the original compiled; 73.5, not reached." in page
 
 
 def test_the_share_of_the_peak(report: Report) -> None:
