@@ -46,7 +46,7 @@ def dit(name: Name = "flow", condition: Literal["text", "class"] = "text", seed:
         GeneratorConfig(
             num_tokens=3,
             channels=4,
-            network=DiTShape(width=16, depth=2, heads=2),
+            network=DiTShape(width=16, depth=1, heads=2),
             condition=condition,
             classes=5,
             text_width=6,
