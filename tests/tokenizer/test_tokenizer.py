@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from textok.config import TokenizerConfig, ViTConfig
+from textok.nn import block
 from textok.tokenizer import Tokenizer, kl_divergence
 from textok.types import Latents, TextFeatures
 
@@ -50,14 +52,45 @@ def test_shapes() -> None:
 def test_patches_come_back_in_place() -> None:
     """With the trunk silenced, each output patch depends on its own query alone."""
     model = make()
-    model.decoder.trunk = torch.nn.Identity()  # type: ignore[assignment]
-    model.decoder.trunk.forward = lambda x, keys: x  # type: ignore[method-assign]
+    model.decoder.trunk.blocks = torch.nn.ModuleList()  # type: ignore[union-attr]
+    model.decoder.trunk.norm = torch.nn.Identity()  # type: ignore[assignment]
     before = model.decode(torch.zeros(1, 6, 3))
     with torch.no_grad():
         model.decoder.queries[6] += 1.0  # second row, third column of the 4 x 4 grid
     changed = (model.decode(torch.zeros(1, 6, 3)) - before).abs().sum(1)[0] > 0
     rows, columns = torch.nonzero(changed, as_tuple=True)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 7, 8, 11)
+
+
+@pytest.mark.parametrize("layout", ["textok", "titok"])
+@pytest.mark.parametrize("caption", [True, False])
+def test_without_gradients_the_last_block_makes_only_what_is_read(
+    layout: Literal["textok", "titok"], caption: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = make(layout=layout), text() if caption else None
+    made: list[int] = []
+    attend = block.attend
+
+    def spy(q: torch.Tensor, *given: Any) -> torch.Tensor:
+        made.append(q.shape[2])
+        return attend(q, *given)
+
+    monkeypatch.setattr(block, "attend", spy)
+    latents = model.encode(images(), read)
+    drawn = model.decode(latents, read)
+    assert len(set(made)) <= 2  # encoder and decoder, every block of each
+    made.clear()
+    with torch.inference_mode():
+        again = model.encode(images(), read)
+        torch.testing.assert_close(again.mean, latents.mean, atol=1e-5, rtol=0)
+        torch.testing.assert_close(model.decode(latents, read), drawn, atol=1e-5, rtol=0)
+        depth = CONFIG.encoder.depth
+        assert (made[depth - 1], made[-1]) == (6, 16)
+        assert min(made[0], made[depth]) >= 16 + 6
+        # Where the last block's states are asked for, it makes all.
+        asked = model(images(), read, hidden_after=CONFIG.decoder.depth)
+    assert asked.hidden is not None and asked.hidden.shape[1] == 16
+    torch.testing.assert_close(asked.images, model(images(), read).images, atol=1e-5, rtol=0)
 
 
 def test_pad_tokens_have_no_influence() -> None:

@@ -198,6 +198,17 @@ def test_a_transposed_convolution_is_one_of_the_enlarged_input(
     assert len(calls) == 2
 
 
+@torch.no_grad()
+def test_its_weights_may_be_bf16() -> None:
+    model, codes = make(), torch.arange(32).view(2, 16) % 11
+    drawn = model.decode(codes)
+    model.to(torch.bfloat16)
+    again = model.decode(codes)
+    assert again.dtype == torch.float32
+    torch.testing.assert_close(again, drawn, atol=0.1, rtol=0)
+    assert codes_of(model.encode(images())).shape == (2, 16)
+
+
 def test_without_gradients_the_numbers_are_those_of_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

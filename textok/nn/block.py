@@ -40,9 +40,15 @@ class SelfAttention(nn.Module):
         self.q_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
         self.k_norm = HeadNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
 
-    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
-        """Attend over the positions where ``keys_BS`` (bool) is True; over all without it."""
+    def forward(
+        self, x_BSD: Tensor, keys_BS: Tensor | None = None, read: slice | None = None
+    ) -> Tensor:
+        """Attend over the positions where ``keys_BS`` (bool) is True; over all without it.
+
+        ``read`` are the positions whose outputs are made; None makes all.
+        """
         q, k, v = rearrange(self.qkv(x_BSD), "B S (n H E) -> n B H S E", n=3, H=self.heads)
+        q = q if read is None else q[:, :, read]
         mask = None if keys_BS is None else rearrange(keys_BS, "B S -> B 1 1 S")
         q, k = self._normed(q, k, x_BSD)
         out_BHSE = attend(q, k, v, mask)
@@ -100,6 +106,10 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
         self.mlp = mlp(width, exact_gelu=exact_gelu)
 
-    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None = None) -> Tensor:
-        x_BSD = x_BSD + self.attention(self.norm1(x_BSD), keys_BS)
+    def forward(
+        self, x_BSD: Tensor, keys_BS: Tensor | None = None, read: slice | None = None
+    ) -> Tensor:
+        """(B, S, D) to (B, S, D), or to the positions ``read`` of it."""
+        attended = self.attention(self.norm1(x_BSD), keys_BS, read)
+        x_BSD = (x_BSD if read is None else x_BSD[:, read]) + attended
         return x_BSD + self.mlp(self.norm2(x_BSD))

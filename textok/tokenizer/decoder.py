@@ -115,13 +115,11 @@ class Decoder(nn.Module):
             text_keys_BT=None if caption is None or text is None else text.attended,
         )
         count = self.queries.shape[0]
-        hidden = None
-        if hidden_after:
-            x_BSD, states_BSD = self.trunk.with_hidden(x_BSD, keys_BS, hidden_after)
-            hidden = None if states_BSD is None else states_BSD[:, :count]
-        else:
-            x_BSD = self.trunk(x_BSD, keys_BS)
-        patches = self.head(x_BSD[:, :count])
+        x_BND, states_BSD = self.trunk.with_hidden(
+            x_BSD, keys_BS, hidden_after, read=slice(0, count)
+        )
+        hidden = None if states_BSD is None else states_BSD[:, :count]
+        patches = self.head(x_BND)
         if not self.pixels:
             return patches.float(), hidden
         p, grid = self.patch_size, round(count**0.5)

@@ -42,9 +42,8 @@ class Encoder(nn.Module):
         else:
             states_BTD = self.text(text)
             x_BSD, keys_BS = join(patches_BND, queries_BKD, states_BTD, text_keys_BT=text.attended)
-        x_BSD = self.trunk(x_BSD, keys_BS)
         first, count = self.positions.shape[0], self.queries.shape[0]
-        x_BKD = x_BSD[:, first : first + count]
+        x_BKD = self.trunk(x_BSD, keys_BS, read=slice(first, first + count))
         if self.legacy_reshape:
             x_BKD = x_BKD.reshape(x_BKD.shape[0], -1, count).transpose(1, 2)
         return self.bottleneck(x_BKD)

@@ -39,26 +39,38 @@ class Trunk(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=eps)
         self.grad_checkpointing = False
 
-    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None) -> Tensor:
-        """(B, S, D) to (B, S, D); positions where ``keys_BS`` is False are attended to by none."""
-        return self.with_hidden(x_BSD, keys_BS)[0]
+    def forward(self, x_BSD: Tensor, keys_BS: Tensor | None, *, read: slice) -> Tensor:
+        """(B, S, D) to the positions ``read`` of it, a slice with both ends.
+
+        Positions where ``keys_BS`` is False are attended to by none. Without gradients the last
+        block makes nothing else than what is read.
+        """
+        return self.with_hidden(x_BSD, keys_BS, read=read)[0]
 
     def with_hidden(
-        self, x_BSD: Tensor, keys_BS: Tensor | None, hidden_after: int = 0
+        self, x_BSD: Tensor, keys_BS: Tensor | None, hidden_after: int = 0, *, read: slice
     ) -> tuple[Tensor, Tensor | None]:
         """What ``forward`` gives, and the states (B, S, D) after that block, counted from 1."""
         if self.cls is not None:
             x_BSD = torch.cat([self.cls.expand(x_BSD.shape[0], -1, -1), x_BSD], dim=1)
             keys_BS = None if keys_BS is None else F.pad(keys_BS, (1, 0), value=True)
         x_BSD, hidden_BSD, first = self.norm_in(x_BSD), None, 0 if self.cls is None else 1
+        depth = len(self.blocks)
+        short = hidden_after < depth and not torch.is_grad_enabled()
         for number, block in enumerate(self.blocks, start=1):
+            if short and number == depth:
+                return self.norm(block(x_BSD, keys_BS, _moved(read, first))), hidden_BSD
             if self.grad_checkpointing and torch.is_grad_enabled():
                 x_BSD = checkpoint(block, x_BSD, keys_BS, use_reentrant=False)
             else:
                 x_BSD = block(x_BSD, keys_BS)
             if number == hidden_after:
                 hidden_BSD = x_BSD[:, first:]
-        return self.norm(x_BSD[:, first:] if first else x_BSD), hidden_BSD
+        return self.norm(x_BSD[:, first:] if first else x_BSD)[:, read], hidden_BSD
+
+
+def _moved(read: slice, first: int) -> slice:
+    return slice(read.start + first, read.stop + first)
 
 
 def join(

@@ -47,7 +47,7 @@ class VQGANDecoder(nn.Module):
     def draw(self, vectors_BNC: Tensor) -> Tensor:
         """Images (B, 3, H, W) in float32 of vectors, row by row."""
         plane = rearrange(vectors_BNC, "B (h w) C -> B C h w", h=self.grid)
-        images: Tensor = self.decoder(plane)
+        images: Tensor = self.decoder(plane.to(self.decoder.conv_in.weight.dtype))
         return 2 * images.float() - 1
 
 
@@ -141,7 +141,8 @@ class VQGAN(Pushable, nn.Module):
                 f"images have shape {tuple(images_B3HW.shape)}, this VQGAN takes "
                 f"(B, 3, {size}, {size}) in [-1, 1]"
             )
-        plane = self.encoder((images_B3HW + 1) / 2)
+        images = (images_B3HW + 1) / 2
+        plane = self.encoder(images.to(self.encoder.conv_in.weight.dtype))
         pre_quant = rearrange(plane, "B C h w -> B (h w) C").float()
         vectors, codes = self.codebook(pre_quant)
         return Latents(mean=vectors, codes=codes), pre_quant
