@@ -88,7 +88,7 @@ def test_both_goals_are_decided_by_the_times(report: Report) -> None:
 def test_the_share_of_the_peak(report: Report) -> None:
     run([row("one", fill)], report)
     # 4 images of 1 GFLOP in 8 ms are 0.5 TFLOP/s.
-    assert "| a part | 4 | 8 |  |  | 500 | 50.0 % |" in (report.folder / "gpu.md").read_text()
+    assert "| a part | 4 | 8 |  |  |  |  | 500 | 50.0 % |" in (report.folder / "gpu.md").read_text()
 
 
 def test_a_row_that_fails_does_not_stop_the_others(report: Report) -> None:
