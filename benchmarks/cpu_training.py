@@ -192,7 +192,7 @@ def write_report(
     ]
     folder.mkdir(parents=True, exist_ok=True)
     report = {"command": command, "machine": machine, "peak_gflops": highest}
-    report["rows"] = [asdict(one) for one in found]  # type: ignore[assignment]
+    report["rows"] = [asdict(one) for one in found]
     write_text(folder / "training.json", json.dumps(report, indent=1) + "\n")
     write_text(folder / "training.md", "\n".join(lines))
 

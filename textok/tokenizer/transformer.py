@@ -94,6 +94,7 @@ def join(
         latent_keys_BK = keys[0].new_ones(latents_BKD.shape[:2])
     keys.append(latent_keys_BK)
     if text_BTD is not None:
-        everything = text_keys_BT is None
-        keys.append(keys[0].new_ones(text_BTD.shape[:2]) if everything else text_keys_BT)
+        if text_keys_BT is None:
+            text_keys_BT = keys[0].new_ones(text_BTD.shape[:2])
+        keys.append(text_keys_BT)
     return sequence, torch.cat(keys, dim=1)

@@ -78,9 +78,7 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
     gr.on([go.click, *submits], answer, asked, gallery, api_name="generate", **LANE)
     if pipe.sampling.sampler == "meanflow" and pipe.sampling.steps <= AT_ONCE:
         # "always_last": of what is typed while a picture is drawn, the last is drawn next.
-        cast("gr.Textbox | gr.Dropdown", prompt).input(
-            answer, asked, gallery, trigger_mode="always_last", **LANE, **QUIET
-        )
+        prompt.input(answer, asked, gallery, trigger_mode="always_last", **LANE, **QUIET)
     halt.click(stop.ask, api_visibility="private")
 
 
