@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from tests.static_graph import traced
+from textok.config.generation import GenerateConfig
 from textok.config.generator import SamplingConfig
+from textok.config.networks import CompileMode
 from textok.generator import DiT
 from textok.pipeline import ImageRequest, TextToImage
+from textok.pipeline.files import generate_files
 from textok.runtime.recorder import Recorder
 
 REQUESTS = [ImageRequest(condition="a red apple", seed=1), ImageRequest(condition="", seed=2)]
@@ -69,3 +73,17 @@ def test_blocks_are_compiled_and_as_written_again(by_text: Path) -> None:
         pipe.compile("graph")
     assert "apply_prepared" not in vars(blocks[0]) and blocks[1]._compiled_call_impl is None
     assert torch.equal(pipe.draw_tensor(REQUESTS), plain)
+
+
+def test_the_command_asks_for_it(
+    by_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(TextToImage, "compile", lambda self, mode: asked.append(mode))
+    model, out = str(by_text), tmp_path / "drawn"
+    for mode in (*get_args(CompileMode), "no"):
+        config = GenerateConfig(
+            prompt=("a dog",), model=model, num_images=1, out=out, device="cpu", compile=mode
+        )
+        generate_files(config)
+    assert asked == list(get_args(CompileMode))

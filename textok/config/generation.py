@@ -10,7 +10,6 @@ from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
-from textok.config.networks import CompileMode
 from textok.config.request import PicturesConfig
 
 
@@ -43,7 +42,7 @@ class GenerateConfig(PicturesConfig):
     """PNG to draw again into ``out``, of the same name; only ``model`` goes with it."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
-    compile: Literal["no"] | CompileMode = "no"
+    compile: Literal["no", "graph", "blocks", "autotune", "fused"] = "no"
     """For many pictures on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
     before, ``autotune`` for minutes, ``fused`` takes Triton kernels."""
 
