@@ -19,6 +19,9 @@ from textok.runtime.recorder import Call, Given, Recording, as_recorded
 LOOKS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount", "item")
 """Operators that wait for numbers of the device, or whose result's shape depends on them."""
 
+SCALARS = ("mul", "add", "sub", "div")
+"""Operators that take a single number of the host without copying it to the device."""
+
 
 class Watch(TorchDispatchMode):
     """Refuses what cannot be recorded on a GPU, whose part the device ``meta`` plays."""
@@ -34,8 +37,9 @@ class Watch(TorchDispatchMode):
         masks = any(one.dtype == torch.bool for one in given[1:])
         if there and (name in LOOKS or (name in ("index", "index_put", "index_put_") and masks)):
             raise RuntimeError(f"{name} looks at numbers")
-        # Single numbers of the host are part of a kernel's launch; all others would be copied.
-        if there and any(not one.is_meta and one.ndim > 0 for one in given):
+        # Single numbers of the host are part of the launch of some kernels; all others are copied.
+        most = 0 if name in SCALARS else -1
+        if there and any(not one.is_meta and one.ndim > most for one in given):
             raise RuntimeError(f"{name} mixes tensors of host and device")
         out = func(*args, **(kwargs or {}))
         if name in ("_to_copy", "copy_") and len({one.device for one in [*given, out]}) > 1:

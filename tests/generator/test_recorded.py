@@ -158,6 +158,7 @@ REFUSED: dict[str, Call] = {
     "_local_scalar_dense looks": lambda x: x * float(x.sum()),
     "index looks": lambda x: x[x > 0],
     "mul mixes": lambda x: x * HERE,
+    "where mixes": lambda x: torch.where(x > 0, x, HERE[0]),
     "_to_copy goes": lambda x: x * HERE.to(x.device),
 }
 

@@ -96,3 +96,9 @@ def test_kernels_are_compiled_for_a_gpu_that_is_not_there() -> None:
         source = ASTSource(fn=kernel, signature=signature, constexprs=fixed)
         made = triton.compile(source, target=GPUTarget("cuda", 90, 32))
         assert len(made.asm["cubin"]) > 1000
+
+
+def test_what_is_lacking_is_told_in_a_line() -> None:
+    """On a CPU, where Triton is missing or does not run."""
+    why = fused.lacking(torch.device("cpu"))
+    assert why and "\n" not in why

@@ -10,7 +10,6 @@ Legend: B batch, K tokens, D width, S sequence, H heads, E head width.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
@@ -36,9 +35,15 @@ def usable(x: Tensor) -> bool:
     )
 
 
-def available() -> bool:
-    """Whether Triton is installed."""
-    return find_spec("triton") is not None
+@torch.inference_mode()
+def lacking(device: torch.device) -> str:
+    """Why the kernels do not run on a CUDA device, in one line; empty where they do."""
+    x = torch.ones(1, 1, 16, device=device)
+    try:
+        modulate(x, x[0], x[0])
+    except Exception as error:  # without Triton, a compiler of C, or a device that Triton knows
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""
 
 
 def use_fused(network: nn.Module, on: bool) -> None:

@@ -29,22 +29,22 @@ def compile_drawing(
     """
     modes = get_args(CompileMode)
     require(mode in modes, f"compile: '{mode}' is unknown: use one of {', '.join(modes)}")
-    if device.type != "cuda":
+    on_gpu = device.type == "cuda"
+    lacking = fused.lacking(device) if on_gpu and mode == "fused" else ""
+    if not on_gpu:
         gain = "blocks are compiled alone" if mode in TORCH_MODES else "nothing changes"
         warnings.warn(
             f"compile: CUDA graphs need a CUDA device, this is {device.type}: {gain}", stacklevel=3
         )
-    elif mode == "fused" and not fused.available():
+    elif lacking:
         warnings.warn(
-            "compile: 'fused' needs Triton, which is not installed (pip install triton): the plain "
-            "layers are recorded",
+            f"compile: 'fused' needs Triton, which does not run here ({lacking}): the plain layers "
+            "are recorded",
             stacklevel=3,
         )
-    recorder = Recorder()
-    generator.recorder = tokenizer.recorder = recorder
-    by_kernels = mode == "fused" and fused.available()
+    generator.recorder = tokenizer.recorder = Recorder()
     for network in (generator, tokenizer.decoder):
-        fused.use_fused(network, by_kernels)
+        fused.use_fused(network, on_gpu and mode == "fused" and not lacking)
         for block in _blocks(network):
             _compile_block(block, mode)
 
