@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from PIL import Image
 
 from textok.cli.main import main
+from textok.config import DataConfig
+from textok.data import open_captioned_images
+from textok.data.pixels import to_tensor
 from textok.pipeline import Reconstructor, TextToImage, decoding_seeds
 from textok.runtime.png import read_png_note
 from textok.tokenizer import Tokenizer
@@ -122,6 +126,26 @@ def test_reconstruction_from_no_token_to_all_by_several_samples() -> None:
     )
     assert "3 samples" in found["protocol"]["metrics"]["psnr_of_mean"]
     assert "PSNR of the mean dB ↑" in Path("report/report.md").read_text()
+
+
+def test_the_psnr_of_the_mean_is_that_of_the_mean_of_the_samples() -> None:
+    run(f"{EVALUATE} --out several --caption-modes absent --num-samples 3 --seed 2")
+    measured = report("several")["rows"][0]["metrics"]
+    model = Reconstructor.from_pretrained("run/model")
+    paths = sorted(Path("data/test").glob("*.png"))
+    latents = model.encode(paths)
+    latents = replace(latents, mean=latents.mean.half().float())
+    originals = torch.stack([to_tensor(np.asarray(Image.open(path))) for path in paths])
+    held_out = DataConfig(path="data", split="test", workers=0)
+    keys = [record.key for record in open_captioned_images(held_out, image_size=16).records]
+    drawn = [
+        model.decode_tensor(latents, seeds=decoding_seeds(keys, draw=draw)).clamp(-1, 1)
+        for draw in (2, 3, 4)
+    ]
+    for name, images in (("psnr", drawn[0]), ("psnr_of_mean", torch.stack(drawn).mean(dim=0))):
+        error = (images - originals).square().mean(dim=(1, 2, 3))
+        expected = (10 * torch.log10(4 / error)).mean().item()
+        assert measured[name]["mean"] == pytest.approx(expected, abs=0.02)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
