@@ -262,6 +262,31 @@ def test_the_papers_tokenizers_build(
         assert millions(Tokenizer(baseline)) == pytest.approx(without, abs=0.25)
 
 
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize(
+    ("preset", "flow", "ours"),
+    # A D = 768 decoder of 12 blocks: one adaptive norm of 6 D^2, as docs/results/costs counts.
+    [("textok-256", "flow-256", 181.2), ("textok-512", "flow-512", 185.3)],
+)
+def test_flow_decoders_of_the_papers_size_build(
+    preset: str, flow: str, ours: float, budget: str
+) -> None:
+    base, config = load(preset, budget), load(preset, budget, flow)
+    assert config.tokenizer.decoding == "flow" and config.loss.gan.weight == 0
+    assert (config.run, config.data, config.text) == (base.run, base.data, base.text)
+    with torch.device("meta"):
+        plain, sampling = (millions(Tokenizer(one.tokenizer)) for one in (base, config))
+    assert sampling == pytest.approx(ours, abs=0.3)
+    assert 1.02 < sampling / plain < 1.04
+
+
+def test_one_step_is_distilled_with_the_teacher_s_encoder() -> None:
+    base, config = load("products-flow-64"), load("products-flow-64", "flow-one-step")
+    assert replace(config.tokenizer, sampling=base.tokenizer.sampling) == base.tokenizer
+    assert (config.tokenizer.sampling.steps, config.loss.distillation.steps) == (1, 16)
+    assert config.freeze_encoder and config.optim == base.optim
+
+
 @pytest.mark.parametrize("preset", ["textok-256", "textok-512"])
 def test_the_papers_discriminator_builds(preset: str) -> None:
     config = load(preset)

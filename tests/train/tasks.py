@@ -21,6 +21,7 @@ from textok.metrics.feature_network import FeatureNetwork
 from textok.pipeline import PipelineParts
 from textok.text import TextFeaturesSource
 from textok.tokenizer import Tokenizer
+from textok.train.distillation import open_distillation
 from textok.train.distributed import Distributed
 from textok.train.feature_alignment import open_generator_alignment, open_tokenizer_alignment
 from textok.train.generation_validator import GenerationValidator
@@ -79,6 +80,7 @@ def make_tokenizer_task(
         ),
         distributed=distributed,
         alignment=open_tokenizer_alignment(config, distributed),
+        distillation=open_distillation(config, device),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from textok.config.alignment import TokenizerAlignmentConfig
 from textok.config.check import require, require_range
+from textok.config.distillation import DistillationConfig
 from textok.config.frechet import FrechetConfig
 
 
@@ -109,6 +110,8 @@ class LossConfig:
 
     frechet: FrechetConfig = field(default_factory=FrechetConfig)
     """Tokenizers: of the distance of all reconstructions to the training pictures."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """Flow decoders: learn what ``init`` samples in many steps, to be sampled in few."""
 
     def __post_init__(self) -> None:
         for name in ("l2", "l1", "perceptual", "perceptual_start", "logits", "kl"):

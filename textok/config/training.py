@@ -165,6 +165,16 @@ class TrainTokenizerConfig:
         alignment = self.loss.alignment
         if alignment.weight > 0:
             alignment.block_of(self.tokenizer.decoder.depth)
+        self.loss.distillation.check(
+            self.tokenizer,
+            init=self.init,
+            encoder_frozen=self.freeze_encoder or self.lora.on,
+        )
+        require(
+            not (self.loss.distillation.on and alignment.weight > 0),
+            "loss.alignment compares with the training image, which a distilled decoder does not "
+            "draw: set loss.alignment.weight or loss.distillation.steps to 0",
+        )
         if self.tokenizer.decoding == "flow":
             require(
                 self.loss.frechet.weight == 0,
@@ -245,6 +255,10 @@ class TrainVQGANConfig:
         require(
             self.loss.frechet.weight == 0,
             "loss.frechet is for tokenizers: set loss.frechet.weight to 0",
+        )
+        require(
+            not self.loss.distillation.on,
+            "loss.distillation is for tokenizers: set loss.distillation.steps to 0",
         )
         require(
             not (self.run.compile and self.loss.gan.adaptive),

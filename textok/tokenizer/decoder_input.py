@@ -30,6 +30,18 @@ class DecoderInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlowTarget:
+    """What a distilled flow decoder is to predict, and from what: in place of training images."""
+
+    noisy: Tensor
+    """(B, N, P) patches."""
+    times: Tensor
+    """(B,) in (0, 1], of ``noisy``."""
+    images: Tensor
+    """(B, 3, H, W) to be predicted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlowDraw:
     """What is random in one training pass of B images."""
 
@@ -39,18 +51,8 @@ class FlowDraw:
     """(B,) standard normal: what the objective turns into a time."""
     drop_text: Tensor
     """(B,) bool: the decoder does not see the caption, which the encoder may have seen."""
-
-    def rows(self, rows: slice) -> FlowDraw:
-        return FlowDraw(
-            noise=self.noise[rows], time=self.time[rows], drop_text=self.drop_text[rows]
-        )
-
-    def to(self, device: torch.device | str) -> FlowDraw:
-        return FlowDraw(
-            noise=self.noise.to(device, non_blocking=True),
-            time=self.time.to(device),
-            drop_text=self.drop_text.to(device),
-        )
+    target: FlowTarget | None = None
+    """In distillation, where it stands in for image, noise and time."""
 
 
 @dataclass(frozen=True, kw_only=True)

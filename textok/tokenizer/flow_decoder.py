@@ -7,7 +7,7 @@ width, S = N + K + T. Time t is 0 at the image and 1 at the noise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -144,11 +144,18 @@ class FlowDecoder(nn.Module):
         draw: FlowDraw | None,
         hidden_after: int = 0,
     ) -> DecoderPass:
-        """The predicted clean images, the velocity's error (B,), states after ``hidden_after``."""
+        """The predicted clean images, the velocity's error (B,), states after ``hidden_after``.
+
+        Both are of ``draw.target`` where there is one.
+        """
         assert draw is not None, "a flow decoder is trained at a time and a noise"
-        clean_BNP = self.patchify(images_B3HW).float()
-        t_B = self.objective.sample_timesteps(draw.time)
-        noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
+        if draw.target is None:
+            clean_BNP = self.patchify(images_B3HW).float()
+            t_B = self.objective.sample_timesteps(draw.time)
+            noisy_BNP = self.objective.add_noise(clean_BNP, draw.noise, t_B)
+        else:
+            clean_BNP = self.patchify(draw.target.images)
+            t_B, noisy_BNP = draw.target.times, draw.target.noisy
         text = known.text
         if text is not None:
             text = text.drop(draw.drop_text)
@@ -170,7 +177,13 @@ class FlowDecoder(nn.Module):
     ) -> Tensor:
         """Images (B, 3, H, W) of ``noise`` (B, N, P), not clamped."""
         assert noise is not None, "a flow decoder samples"
-        x_BNP = noise.to(known.tokens.device)
+        *_, clean_BNP = self.path(known, noise.to(known.tokens.device), decoding)
+        return self.unpatchify(clean_BNP)
+
+    def path(
+        self, known: DecoderInput, noise_BNP: Tensor, decoding: DecodingConfig
+    ) -> Iterator[Tensor]:
+        """Patches (B, N, P) after each step: the last ones are clean."""
         times = self.objective.times(decoding.steps)
         at: list[float] = times.tolist()
         predict = self._guided(known, decoding)
@@ -184,13 +197,9 @@ class FlowDecoder(nn.Module):
             return (x_BNP - x0(x_BNP, index)) / at[index]
 
         if decoding.sampler in ("euler", "heun"):
-            path = {"euler": euler, "heun": heun}[decoding.sampler](velocity, x_BNP, times)
-        else:
-            solver = {"ddim": ddim, "dpmpp": dpmpp}[decoding.sampler]
-            path = solver(x0, x_BNP, times, self.objective.alpha_sigma)
-        for x in path:
-            x_BNP = x
-        return self.unpatchify(x_BNP)
+            return {"euler": euler, "heun": heun}[decoding.sampler](velocity, noise_BNP, times)
+        solver = {"ddim": ddim, "dpmpp": dpmpp}[decoding.sampler]
+        return solver(x0, noise_BNP, times, self.objective.alpha_sigma)
 
     def noise(self, seeds: Sequence[int] | None, count: int) -> Tensor:
         """(B, N, P) standard normal on the CPU, each row from its own seed; 0 for all without them.

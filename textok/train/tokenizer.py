@@ -22,6 +22,7 @@ from textok.runtime.pretrained import check_state
 from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
+from textok.train.distillation import Distillation, open_distillation
 from textok.train.distributed import Distributed
 from textok.train.feature_alignment import TokenizerAlignment, open_tokenizer_alignment
 from textok.train.frechet import open_frechet_loss, open_networks
@@ -58,6 +59,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
     teacher = open_vqgan(config) if config.loss.codes > 0 else None
+    distillation = open_distillation(config, distributed.device)
     loss = ReconstructionLoss(config.loss)
     discriminator = build_discriminator(config.loss.gan, image_size=size)
     alignment = open_tokenizer_alignment(config, distributed)
@@ -99,6 +101,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         distributed=distributed,
         alignment=alignment,
         frechet=frechet,
+        distillation=distillation,
     )
     return train_on_images(session, task, images, text)
 
@@ -115,6 +118,7 @@ def tokenizer_task(
     distributed: Distributed,
     alignment: TokenizerAlignment | None = None,
     frechet: FrechetLoss | None = None,
+    distillation: Distillation | None = None,
 ) -> TrainingTask[Tokenizer]:
     """The tokenizer with what its training needs; ``loss`` and teacher are moved to the device."""
     run, device = config.run, distributed.device
@@ -131,6 +135,7 @@ def tokenizer_task(
         vqgan_teacher=None if vqgan_teacher is None else vqgan_teacher.to(device),
         alignment=alignment,
         frechet=frechet,
+        distillation=distillation,
     )
     return TrainingTask(
         "tokenizer",

@@ -15,6 +15,7 @@ from textok.losses.reconstruction import ReconstructionLoss
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.text import TextFeaturesSource
 from textok.tokenizer import FlowDraw, Tokenizer, kl_divergence
+from textok.train.distillation import Distillation
 from textok.train.feature_alignment import TokenizerAlignment
 from textok.train.objective import Network, Outcome, Terms
 from textok.train.randomness import RandomSource, StepRandomness, sample_for_tokenizer
@@ -27,6 +28,7 @@ class TokenizerObjective:
 
     With ``alignment`` also the features of a frozen image network. ``text`` gives the features of
     captions; without it the tokenizer reads none. ``frechet`` judges all reconstructions together.
+    ``distillation`` gives a flow decoder another's samples to learn in place of the images.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class TokenizerObjective:
         vqgan_teacher: VQGAN | None = None,
         alignment: TokenizerAlignment | None = None,
         frechet: FrechetLoss | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
-        self._frechet = frechet
+        self._frechet, self._distillation = frechet, distillation
         self.tokenizer, self.loss, self._source = tokenizer, loss, source
         self._alignment = alignment
         self.text, self._teacher = text, vqgan_teacher
@@ -52,17 +55,22 @@ class TokenizerObjective:
         self, network: Network, batch: Batch, randomness: StepRandomness, step: int
     ) -> Outcome:
         """Losses of B images, and their reconstructions."""
+        text, flow, target = self._features(batch, randomness), flow_draw(randomness), batch.images
+        if self._distillation is not None:
+            flow = self._distillation(batch.images, text, randomness)
+            assert flow.target is not None
+            target = flow.target.images
         out: Reconstruction = network(
             batch.images,
-            self._features(batch, randomness),
+            text,
             noise_BKC=randomness.posterior,
             keep_B=randomness.keep,
             pixels=self.loss.weights.pixels,
-            flow=flow_draw(randomness),
+            flow=flow,
             hidden_after=0 if self._alignment is None else self._alignment.block,
         )
         discrete = self.tokenizer.config.bottleneck == "vq"
-        terms, features = self._losses(out, batch.images, step), None
+        terms, features = self._losses(out, target, step), None
         if self._frechet is not None and out.images is not None:
             found = self._frechet(out.images)
             terms["frechet"], features = found.loss, found.features
