@@ -19,7 +19,7 @@ pytest.importorskip("onnxscript")
 from tests.export.conftest import text_parts
 from tests.pipeline.conftest import shake, tiny
 from textok.cli.main import main
-from textok.config import TextConfig
+from textok.config import DecodingConfig, TextConfig
 from textok.config.generator import ObjectiveConfig, SamplingOptions
 from textok.config.tokenizer import CodebookConfig
 from textok.export import Exported, build
@@ -159,6 +159,31 @@ def test_the_text_encoder_that_does_without_transformers(
         found = session.run(None, {name: value.numpy() for name, value in given.items()})
         for one, other in zip(found, run(graph.module, given), strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
+
+
+def test_a_flow_decoder_in_one_step(
+    bert_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images of tokens, caption and noise: that of a seed as torch makes it."""
+    base = text_parts(bert_folder).tokenizer
+    config = replace(base.config, decoding="flow", sampling=DecodingConfig(steps=1))
+    tokenizer = Tokenizer(config, text=base.text_config).eval()
+    shake(tokenizer, 0.3)
+    tokenizer.save_pretrained(tmp_path / "model")
+    out = tmp_path / "out"
+    assert main(["export", "onnx", str(tmp_path / "model"), str(out)]) == 0
+    client, model = Client(out), Reconstructor(tokenizer)
+    assert client.manifest["graphs"]["decoder"]["inputs"]["noise"]["shape"] == ["batch", 4, 192]
+    tokens, seeds = torch.randn(5, 3, 2), [4, 5, 6, 7, 8]
+    wanted = model.decode_tensor(tokens, CAPTIONS, seeds=seeds).numpy()
+    noise = tokenizer.decoder.noise(seeds, 5).numpy()
+    found = client.decode(tokens.numpy(), CAPTIONS, noise)
+    np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
+    other = client.decode(tokens.numpy(), CAPTIONS, noise[::-1].copy())
+    assert np.abs(other - wanted).max() > 0.01  # noise counts here
+    capsys.readouterr()
+    assert main(["export", "web", str(tmp_path / "model"), str(tmp_path / "page")]) == 2
+    assert "which the page does not: `textok export onnx` takes it" in capsys.readouterr().err
 
 
 def test_a_codebook(tmp_path: Path) -> None:

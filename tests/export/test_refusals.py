@@ -10,6 +10,7 @@ import pytest
 
 from tests.pipeline.conftest import tiny, tiny_codes
 from textok.cli.main import main
+from textok.config import DecodingConfig
 from textok.export import build, write
 from textok.export.manifest import UNSTATED, licence_of
 from textok.pipeline import save_pipeline
@@ -35,11 +36,20 @@ def test_a_maskgit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_decoder_that_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = replace(tiny("text").tokenizer.config, decoding="flow")
-    Tokenizer(config, text=tiny("text").text).save_pretrained(tmp_path / "model")
-    error = refused([str(tmp_path / "model"), str(tmp_path / "out")], capsys)
-    assert "its decoder samples (decoding: flow), which cannot be exported" in error
+def test_a_decoder_that_samples_in_several_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tiny("text").text
+    for name, sampling in {
+        "many": DecodingConfig(steps=2),
+        "heun": DecodingConfig(steps=1, sampler="heun"),
+        "guided": DecodingConfig(steps=1, token_guidance=2.0),
+    }.items():
+        config = replace(tiny("text").tokenizer.config, decoding="flow", sampling=sampling)
+        Tokenizer(config, text=text).save_pretrained(tmp_path / name)
+        error = refused([str(tmp_path / name), str(tmp_path / "out")], capsys)
+        assert "its decoder samples in several passes (sampled by" in error
+        assert "distil it (the preset flow-one-step)" in error
 
 
 def test_samplers_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

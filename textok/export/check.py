@@ -92,13 +92,14 @@ def _of_reconstruction(client: Client, model: ExportedModel) -> Difference:
     images = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
     torch_side = Reconstructor(model.tokenizer)
     latents = torch_side.encode(images, CAPTIONS)
-    wanted = torch_side.decode_tensor(latents.mean, CAPTIONS).numpy()
+    seeds = list(range(count))
+    wanted = torch_side.decode_tensor(latents.mean, CAPTIONS, seeds=seeds).numpy()
     codes = {} if latents.codes is None else {"codes": latents.codes.numpy()}
     encoded = client.encode(images.numpy(), CAPTIONS)
     encoding = _largest(encoded, {"tokens": latents.mean.numpy(), **codes})
     # Of the same tokens where they are codes, of which one may be another.
     tokens = latents.mean.numpy() if codes else encoded["tokens"]
-    given = client.decode(tokens, CAPTIONS)
+    given = client.decode(tokens, CAPTIONS, _pixel_noise(model, seeds))
     return Difference(
         name=RECONSTRUCTION,
         largest=max(encoding, _difference(given, wanted)),
@@ -120,8 +121,15 @@ def _of_drawing(client: Client, model: ExportedModel) -> Difference:
         for seed, (name, caption) in enumerate(zip(asked, captions, strict=True))
     ]
     wanted = TextToImage(model.parts).draw_tensor(requests, sampling=model.sampling).numpy()
-    given = client.draw(torch.stack(noise).numpy(), asked, captions)
+    pixels = _pixel_noise(model, list(range(len(asked))))
+    given = client.draw(torch.stack(noise).numpy(), asked, captions, pixels)
     return Difference(name=IMAGES, largest=_difference(given, wanted), psnr=_psnr(given, wanted))
+
+
+def _pixel_noise(model: ExportedModel, seeds: Sequence[int]) -> Array | None:
+    """Of a decoder that samples."""
+    noise = model.tokenizer.decoder.noise(seeds, len(seeds))
+    return None if noise is None else noise.numpy()
 
 
 def _difference(given: Array, wanted: Array, *, where: Array | None = None) -> float:

@@ -3,7 +3,8 @@
 Needs numpy, onnxruntime and, for captions, tokenizers; nothing of textok. The page of
 ``textok export web`` does the same in JavaScript.
 
-Legend: B batch, K latent tokens, C channels, t ids of a caption, T text states, D their width.
+Legend: B batch, K latent tokens, C channels, N patches, P numbers a patch, t ids of a caption,
+T text states, D their width.
 """
 
 from __future__ import annotations
@@ -34,23 +35,37 @@ class Client:
         text = self._read("encoder", captions, len(image_B3HW))
         return self.run("encoder", image=image_B3HW, **text)
 
-    def decode(self, tokens_BKC: Array, captions: Sequence[str] = ()) -> Array:
-        """Images (B, 3, H, W), not clamped."""
+    def decode(
+        self,
+        tokens_BKC: Array,
+        captions: Sequence[str] = (),
+        pixel_noise_BNP: Array | None = None,
+    ) -> Array:
+        """Images (B, 3, H, W), not clamped.
+
+        A decoder that samples needs standard-normal noise, N patches of P numbers for each image.
+        """
         text = self._read("decoder", captions, len(tokens_BKC))
-        return self.run("decoder", tokens=tokens_BKC, **text)["image"]
+        noise = {} if pixel_noise_BNP is None else {"noise": pixel_noise_BNP}
+        return self.run("decoder", tokens=tokens_BKC, **noise, **text)["image"]
 
     def draw(
-        self, noise_BKC: Array, asked: Sequence[str], captions: Sequence[str] | None = None
+        self,
+        noise_BKC: Array,
+        asked: Sequence[str],
+        captions: Sequence[str] | None = None,
+        pixel_noise_BNP: Array | None = None,
     ) -> Array:
         """Images for prompts, or names of classes, from standard-normal noise.
 
-        The decoder reads ``captions``, without them the prompts; "" asks for nothing.
+        The decoder reads ``captions``, without them the prompts; "" asks for nothing. One that
+        samples has noise of its own, as ``decode`` takes it.
         """
         latents = self.manifest["latents"]
         tokens = self.sample(noise_BKC, asked) * np.float32(latents["std"])
         if captions is None:
             captions = () if self.manifest["classes"] else asked
-        return self.decode(tokens + np.float32(latents["mean"]), captions)
+        return self.decode(tokens + np.float32(latents["mean"]), captions, pixel_noise_BNP)
 
     def sample(self, noise_BKC: Array, asked: Sequence[str]) -> Array:
         """Tokens (B, K, C) on the generator's scale."""

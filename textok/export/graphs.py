@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from textok.config import TextConfig
 from textok.export.graph import Graph, Port, open_axis
 from textok.export.modules import (
@@ -9,12 +11,14 @@ from textok.export.modules import (
     CodebookModule,
     DecoderModule,
     EncoderModule,
+    OneStepModule,
     TextGenerator,
     TextModule,
 )
 from textok.generator import DiT
 from textok.text.encoder import FrozenTextEncoder
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.flow_decoder import FlowDecoder
 
 TEXT, PROMPT = "text", "prompt"
 """Text encoders of the tokenizer, or of all, and of a generator that reads another."""
@@ -53,6 +57,13 @@ def tokenizer_graphs(tokenizer: Tokenizer) -> list[Graph]:
         shape=("batch", count, channels), kind="normal", about="the first ones of an image"
     )
     drawn = Port(shape=pixels.shape, kind="pixels", about=f"{IMAGE}; not clamped")
+    noise: dict[str, Port] = {}
+    module: nn.Module = DecoderModule(tokenizer)
+    if isinstance(tokenizer.decoder, FlowDecoder):
+        module, patch = OneStepModule(tokenizer.decoder), (config.grid**2, 3 * config.patch_size**2)
+        noise["noise"] = Port(
+            shape=("batch", *patch), kind="normal", about="standard normal, one for each image"
+        )
     graphs = [
         Graph(
             name="encoder",
@@ -63,8 +74,8 @@ def tokenizer_graphs(tokenizer: Tokenizer) -> list[Graph]:
         ),
         Graph(
             name="decoder",
-            module=DecoderModule(tokenizer),
-            inputs={"tokens": tokens, **(text if config.decoder_reads_text else {})},
+            module=module,
+            inputs={"tokens": tokens, **noise, **(text if config.decoder_reads_text else {})},
             outputs={"image": drawn},
             lengths=lengths,
         ),

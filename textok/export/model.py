@@ -58,7 +58,8 @@ def open_model(name: str, options: SamplingOptions) -> ExportedModel:
     """Load a bundled name, a pipeline or tokenizer folder or a hub name.
 
     Raises ValueError for what cannot be read, and for what ONNX files cannot be made of: a decoder
-    that samples, a MaskGIT, samplers that add noise, guidance by a second generator.
+    that samples in several passes, a MaskGIT, samplers that add noise, guidance by a second
+    generator.
     """
     folder = find_folder(name)
     if not (folder / SETTINGS).is_file():
@@ -97,9 +98,16 @@ def _tokenizer(folder: Path, name: str) -> Tokenizer:
 
 
 def _check_tokenizer(tokenizer: Tokenizer, name: str) -> None:
+    sampling = tokenizer.config.sampling
+    one_pass = (
+        sampling.steps == 1
+        and sampling.sampler != "heun"
+        and sampling.caption_guidance == sampling.token_guidance == 1
+    )
     require(
-        tokenizer.config.decoding != "flow",
-        f"{name}: its decoder samples (decoding: flow), which cannot be exported",
+        tokenizer.config.decoding != "flow" or one_pass,
+        f"{name}: its decoder samples in several passes ({sampling}), only one is exported: "
+        "distil it (the preset flow-one-step)",
     )
     require(
         tokenizer.config.text == "none" or tokenizer.text_config is not None,

@@ -17,6 +17,8 @@ from textok.nn.codebook import Codebook
 from textok.text.encoder import FrozenTextEncoder
 from textok.text.pool import pool_states
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.decoder_input import DecoderInput
+from textok.tokenizer.flow_decoder import FlowDecoder
 from textok.types import Condition, TextFeatures
 
 
@@ -46,6 +48,26 @@ class DecoderModule(nn.Module):
         self, tokens: Tensor, text_states: Tensor | None = None, text_mask: Tensor | None = None
     ) -> Tensor:
         return self.tokenizer.decode(tokens, _features(text_states, text_mask))
+
+
+class OneStepModule(nn.Module):
+    """Tokens (B, k, C) and noise (B, N, P) to images, not clamped: a flow decoder in one step."""
+
+    def __init__(self, decoder: FlowDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self,
+        tokens: Tensor,
+        noise: Tensor,
+        text_states: Tensor | None = None,
+        text_mask: Tensor | None = None,
+    ) -> Tensor:
+        known = DecoderInput(tokens=tokens, text=_features(text_states, text_mask))
+        # From t = 1 a step of Euler, DDIM and DPM-Solver++ alike ends at the prediction.
+        clean_BNP = self.decoder(noise, torch.ones_like(noise[:, 0, 0]), known)
+        return self.decoder.unpatchify(clean_BNP)
 
 
 class CodebookModule(nn.Module):

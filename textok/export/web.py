@@ -33,6 +33,11 @@ def export_web(config: ExportWebConfig) -> Exported:
     folder = OwnFolder(path=config.out, kind="a page of a model", setting="out")
     folder.check()
     model = open_model(config.model, config.sampling)
+    require(
+        model.tokenizer.config.decoding != "flow",
+        f"{config.model}: its decoder samples (decoding: flow), which the page does not: `textok "
+        "export onnx` takes it",
+    )
     _check_vocabularies(model)
     parent = config.out.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
