@@ -95,8 +95,10 @@ def test_a_network_of_a_flow_starts_average_velocities_at_its_velocity(kind: str
         torch.testing.assert_close(average, expected, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(velocity, expected, rtol=1e-6, atol=1e-6)
     assert expected.abs().max() > 0.1
-    # Other pairs are left to the check of keys and shapes.
-    assert initial_state(flow, new, where="new").keys() == new.state_dict().keys()
+    with pytest.raises(
+        ValueError, match=r"^init x: it was trained by meanflow, .* is flow: set it"
+    ):
+        initial_state(flow, new, where="init x")
     assert initial_state(new, new, where="new").keys() == new.state_dict().keys()
 
 

@@ -32,6 +32,11 @@ def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) ->
     if not (isinstance(theirs, GeneratorConfig) and isinstance(ours, GeneratorConfig)):
         return state
     require(
+        theirs.objective.name != "meanflow" or ours.objective.name == "meanflow",
+        f"{where}: it was trained by meanflow, generator.objective.name is {ours.objective.name}: "
+        "set it to meanflow, or merge the preset of that name",
+    )
+    require(
         theirs.time_frequency == ours.time_frequency,
         f"{where}: its time_frequency is {theirs.time_frequency:g}, generator.time_frequency is "
         f"{ours.time_frequency:g}: set it to {theirs.time_frequency:g}",
