@@ -11,7 +11,7 @@ import torch
 from benchmarks import cpu_training
 from benchmarks.cpu_training import Settings, as_before, in_turns
 from textok.nn import adaptive_block, block
-from textok.nn.block import SelfAttention
+from textok.nn.block import SelfAttention, attend
 from textok.nn.lpips import LPIPS
 
 VIT = "{width: 16, depth: 1, heads: 2}"
@@ -62,7 +62,8 @@ def test_before_is_the_way_it_was() -> None:
     (now, last), (before, first) = found
     assert not torch.equal(now, before) and torch.allclose(now, before, atol=0.02)
     assert last[1].is_contiguous(memory_format=torch.channels_last) and first[1].is_contiguous()
-    assert block.attend is adaptive_block.attend is not cpu_training.torchs_attention
+    for module in (block, adaptive_block):
+        assert vars(module)["attend"] is attend
 
 
 def test_turns_are_in_the_order_asked_for(presets: list[str], tmp_path: Path) -> None:

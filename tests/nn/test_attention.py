@@ -60,7 +60,11 @@ def test_products_are_for_training_in_bf16_on_few_keys(
     own, torchs = block._attend_by_products, F.scaled_dot_product_attention
 
     def noted(name: str, function: Any) -> Any:
-        return lambda *given, **options: calls.append(name) or function(*given, **options)
+        def call(*given: Any, **options: Any) -> Any:
+            calls.append(name)
+            return function(*given, **options)
+
+        return call
 
     monkeypatch.setattr(block, "_attend_by_products", noted("products", own))
     monkeypatch.setattr(F, "scaled_dot_product_attention", noted("torch", torchs))
