@@ -22,7 +22,12 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-NAMES = ("reconstruct-and-generate", "train-in-five-minutes")
+NAMES = (
+    "reconstruct-and-generate",
+    "train-in-five-minutes",
+    "fine-tune",
+    "compare-tokenizers",
+)
 MINUTES = 30
 """After which a cell is given up."""
 

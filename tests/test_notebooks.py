@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +19,11 @@ import nbformat
 from nbformat import NotebookNode
 
 from notebooks import run
+from textok.demo import samples
+from textok.demo.samples import SAMPLE
 
 ROOT = Path(__file__).parents[1]
-FIRST, SECOND = run.NAMES
+FIRST, SECOND, FINE_TUNE, COMPARE = run.NAMES
 ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:/[\w.-]+){2,}")
 LIMIT = 600_000
 """Bytes of a notebook with its pictures."""
@@ -117,3 +123,70 @@ def test_the_stored_training_shows_the_caption_helping() -> None:
     assert rows["without text"] == [f"{baseline:.2f}"] * 3
     assert own > baseline + 2
     assert own > none + 2 and none > wrong
+
+
+@pytest.fixture
+def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], dict[str, Any]]:
+    """Runs the code of a notebook here, without a kernel, in a few steps; what it leaves."""
+    monkeypatch.chdir(tmp_path)
+
+    def names(name: str, steps: int) -> dict[str, Any]:
+        monkeypatch.setenv("TEXTOK_NOTEBOOK_STEPS", str(steps))
+        found: dict[str, Any] = {}
+        for cell in run.code_cells(run.read(name)):
+            exec(cell.source, found)
+        return found
+
+    return names
+
+
+def some_of_the_sample(folder: Path) -> Path:
+    """The first pictures of each split, with their captions."""
+    for split, count in {"train": 16, "val": 2, "test": 30}.items():
+        lines = (SAMPLE / split / "metadata.jsonl").read_text("utf-8").splitlines()[:count]
+        (folder / split).mkdir(parents=True)
+        (folder / split / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
+        for name in (json.loads(line)["file_name"] for line in lines):
+            shutil.copy(SAMPLE / split / name, folder / split)
+    return folder
+
+
+def test_fine_tuning_runs(
+    cells: Callable[[str, int], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    monkeypatch.setattr(samples, "SAMPLE", some_of_the_sample(tmp_path / "sample"))
+    found = cells(FINE_TUNE, 4)
+    assert found["same"] == {"before": True, "adapters": True, "decoder": True, "everything": False}
+    decibels = found["decibels"]
+    assert decibels["everything"] > decibels["before"] > 5
+    assert len(found["pictures"]) == 3
+    assert [len(column) for column in found["columns"].values()] == [1] * 5
+
+
+def test_the_comparison_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:
+    found = cells(COMPARE, 2)
+    table = Path("shapes/train/metadata.jsonl").read_text().splitlines()
+    assert set(found["captions"]).isdisjoint(json.loads(line)["text"] for line in table)
+    budgets = {}
+    for path in found["reports"]:
+        rows = json.loads(path.read_text())["rows"]
+        budgets[path.parent.name] = {row["tokens"]: row["bits"] for row in rows if row["tokens"]}
+    assert budgets["without-text-report"] == budgets["with-text-report"] == {1: 64, 4: 256}
+    assert budgets["codes-report"] == {1: 8, 4: 32}
+    assert Path("comparison/comparison.md").is_file()
+    assert len(found["columns"]) == 7
+
+
+def stored(name: str, first: str) -> dict[str, float]:
+    """The numbers that a notebook printed, by the words before them, from the line ``first`` on."""
+    lines = "".join(texts(run.read(name))).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(first))
+    rows = [re.match(r"(.*?) +(\d+\.\d+)", line) for line in lines[start:]]
+    return {" ".join(row[1].split()): float(row[2]) for row in rows if row}
+
+
+def test_the_stored_fine_tuning_helps() -> None:
+    decibels = stored(FINE_TUNE, "before")
+    assert decibels["everything"] > decibels["before"] + 1
+    assert min(decibels["decoder"], decibels["adapters"]) > decibels["before"] + 0.5
