@@ -165,7 +165,7 @@ def test_fine_tuning_runs(
 
 
 def test_the_comparison_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:
-    found = cells(COMPARE, 2)
+    found = cells(COMPARE, 3)
     table = Path("shapes/train/metadata.jsonl").read_text().splitlines()
     assert set(found["captions"]).isdisjoint(json.loads(line)["text"] for line in table)
     budgets = {}
