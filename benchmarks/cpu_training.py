@@ -124,7 +124,8 @@ def in_turns(settings: Settings, task: Task, gflop: Callable[[Config], float]) -
         run = replace(config.run, precision="bf16", compile=variant == "compiled")
         config = replace(config, run=run)
         torch.manual_seed(0)
-        steps.append(training_step(config))
+        # The first step at the full rate, again and again.
+        steps.append(replace(training_step(config), number=config.optim.warmup))
         found.append(Timed(task=task, batch=batch, variant=variant, gflop=batch * gflop(config)))
     for turn in range(WARM + settings.turns):
         for timed, step in zip(found, steps, strict=True):
@@ -185,7 +186,7 @@ def write_report(
         "as two products in bf16, LPIPS with channels last. Compiled: with `run.compile`. *At the "
         "peak's rate* is the share of a step that the products and convolutions of its networks "
         "would take at the rate of the large product, without those of the optimiser Muon. Losses "
-        "are on one random batch, from the same weights.",
+        "are on one random batch, from the same weights, at the peak of the rate.",
         "",
         *markdown_table(heads, rows),
         "",
