@@ -7,8 +7,6 @@ teacher made of it (SSDD, arXiv 2510.04961). Legend: B micro-batch, N patches, P
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -71,7 +69,7 @@ class Distillation:
             target=self._step([noise, *path], randomness.time),
         )
 
-    def _step(self, path: Sequence[Tensor], normal_B: Tensor) -> FlowTarget:
+    def _step(self, path: list[Tensor], normal_B: Tensor) -> FlowTarget:
         """One of the student's steps along each row's path, from t to s.
 
         A step of DDIM from x_t by the prediction x' ends at (s / t) x_t + (1 - s / t) x': that is
