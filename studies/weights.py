@@ -138,8 +138,8 @@ def publish(run: Path, out: Path, report: Sequence[str]) -> None:
     for name in kept:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         if name.suffix == ".png":
-            # A third of the bytes: the repository carries these pictures for ever.
-            Image.open(run / name).convert("RGB").quantize(256).save(out / name, optimize=True)
+            # A quarter of the bytes: the repository carries these pictures for ever.
+            Image.open(run / name).convert("RGB").quantize(64).save(out / name, optimize=True)
         else:
             shutil.copyfile(run / name, out / name)
 
