@@ -95,10 +95,10 @@ def _says(output: NotebookNode) -> bool:
 
 
 def _small(png: str) -> str:
-    """The same picture in 256 colours."""
+    """The same picture in 96 colours."""
     content = io.BytesIO()
     full = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    full.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    full.quantize(96, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     return base64.b64encode(content.getvalue()).decode()
 
 

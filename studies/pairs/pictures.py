@@ -45,7 +45,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
     by_key = captions_by_key("true", images.records)
     true = [by_key[key] for key in keys]
     wrong = derange(true)
-    kept = f"{tokens} tokens"
+    kept = f"{tokens} token{'s' if tokens > 1 else ''}"
     columns = {
         "original": pictures,
         f"{kept}, no text": none.reconstruct(pictures),

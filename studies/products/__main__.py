@@ -117,7 +117,7 @@ def main(arguments: Arguments) -> None:
         out=out,
         title=TITLE,
         about=ABOUT,
-        sheet_at=study.budget.generators_at,
+        sheet_at=min(study.budget.tokens),  # where a name shows most
         notes={"prompts_never_sold": [asdict(one) for one in unseen]},
     )
     run_job(job, minutes=arguments.minutes, only=arguments.only)
