@@ -63,7 +63,7 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_catalogue(Path("shop"), "articles.csv", "photo,name", "pictures", suffix=".jpg")
 
     shown = commands()
-    assert len(shown) == 11
+    assert len(shown) == 12
     for command in shown:
         flags = [small for name, small in SMALL.items() if command.startswith(name)]
         assert main(shlex.split(" ".join([command, *flags]))) == 0, command

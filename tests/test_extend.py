@@ -130,7 +130,7 @@ def test_what_the_examples_leave_behind(place: Path, failures: dict[str, str]) -
     report = json.loads((place / "report" / "report.json").read_text())
     assert 0 < report["rows"][0]["metrics"]["mae"]["mean"] < 255
     assert "MAE ↓" in (place / "report" / "report.md").read_text()
-    assert (place / "generated" / "sheet.png").exists()
+    assert (place / "mixer-images" / "sheet.png").exists()
     config = json.loads((place / "runs" / "sphere" / "model" / "config.json").read_text())
     assert config["tokenizer"]["bottleneck"] == "sphere"
     log = (place / "runs" / "edges" / "log.jsonl").read_text().splitlines()

@@ -85,7 +85,7 @@ def test_a_path_is_a_static_graph_of_noise_and_captions(name: Name, sampler: Sam
     sampling = SamplingConfig(sampler=sampler, steps=3, guidance=scale)
     drawn = []
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         for seeds, captions in (([1, 2], 0), ([3, 4], 1), ([1, 2], 0)):
             given: dict[str, Any] = {"sampling": sampling, "seeds": seeds}
             drawn.append(draw(network, texts(2, captions), by, **given))
@@ -147,7 +147,7 @@ def test_the_host_waits_for_nothing_between_the_steps(name: Name, sampler: Sampl
     for condition in (texts(2), Condition(labels=torch.tensor([0, 1]))):
         network = dit(name, "text" if condition.labels is None else "class").to("meta")
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             tokens = draw(network, condition, by, sampling=sampling, seeds=[1, 2])
         assert tokens.is_meta and tokens.shape == (2, 3, 4)
     assert len(by._recordings) == 2

@@ -32,7 +32,7 @@ def test_a_recorded_pipeline_draws_the_same(by_text: Path, by_class: Path, condi
     recorder = Recorder(device_type="cpu", record=traced)
     pipe.generator.recorder = pipe.tokenizer.recorder = recorder
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         for _ in range(2):
             found = pipe.draw_tensor(requests, sampling=sampling)
             torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)

@@ -91,7 +91,7 @@ def test_what_cannot_be_recorded_runs_and_is_told_once() -> None:
         assert run(by, "a", torch.ones(2)).tolist() == [2, 2]
     assert len(told) == 1 and "\n" not in str(told[0].message)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         run(by, "a", torch.ones(2))
         run(by, "b", torch.ones(2))
     assert len(tried) == 2

@@ -228,5 +228,5 @@ def test_training_starts_from_a_flow_and_from_average_velocities(
             if name == "flow" and key.startswith("final.linear."):
                 expected = torch.cat([value, value])
             assert torch.equal(started[key], expected), key
-    with pytest.raises(ValueError, match=r"^init .*/meanflow does not fit its config: "):
+    with pytest.raises(ValueError, match=r"^init .*/meanflow: it was trained by meanflow, "):
         make_parts(replace(flow, init=str(tmp_path / "meanflow")))
