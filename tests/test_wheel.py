@@ -84,6 +84,7 @@ def test_the_wheel_works_on_its_own(environment: Path, tmp_path: Path) -> None:
     assert Path(where.strip()).is_relative_to(environment)
     assert run(command, "--version", cwd=tmp_path).split()[-1] == textok.__version__
     assert f"textok {textok.__version__}, Python" in run(command, "doctor", cwd=tmp_path)
-    run(command, "generate", "handbag", "--num-images", "1", "--separate", "--out", "g", cwd=tmp_path)
-    (image,) = (tmp_path / "g").glob("*.png")
+    words = ("handbag", "--num-images", "1", "--separate", "--out", "generated")
+    run(command, "generate", *words, cwd=tmp_path)
+    (image,) = (tmp_path / "generated").glob("*.png")
     assert Image.open(image).convert("L").getextrema()[0] < 128  # a bag on white
