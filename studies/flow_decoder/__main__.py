@@ -1,9 +1,8 @@
 """What a decoder that samples is worth on photographs, and what the caption is worth to it.
 
 Regression with a discriminator against flow matching at equal parameters, tokens and images seen;
-each with the caption and without, and a DiT of classes on the latents of each. At last one nested
-tokenizer that samples, whose pictures are shown from none of their tokens to all; that part alone:
-`--only nested`.
+each with the caption and without, and a DiT of classes on the latents of each. At last a nested
+pair that samples, measured from none of its tokens to all; that part alone: `--only nested`.
 
     python -m studies.flow_decoder --data data/tiny-imagenet --runs runs/flow-decoder
 """
@@ -45,7 +44,7 @@ FID (docs/evaluation.md)."""
 def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
     """Both decoders side by side: at each K without the caption and with it, then generators.
 
-    The nested tokenizer comes last.
+    The nested tokenizers come last.
     """
     first = next(iter(studies.values()))
     steps: list[Step] = []

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from studies.flow_decoder.budgets import FEW, Decoder
+from studies.flow_decoder.nested import GUIDANCE, GUIDED
 from studies.flow_decoder.summary import MEAN
 from studies.pairs.page import NOTES
 from studies.pairs.pictures import newer
@@ -36,6 +37,13 @@ COLUMNS = {
 """Of the table of one network."""
 SINGLE = {"psnr": "PSNR dB ↑", "ssim": "SSIM ↑", "lpips": "LPIPS ↓", "lpips_alex": "LPIPS-Alex ↓"}
 """Metrics of single images, where they were measured."""
+NESTED = {
+    "no text": "none",
+    "caption": "both",
+    f"caption, guidance {GUIDANCE}": GUIDED,
+    "caption left out": "absent",
+}
+"""Columns of the table of nested tokenizers."""
 Found = Mapping[str, Any]
 
 
@@ -114,19 +122,27 @@ def _generators(found: Found) -> list[str]:
 
 
 def _nested(found: Found, *, picture: bool) -> list[str]:
-    """Each number of tokens of the nested tokenizer, with the caption and without."""
-    kinds = found["nested"] or {}
-    rows, metric = [], ""
-    for count in kinds.get("true", {}):
-        ways = [kinds[kind][count] for kind in ("true", "absent")]
-        metric = next(iter(ways[0]["frechet"]))
-        values = [way["frechet"][metric] for way in ways] + [way["psnr"] for way in ways]
-        rows.append([count, *map(_number, values)])
-    heads = [f"{metric}, caption ↓", "no caption ↓", "PSNR dB, caption ↑", "no caption ↑"]
-    heads = ["tokens", *heads]
-    lines = [*markdown_table(heads, rows), ""] if rows else []
+    """What the caption is worth to the nested tokenizers at each number of tokens."""
+    nested = found["nested"] or {}
+    ways = {name: nested.get(way, {}) for name, way in NESTED.items()}
+    counts = sorted({int(count) for each in ways.values() for count in each})
+    lines = []
+    for metric in dict.fromkeys(
+        m for each in ways.values() for row in each.values() for m in row["frechet"]
+    ):
+        rows = []
+        for count in map(str, counts):
+            distances = [
+                each.get(count, {}).get("frechet", {}).get(metric) for each in ways.values()
+            ]
+            gains = [
+                nested["gain_percent"][way].get(count, {}).get(metric) for way in ("both", GUIDED)
+            ]
+            rows.append([count, *map(_number, (*distances, *gains))])
+        heads = ["tokens", *(f"{name} ↓" for name in ways), "gain %", "gain %, guided"]
+        lines += [metric + ":", "", *markdown_table(heads, rows), ""]
     lines += ["![nested.png](nested.png)"] if picture else []
-    return ["## One nested tokenizer that samples", "", *lines] if lines else []
+    return ["## Nested tokenizers that sample", "", *lines] if lines else []
 
 
 def _conditions(found: Found) -> list[str]:

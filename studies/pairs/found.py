@@ -25,7 +25,7 @@ def tokenizer_entry(member: Member, study: Study) -> Entry | None:
     report = _read(run / SPLIT / "report.json")
     config = load_config(TrainTokenizerConfig, [run / "config.yaml"])
     numbers = {
-        row["source"]: {"frechet": _frechets(report["metric"], row), **row["metrics"]}
+        row["source"]: {"frechet": frechets(report["metric"], row), **row["metrics"]}
         for row in report["rows"]
     }
     gates = report["gates"]
@@ -62,7 +62,7 @@ def generator_entry(generator: Generator, study: Study) -> Entry | None:
         "seed": generator.tokenizer.seed,
         "rows_seen": config.run.steps * config.run.batch_size,
         "pictures": scores["pictures"],
-        "frechet": _frechets(report["metric"], scores),
+        "frechet": frechets(report["metric"], scores),
         "not_comparable": report.get("not_comparable", []),
         "precision": scores["manifold"]["precision"],
         "recall": scores["manifold"]["recall"],
@@ -80,7 +80,7 @@ def judged(entry: Mapping[str, Any]) -> dict[str, float]:
     return distances
 
 
-def _frechets(metric: str, measured: Mapping[str, Any]) -> dict[str, float]:
+def frechets(metric: str, measured: Mapping[str, Any]) -> dict[str, float]:
     """The distance in each feature network by its name, first the one that counts."""
     return {metric: measured["frechet"], **measured.get("other_frechet", {})}
 

@@ -138,26 +138,27 @@ def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None
     assert text.endswith("by hand\n")
 
 
-def test_the_nested_tokenizer_is_a_part_of_its_own(read) -> None:
+def test_the_nested_tokenizers_are_a_part_of_their_own(read) -> None:
     studies = studies_of(SCALES["cpu"], DATA, RUNS)
     steps = every_step(studies)
     alone = [step for step in steps if is_named(step, RUNS, "nested")]
-    assert alone == nested_steps(studies["flow"]) == steps[-2:]
-    train, measure = (read(step)[1] for step in alone)
-    shape = train.tokenizer
-    assert (shape.nested, shape.num_tokens, shape.text, shape.decoding) == (
-        True,
-        16,
-        "both",
-        "flow",
-    )
-    # Otherwise it is the flow tokenizer of as many tokens.
-    plain = next(
-        read(step)[1] for step in steps if step.done.parent == RUNS / "flow" / "k16-both-s0"
-    )
-    assert replace(shape, nested=False) == plain.tokenizer and train.optim == plain.optim
-    assert measure.num_tokens == (0, 1, 2, 4, 8, 16)
-    assert measure.caption_modes == ("true", "absent") and not measure.pca
+    assert alone == nested_steps(studies["flow"]) == steps[-5:]
+    configs = [read(step)[1] for step in alone]
+    for text, train in (("none", configs[0]), ("both", configs[2])):
+        shape = train.tokenizer
+        assert (shape.nested, shape.num_tokens, shape.text) == (True, 16, text)
+        assert shape.decoding == "flow"
+        # Otherwise it is the flow tokenizer of as many tokens.
+        plain = next(
+            read(step)[1] for step in steps if step.done.parent == RUNS / "flow" / f"k16-{text}-s0"
+        )
+        assert replace(shape, nested=False) == plain.tokenizer and train.optim == plain.optim
+    for measure in (configs[1], configs[3], configs[4]):
+        assert measure.num_tokens == (0, 1, 2, 4, 8, 16)
+        assert measure.limit == 500 and not measure.pca
+    assert configs[3].caption_modes == ("true", "absent")
+    assert [config.decoding.caption_guidance for config in configs[3:]] == [None, 3]
+    assert len({step.done for step in alone}) == 5
     assert budgets_of(studies_of(TOY, DATA, RUNS)["flow"]) == [0, 1, 2]
 
 
@@ -172,7 +173,7 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
         (data / "test" / f"{index}.txt").write_text(f"number {index}")
     out.mkdir()
     studies = studies_of(TOY, data, runs)
-    flow, run = studies["flow"], nested_run(studies["flow"])
+    flow, run = studies["flow"], nested_run(studies["flow"], "both")
     write_nested_sheet(flow, out)  # not trained yet
     assert not (out / "nested.png").exists()
 
@@ -198,25 +199,24 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     # Two pictures, each with the caption and without; the original and 0, 1 and 2 tokens.
     assert (sheet.height // 128, (sheet.width - 2 * 128) // 128) == (4, 4)
 
-    (run / "test").mkdir()
-    rows = [
-        {
-            "source": source,
-            "tokens": count,
-            "frechet": frechet,
-            "metrics": {"psnr": {"mean": psnr}},
-        }
-        for source, count, frechet, psnr in (
-            ("true", 0, 60.0, 9.0),
-            ("absent", 0, 80.0, 8.5),
-            ("true", 2, 30.0, 12.0),
-            ("absent", 2, 40.0, 11.0),
-        )
-    ]
-    (run / "test" / "report.json").write_text(json.dumps({"metric": "FD", "rows": rows}))
+    both = [("true", 0, 60.0), ("absent", 0, 80.0), ("true", 2, 30.0), ("absent", 2, 40.0)]
+    reported(run / "test", both)
+    reported(run / "guided", [("true", 0, 50.0), ("true", 2, 29.0)])
+    reported(nested_run(flow, "none") / "test", [("absent", 0, 100.0), ("absent", 2, 40.0)])
     found = json.loads(json.dumps(summary(studies, runs, ["this"])))
-    assert found["nested"]["absent"]["2"]["frechet"] == {"FD": 40.0}
+    assert found["nested"]["absent"]["2"] == {"frechet": {"FD": 40.0}, "psnr": 9.0}
     write_page(found, out, title=TITLE, about=ABOUT)
     page = (out / "README.md").read_text()
-    assert "| 0 | 60.00 | 80.00 | 9.00 | 8.50 |\n| 2 | 30.00 | 40.00 | 12.00 | 11.00 |" in page
+    assert "| 0 | 100.00 | 60.00 | 50.00 | 80.00 | 40.00 | 50.00 |" in page
+    assert "| 2 | 40.00 | 30.00 | 29.00 | 40.00 | 25.00 | 27.50 |" in page
     assert "![nested.png](nested.png)" in page
+
+
+def reported(folder: Path, rows: list[tuple[str, int, float]]) -> None:
+    """A report of as much as the study reads."""
+    folder.mkdir(parents=True)
+    every = [
+        {"source": source, "tokens": count, "frechet": fd, "metrics": {"psnr": {"mean": 9.0}}}
+        for source, count, fd in rows
+    ]
+    (folder / "report.json").write_text(json.dumps({"metric": "FD", "rows": every}))
