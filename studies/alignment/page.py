@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.alignment.steps import GENERATOR, GENERATORS, KINDS, TARGET, TOKENIZER, TOKENS, Study
-from studies.pairs.page import NOTES
+from studies.notes import write_noted
 from studies.pairs.summary import describe_hardware
 from textok.evaluate import read_generation_report
 from textok.evaluate.markdown import markdown_table
@@ -56,10 +56,7 @@ def write_results(found: Mapping[str, Any], out: Path) -> None:
     """Write ``summary.json`` and ``README.md``; what was written by hand below its tables stays."""
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "summary.json", json.dumps(found, indent=1) + "\n")
-    path = out / "README.md"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    kept = before[before.index(NOTES) :] if NOTES in before else ""
-    write_text(path, f"{page(found)}\n{kept}" if kept else page(found))
+    write_noted(out / "README.md", page(found))
 
 
 def page(found: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from studies.few_steps.pictures import LABELS
 from studies.few_steps.steps import MODELS
-from studies.pairs.page import NOTES, UNKNOWN
+from studies.notes import write_noted
+from studies.pairs.page import UNKNOWN
 from textok.evaluate.markdown import markdown_table
-from textok.runtime.files import write_text
 
 TITLE = "One to four steps: MeanFlow against flow"
 ABOUT = """Two objectives for the same DiT on the same latents, at equal rows seen: flow matching
@@ -22,11 +22,8 @@ Found = Mapping[str, Any]
 
 def write_page(found: Found, out: Path) -> None:
     """Write ``out/README.md``."""
-    path = out / "README.md"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    kept = before[before.index(NOTES) :] if NOTES in before else ""
     text = page(found, pictures=[one for one in ("steps.png", "sheet.png") if (out / one).exists()])
-    write_text(path, f"{text}\n{kept}" if kept else text)
+    write_noted(out / "README.md", text)
 
 
 def page(found: Found, *, pictures: Sequence[str] = ()) -> str:

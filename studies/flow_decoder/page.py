@@ -11,7 +11,7 @@ from PIL import Image
 from studies.flow_decoder.budgets import FEW, Decoder
 from studies.flow_decoder.nested import GUIDANCE, GUIDED
 from studies.flow_decoder.summary import MEAN
-from studies.pairs.page import NOTES
+from studies.notes import write_noted
 from studies.pairs.pictures import newer
 from studies.pairs.study import PAIR, SPLIT, Study
 from studies.text_gain import Member
@@ -21,7 +21,6 @@ from textok.evaluate.captions import captions_by_key
 from textok.evaluate.markdown import markdown_table
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
-from textok.runtime.files import write_text
 from textok.runtime.sheet import picture_sheet, save_picture
 
 ROWS, CELL = 10, 128
@@ -49,9 +48,6 @@ Found = Mapping[str, Any]
 
 def write_page(found: Found, out: Path, *, title: str, about: str) -> None:
     """Write ``out/README.md``; what was written by hand below its tables stays."""
-    path = out / "README.md"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    kept = before[before.index(NOTES) :] if NOTES in before else ""
     parts = [[f"# {title}", "", about], _verdicts(found)]
     parts += [_network(metric, table) for metric, table in found["networks"].items()]
     parts += [_single(found), _generators(found)]
@@ -59,7 +55,7 @@ def write_page(found: Found, out: Path, *, title: str, about: str) -> None:
     parts.append(_nested(found, picture=(out / "nested.png").exists()))
     parts.append(_conditions(found))
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-    write_text(path, f"{text}\n{kept}" if kept else text)
+    write_noted(out / "README.md", text)
 
 
 def _verdicts(found: Found) -> list[str]:

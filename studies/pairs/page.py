@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from studies.notes import write_noted
 from textok.evaluate.markdown import markdown_table
-from textok.runtime.files import write_text
 
-NOTES = "## What it says"
-"""Everything from this heading on is written by hand."""
 UNKNOWN = "–"
 HEADINGS = {
     "lpips": "LPIPS ↓",
@@ -34,11 +32,8 @@ Found = Mapping[str, Any]
 
 def write_page(found: Found, out: Path, *, title: str, about: str) -> None:
     """Write ``out/README.md``."""
-    path = out / "README.md"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    kept = before[before.index(NOTES) :] if NOTES in before else ""
     text = page(found, title=title, about=about, pictures=_pictures(out))
-    write_text(path, f"{text}\n{kept}" if kept else text)
+    write_noted(out / "README.md", text)
 
 
 def page(found: Found, *, title: str, about: str, pictures: Sequence[str] = ()) -> str:

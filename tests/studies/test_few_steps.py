@@ -19,7 +19,7 @@ from studies.few_steps.budgets import BUDGETS
 from studies.few_steps.page import page, write_page
 from studies.few_steps.steps import MODELS, Study, chosen_scale, every_step, rows_seen
 from studies.few_steps.summary import network, read_speedup, summary
-from studies.pairs.page import NOTES
+from studies.notes import NOTES
 from textok.cli.main import main
 from textok.evaluate import GenerationReport
 

@@ -15,8 +15,9 @@ from PIL import Image
 from studies.flow_decoder.__main__ import ABOUT, TITLE, every_step
 from studies.flow_decoder.budgets import FEW, SCALES, TOY, studies_of
 from studies.flow_decoder.nested import budgets_of, nested_run, nested_steps, write_nested_sheet
-from studies.flow_decoder.page import NOTES, write_page
+from studies.flow_decoder.page import write_page
 from studies.flow_decoder.summary import comparison, summary
+from studies.notes import NOTES
 from studies.pairs.job import is_named
 from studies.pairs.summary import note_hardware
 from studies.text_gain import Member

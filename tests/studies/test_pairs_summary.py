@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from studies.notes import NOTES
 from studies.pairs.gains import doubled, gains, one_sided
-from studies.pairs.page import NOTES, page, write_page
+from studies.pairs.page import page, write_page
 from studies.pairs.study import Generator, Study
 from studies.pairs.summary import note_hardware, summary, write_summary
 from studies.photographs.budgets import TOY, study_of
