@@ -1,18 +1,17 @@
-"""How the cost of a tokenizer grows with tokens, patches, text and batch, beside what is possible.
+"""How the cost of a tokenizer grows with its sizes and with processes, beside what is possible.
 
     python -m benchmarks.growth --out docs/results/growth
 
 One thing varies at a time. FLOPs and what the backward pass keeps are counted without running
 anything, as in `benchmarks.costs`; milliseconds are CPU time of one thread in fp32, forward and
 backward, of random weights. The roof is what the counted FLOPs take at the rate of a large matrix
-product, measured in the same run between the columns.
+product, measured in the same run between the columns. Processes are timed by the wall clock,
+together, and want cores of their own: the roof of n is what their FLOPs take at n times that rate.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,15 +20,16 @@ import torch
 import tyro
 
 from benchmarks.costs import count_tokenizer
+from benchmarks.growth_passes import clock, passes, seconds_together
 from benchmarks.growth_report import Point, write_report
 from textok.config import TextConfig, TokenizerConfig, TrainTokenizerConfig, ViTConfig
-from textok.config.check import require_range
-from textok.tokenizer import Tokenizer
-from textok.types import TextFeatures
+from textok.config.check import require, require_range
 
-Axis = Literal["tokens", "patches", "text", "batch"]
-ENOUGH = 1.0
-"""Seconds of a point, after which its call is not repeated."""
+Axis = Literal["tokens", "patches", "resolution", "text", "batch", "processes"]
+
+
+SIDE = 8
+"""Patches along a side of the image, where they do not vary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,16 @@ class Size:
     text: int
     """T."""
     batch: int
-    """B."""
+    """B, of each process."""
+    resolution: int
+    """Pixels along a side of the image."""
+    processes: int
 
-    def config(self, vit: ViTConfig, patch: int) -> TrainTokenizerConfig:
+    def config(self, vit: ViTConfig) -> TrainTokenizerConfig:
         """A training of the tokenizer, with text on both sides."""
         tokenizer = TokenizerConfig(
-            image_size=patch * round(self.patches**0.5),
-            patch_size=patch,
+            image_size=self.resolution,
+            patch_size=self.resolution // round(self.patches**0.5),
             num_tokens=self.tokens,
             text="both",
             text_width=vit.width,
@@ -62,16 +65,20 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """CPU milliseconds, FLOPs and bytes an image along four axes: JSON, Markdown and a plot."""
+    """Milliseconds, FLOPs and bytes an image along six axes: JSON, Markdown and a plot."""
 
     tokens: tuple[int, ...] = (8, 32, 128, 512)
     """K."""
     sides: tuple[int, ...] = (4, 8, 16, 32)
-    """Patches along a side of the picture; N is the square."""
+    """Patches along a side of the image, of `patch` pixels; N is the square."""
+    resolution: tuple[int, ...] = (64, 128, 256, 512)
+    """Pixels along a side of the image, cut into as many patches."""
     text: tuple[int, ...] = (8, 32, 128, 512)
     """T."""
     batch: tuple[int, ...] = (1, 4, 16, 32)
     """B."""
+    processes: tuple[int, ...] = (1, 2)
+    """That train together, one thread each; at most as many as there are cores."""
     width: int = 192
     """Of the ViTs."""
     depth: int = 2
@@ -84,52 +91,42 @@ class Settings:
     """Folder for growth.json, growth.md and growth.png."""
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "sides", "text", "batch"):
+        for name in ("tokens", "sides", "resolution", "text", "batch", "processes"):
             require_range(name, min(getattr(self, name), default=0), 1)
         for name in ("width", "depth", "patch", "repeats"):
             require_range(name, getattr(self, name), 1)
+        odd = next((value for value in self.resolution if value % SIDE), None)
+        require(odd is None, f"resolution {odd}: multiples of {SIDE} are cut into {SIDE} x {SIDE}")
 
     def sizes(self) -> dict[Axis, list[Size]]:
-        """Along each axis, from the same middle: K = 32, N = 64, T = 32, B = 1."""
-        middle = Size(tokens=32, patches=64, text=32, batch=1)
+        """Along each axis, from the same middle: K = 32, N = 64, T = 32, B = 1, one process."""
+        middle = Size(
+            tokens=32,
+            patches=SIDE**2,
+            text=32,
+            batch=1,
+            resolution=SIDE * self.patch,
+            processes=1,
+        )
         return {
             "tokens": [replace(middle, tokens=value) for value in self.tokens],
-            "patches": [replace(middle, patches=side**2) for side in self.sides],
+            "patches": [
+                replace(middle, patches=side**2, resolution=side * self.patch)
+                for side in self.sides
+            ],
+            "resolution": [replace(middle, resolution=value) for value in self.resolution],
             "text": [replace(middle, text=value) for value in self.text],
             "batch": [replace(middle, batch=value) for value in self.batch],
+            "processes": [
+                replace(middle, batch=max(self.batch), processes=value) for value in self.processes
+            ],
         }
-
-
-def clock(call: Callable[[], object], repeats: int) -> float:
-    """CPU seconds of the fastest call, after one that warms up."""
-    call()
-    seconds: list[float] = []
-    while len(seconds) < repeats and sum(seconds) < ENOUGH:
-        start = time.process_time()
-        call()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
 
 
 def matmul_rate(size: int = 1024) -> float:
     """FLOP/s of a product of matrices, by CPU time."""
     matrix = torch.randn(size, size)
     return 2 * size**3 / clock(lambda: matrix @ matrix, 5)
-
-
-def passes(config: TokenizerConfig, batch: int) -> Callable[[], None]:
-    """Forward and backward of a new tokenizer with random weights, images and text."""
-    tokenizer = Tokenizer(config)
-    images = torch.rand(batch, 3, config.image_size, config.image_size) * 2 - 1
-    shape = (batch, config.text_tokens)
-    mask = torch.ones(shape, dtype=torch.bool)
-    text = TextFeatures(states=torch.randn(*shape, config.text_width), mask=mask)
-
-    def call() -> None:
-        tokenizer(images, text).images.sum().backward()
-        tokenizer.zero_grad()
-
-    return call
 
 
 def measure(settings: Settings) -> tuple[list[Point], float]:
@@ -139,21 +136,27 @@ def measure(settings: Settings) -> tuple[list[Point], float]:
     points, rates = [], [matmul_rate()]
     for axis, sizes in settings.sizes().items():
         for size in sizes:
-            config = size.config(vit, settings.patch)
-            counted = count_tokenizer(config)
-            seconds = clock(passes(config.tokenizer, size.batch), settings.repeats)
-            point = Point(
-                axis=axis,
-                value=getattr(size, axis),
-                ms=1000 * seconds / size.batch,
-                flops=counted.flops,
-                # Counted at two bytes a number.
-                kept=2 * counted.kept,
-            )
-            points.append(point)
-            print(point.line(), flush=True)
+            points.append(_point(axis, size, size.config(vit), settings.repeats))
+            print(points[-1].line(), flush=True)
         rates.append(matmul_rate())
     return points, max(rates)
+
+
+def _point(axis: Axis, size: Size, config: TrainTokenizerConfig, repeats: int) -> Point:
+    if axis == "processes":
+        seconds = seconds_together(config.tokenizer, size.batch, size.processes, repeats)
+    else:
+        seconds = clock(passes(config.tokenizer, size.batch), repeats)
+    counted = count_tokenizer(config)
+    return Point(
+        axis=axis,
+        value=getattr(size, axis),
+        ms=1000 * seconds / (size.batch * size.processes),
+        flops=counted.flops,
+        # Counted at two bytes a number.
+        kept=2 * counted.kept,
+        processes=size.processes,
+    )
 
 
 def main(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Costs along four axes as JSON, a Markdown table and small multiples."""
+"""Costs along each axis as JSON, a Markdown table and small multiples."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.speed_report import hardware
+from studies.notes import write_noted
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write, write_text
 
 LABELS = {
     "tokens": "latent tokens K",
     "patches": "patches N",
+    "resolution": "resolution, N = 64",
     "text": "text tokens T",
     "batch": "batch B",
+    "processes": "processes",
 }
 HEADS = ["axis", "value", "ms an image", "GFLOP", "MB kept", "times the roof", "growth"]
 
@@ -38,13 +41,15 @@ class Point:
     """Of both passes."""
     kept: float
     """Bytes between the passes, in fp32."""
+    processes: int = 1
+    """That share the images."""
 
     def line(self) -> str:
         return f"{self.axis} {self.value}: {self.ms:.2f} ms, {self.flops / 1e9:.3f} GFLOP"
 
     def roof(self, rate: float) -> float:
-        """Milliseconds of the FLOPs at ``rate`` FLOP/s."""
-        return 1000 * self.flops / rate
+        """Milliseconds of the FLOPs at ``rate`` FLOP/s in each process."""
+        return 1000 * self.flops / (rate * self.processes)
 
 
 def exponents(points: Sequence[Point]) -> list[float]:
@@ -83,16 +88,18 @@ def write_report(
         "",
         "One image of a tokenizer with text on both sides, forward and backward in fp32, in CPU "
         "time of one thread; one thing varies at a time, the others are K = 32, N = 64, T = 32 "
-        "and B = 1. FLOPs and the numbers kept for the backward pass are counted. The roof is "
-        f"what the FLOPs take at {rate / 1e9:.1f} GFLOP/s, the best rate of a product of 1024 x "
-        "1024 matrices in the same run. Growth is p in time ~ value^p, from the row above.",
+        "and B = 1. N grows with the image; resolution does not change N, but the size of a patch. "
+        "Processes have the largest batch each, average their gradients and are timed by the wall "
+        "clock. FLOPs and the numbers kept for the backward pass are counted. The roof is "
+        f"what the FLOPs take at {rate / 1e9:.1f} GFLOP/s a process, the best rate of a product of "
+        "1024 x 1024 matrices in the same run. Growth is p in time ~ value^p, from the row above.",
         "",
         "![growth](growth.png)",
         "",
         *markdown_table(HEADS, rows),
         "",
     ]
-    write_text(folder / "growth.md", "\n".join(lines))
+    write_noted(folder / "growth.md", "\n".join(lines))
     _plot(by_axis, rate, folder / "growth.png")
 
 
@@ -110,7 +117,7 @@ def _cells(point: Point, rate: float, power: str) -> list[str]:
 
 def _plot(by_axis: Sequence[Sequence[Point]], rate: float, path: Path) -> None:
     """A column an axis: time and roof above, memory below, all logarithmic."""
-    figure = Figure(figsize=(9, 4.4), dpi=90, layout="constrained")
+    figure = Figure(figsize=(11, 4.4), dpi=90, layout="constrained")
     axes = figure.subplots(2, len(by_axis), sharex="col", sharey="row")
     for column, points in enumerate(by_axis):
         values = [point.value for point in points]
