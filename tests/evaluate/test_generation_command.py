@@ -40,7 +40,7 @@ def test_words_become_settings_and_the_first_process_prints(
         "evaluate generation m images --out o --split val --where core=true --caption-mode plain "
         "--num-images 20 --steps 8 --guidance 2.5 --sampler heun --time-shift 1.5 --temperature 2 "
         "--decoding-steps 7 --caption-guidance 1.5 --decoder-captions none --seed 3 "
-        "--clip c --npz --feature-cache f --device cpu"
+        "--compile graph --clip c --npz --feature-cache f --device cpu"
     )
     assert main([*words.split(), *flag.split()]) == 0
     assert capsys.readouterr().out == shown
@@ -57,6 +57,7 @@ def test_words_become_settings_and_the_first_process_prints(
             decoding=DecodingOptions(steps=7, caption_guidance=1.5),
             decoder_captions="none",
             seed=3,
+            compile="graph",
             feature_network=networks,
             clip="c",
             npz=True,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from textok.config.generator import (
     SamplingConfig,
     SamplingOptions,
 )
+from textok.config.networks import CompileSetting
 from textok.data.class_captions import ClassCaptions
 from textok.evaluate.image_generator import load_image_generator
 from textok.generator import DiT, MaskGIT
@@ -210,6 +212,18 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
     assert "decoder captions" not in load_image_generator(folder).settings
     with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):
         load_image_generator(folder, decoder_captions="none")
+
+
+def test_it_is_compiled_as_asked_and_says_nothing_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(TextToImage, "compile", lambda self, mode: asked.append(mode))
+    plain = load_image_generator(folder)
+    for mode in get_args(CompileSetting):
+        painter = load_image_generator(folder, compile_mode=mode)
+        assert (painter.settings, painter.identity) == (plain.settings, plain.identity)
+    assert asked == ["graph", "blocks", "autotune", "fused"]
 
 
 def test_a_sampler_that_does_not_fit_is_refused_at_once(folder: Path) -> None:

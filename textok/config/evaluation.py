@@ -10,7 +10,12 @@ from textok.config.check import require_range
 from textok.config.data import FOR_TRAINING, MOST_AT_ONCE, DataConfig, TextStoreConfig
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
-from textok.config.networks import Resizing, RunPrecision, require_feature_network
+from textok.config.networks import (
+    CompileSetting,
+    Resizing,
+    RunPrecision,
+    require_feature_network,
+)
 
 CaptionMode = Literal["true", "plain", "absent", "shuffled"]
 DecoderCaptions = Literal["held_out", "other_image", "class_name", "none"]
@@ -126,6 +131,9 @@ class EvaluateGenerationConfig(EvaluationConfig):
     the class in the split, its name, nothing."""
     seed: int = 0
     """Of the first image; the next has the next."""
+    compile: CompileSetting = "no"
+    """Generate faster on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
+    before, ``autotune`` for minutes, ``fused`` takes Triton kernels."""
     clip: str | None = None
     """Folder or hub name of a CLIP model, for the CLIP score."""
     npz: bool = False

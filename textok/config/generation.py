@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.decoding import MOST_SEED, DecodingOptions
 from textok.config.generator import SamplingOptions
+from textok.config.networks import CompileSetting
 from textok.config.request import PicturesConfig
 
 
@@ -42,7 +43,7 @@ class GenerateConfig(PicturesConfig):
     """PNG to draw again into ``out``, of the same name; only ``model`` goes with it."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
-    compile: Literal["no", "graph", "blocks", "autotune", "fused"] = "no"
+    compile: CompileSetting = "no"
     """For many pictures on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
     before, ``autotune`` for minutes, ``fused`` takes Triton kernels."""
 

@@ -27,6 +27,8 @@ CompileMode = Literal["graph", "blocks", "autotune", "fused"]
 CUDA graph for each batch size and each sampling; ``blocks``: their blocks are compiled by torch
 before; ``autotune``: with the fastest matrix products found by trying, for minutes; ``fused``:
 norms and gated sums by Triton kernels instead, then recorded."""
+CompileSetting = Literal["no", CompileMode]
+"""One of them, or none."""
 UNKNOWN = "unknown"
 """In place of the losses of a tokenizer whose folder does not name them."""
 _BACKBONES = {"lpips_vgg": "vgg16", "lpips_alex": "alexnet"}

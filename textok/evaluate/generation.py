@@ -54,8 +54,8 @@ def evaluate_generation(
     until the report is written: the same call goes on after an interruption. Under ``torchrun`` or
     ``accelerate launch`` every process calls it and draws its share; the first one writes.
 
-    ``generator`` stands in for the pipeline ``model``, and samples as it was made to, in its own
-    precision.
+    ``generator`` stands in for the pipeline ``model``, and samples as it was made to: in its own
+    precision, compiled or not.
 
     Raises ValueError for a model, data or settings that do not fit together.
     """
@@ -81,6 +81,7 @@ def _open(
         decoding=config.decoding,
         decoder_captions=config.decoder_captions,
         precision=config.precision,
+        compile_mode=config.compile,
         device=device,
     )
     judges = open_judges(
