@@ -50,12 +50,12 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     if session is None:
         return Path(config.run.out)
     size, distributed = config.tokenizer.image_size, session.distributed
+    _check_memory(config.tokenizer, config.run, distributed)
     with distributed.main_first():
         images = open_captioned_images(config.data, image_size=size)
     if config.tokenizer.text != "none":
         images.require_captions()
     preview = open_preview(config.data, image_size=size)
-    _check_memory(config.tokenizer, config.run, distributed)
     torch.manual_seed(config.run.seed)
     tokenizer = build_tokenizer(config)
     teacher = open_vqgan(config) if config.loss.codes > 0 else None

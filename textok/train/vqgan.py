@@ -67,9 +67,6 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     if session is None:
         return Path(config.run.out)
     size, distributed = config.vqgan.image_size, session.distributed
-    with distributed.main_first():
-        images = open_captioned_images(config.data, image_size=size)
-    preview = open_preview(config.data, image_size=size)
     check_memory(
         lambda: VQGAN(config.vqgan),
         row=3 * size**2,
@@ -77,6 +74,9 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
         run=config.run,
         distributed=distributed,
     )
+    with distributed.main_first():
+        images = open_captioned_images(config.data, image_size=size)
+    preview = open_preview(config.data, image_size=size)
     torch.manual_seed(config.run.seed)
     vqgan = build_vqgan(config)
     loss = ReconstructionLoss(config.loss).to(distributed.device)
