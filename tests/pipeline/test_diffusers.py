@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -71,9 +70,31 @@ def test_an_export_draws_the_same_pixels(by_text: Path, exported: Path, tmp_path
 
     by_file = load(exported, custom_pipeline=str(exported / "pipeline.py"))
     assert pixels(by_file(PROMPTS, num_images_per_prompt=2, seed=3).images) == expected
-    pipe.save_pretrained(tmp_path / "again")
-    assert json.loads((tmp_path / "again" / "model_index.json").read_text())["model"]
-    assert TextToImage.from_pretrained(tmp_path / "again" / "model")(PROMPTS[0], seed=3)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def test_a_saved_pipeline_is_an_export(by_text: Path, exported: Path, tmp_path: Path) -> None:
+    pipe, again = load(exported), tmp_path / "again"
+    pipe.save_pretrained(again)
+    assert files(again) == files(exported)
+    pipe.save_pretrained(str(again))  # replaces it
+    expected = pixels(TextToImage.from_pretrained(by_text)("an owl"))
+    assert pixels(load(again)("an owl").images) == expected
+    by_file = load(again, custom_pipeline=str(again / "pipeline.py"))
+    assert pixels(by_file("an owl").images) == expected
+
+    (again / "photo.png").touch()
+    with pytest.raises(ValueError, match=r"again: not an export for diffusers \(photo\.png\)"):
+        pipe.save_pretrained(again)
+    with pytest.raises(ValueError, match="textok takes no variant"):
+        pipe.save_pretrained(tmp_path / "half", variant="fp16")
+    with pytest.raises(ValueError, match=r"call pipe\.push_to_hub"):
+        pipe.save_pretrained(tmp_path / "half", push_to_hub=True)
+    assert not (tmp_path / "half").exists()
 
 
 def test_steps_guidance_and_numbers(by_text: Path, exported: Path) -> None:
@@ -119,6 +140,10 @@ def test_an_export_goes_through_the_hub(
     expected = pixels(TextToImage.from_pretrained(by_text)("an owl"))
     pipe = load("me/drawn", cache_dir=str(tmp_path / "cache"))
     assert pixels(pipe("an owl").images) == expected
+    pipe.push_to_hub("me/again", token=TOKEN)
+    pushed, again = (hub.repositories[name].files() for name in ("me/drawn", "me/again"))
+    assert pushed.keys() == again.keys()
+    assert pixels(load("me/again", cache_dir=str(tmp_path / "cache"))("an owl").images) == expected
 
 
 def test_the_autoencoder(by_text: Path, tmp_path: Path) -> None:

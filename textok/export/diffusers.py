@@ -1,56 +1,12 @@
-"""A pipeline as a folder that diffusers loads: model_index.json, pipeline.py and model/."""
+"""A pipeline as a folder that diffusers loads."""
 
 from __future__ import annotations
 
-import json
-import tempfile
 from pathlib import Path
 
-from textok.config.check import require
 from textok.config.export import ExportDiffusersConfig
-from textok.pipeline import load_pipeline, save_pipeline
-from textok.pipeline.card import TAGS, TASKS
-from textok.runtime.card import card_header
-from textok.runtime.files import WRITING, named_errors, replace_folder, write_text
-from textok.runtime.pretrained import CARD
-
-INDEX, CODE, MODEL = "model_index.json", "pipeline.py", "model"
-COMPONENT = "textok_model"
-"""Module of ``model/`` that diffusers loads the model by, from a folder as from the hub."""
-OURS = {INDEX, CODE, MODEL, CARD}
-
-PIPELINE = '''"""The pipeline of this folder; it needs the package textok."""
-
-from textok.pipeline.diffusers import TexTokPipeline
-
-__all__ = ["TexTokPipeline"]
-'''
-
-MODEL_CODE = '''"""The model of this folder; it needs the package textok."""
-
-from textok.pipeline.diffusers import TexTokModel
-
-__all__ = ["TexTokModel"]
-'''
-
-MODEL_INDEX = {
-    "_class_name": ["pipeline", "TexTokPipeline"],
-    "_diffusers_version": "0.32.0",
-    MODEL: [COMPONENT, "TexTokModel"],
-}
-
-USE = """
-# Pictures out of {tokens} tokens
-
-```python
-from diffusers import DiffusionPipeline
-
-pipe = DiffusionPipeline.from_pretrained("THIS_FOLDER_OR_REPOSITORY", trust_remote_code=True)
-image = pipe({call}, seed=0).images[0]
-```
-
-The Python files only import textok, which has to be installed. `model/` is a pipeline of textok.
-"""
+from textok.pipeline import load_pipeline
+from textok.pipeline.diffusers_folder import check_diffusers_folder, save_diffusers
 
 
 def export_diffusers(config: ExportDiffusersConfig) -> Path:
@@ -59,26 +15,5 @@ def export_diffusers(config: ExportDiffusersConfig) -> Path:
     Raises ValueError for what is no pipeline, and for an ``out`` that holds anything else than such
     an export.
     """
-    out = config.out.absolute()
-    foreign = sorted(path.name for path in out.glob("*") if path.name not in OURS)
-    require(
-        not foreign and not out.is_file(),
-        f"{out}: not an export for diffusers ({', '.join(foreign[:3]) or 'a file'}): name another",
-    )
-    parts = load_pipeline(config.model)
-    condition = parts.generator.config.condition
-    call = f'class_labels="{parts.classes[0]}"' if condition == "class" else '"a red apple"'
-    header = card_header(TASKS[condition], tags=(TAGS[condition], "textok"), library="diffusers")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with named_errors(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=WRITING) as part:
-        whole = Path(part) / "export"  # made here, so that it has the usual rights
-        whole.mkdir()
-        save_pipeline(whole / MODEL, parts)
-        write_text(whole / INDEX, json.dumps(MODEL_INDEX, indent=2) + "\n")
-        write_text(whole / CODE, PIPELINE)
-        write_text(whole / MODEL / f"{COMPONENT}.py", MODEL_CODE)
-        write_text(
-            whole / CARD, header + USE.format(tokens=parts.generator.config.num_tokens, call=call)
-        )
-        replace_folder(whole, out)
-    return out
+    check_diffusers_folder(config.out)
+    return save_diffusers(config.out, load_pipeline(config.model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,11 +17,13 @@ from textok.config.check import require
 from textok.config.generator import SamplingOptions
 from textok.data.pixels import to_pil
 from textok.pipeline.diffusers.model import TexTokModel
+from textok.pipeline.diffusers_folder import save_diffusers
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import BATCH_SIZE
+from textok.runtime.repository import Pushable
 
 
-class TexTokPipeline(DiffusionPipeline):  # type: ignore[misc]
+class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
     """Draws what ``TextToImage`` draws, to the pixel, with the arguments of diffusers."""
 
     model_cpu_offload_seq = "model"
@@ -28,6 +31,16 @@ class TexTokPipeline(DiffusionPipeline):  # type: ignore[misc]
     def __init__(self, model: TexTokModel) -> None:
         super().__init__()
         self.register_modules(model=model)
+
+    def save_pretrained(self, save_directory: str | Path, **others: Any) -> Path:
+        """Write the files of ``textok export diffusers``, whole or not at all; returns the folder.
+
+        Weights are safetensors in one file a network. Raises ValueError for a folder that holds
+        anything but such a pipeline, and for a variant or an upload.
+        """
+        require(others.get("variant") is None, "textok takes no variant: leave it out")
+        require(not others.get("push_to_hub"), "push_to_hub: call pipe.push_to_hub(repo_id)")
+        return save_diffusers(save_directory, self.model.parts)
 
     def __call__(
         self,
