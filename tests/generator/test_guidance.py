@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.generator.fake import FakeNetwork
-from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, ObjectiveConfig
-from textok.generator import DiT
+from tests.generator.tiny import tiny_dit
+from textok.config.generator import GeneratorConfig, GuidanceConfig, ObjectiveConfig
 from textok.generator.guidance import Output, guidance_scale, guided
 from textok.types import Condition, TextFeatures
 
@@ -140,21 +140,7 @@ def test_conditions_of_captions_are_joined_at_the_longest() -> None:
 @pytest.mark.parametrize("kind", ["class", "text"])
 def test_a_pair_in_one_batch_is_two_passes_of_a_dit(kind: Literal["class", "text"]) -> None:
     """A short caption beside none of greater length too: what is padded counts for nothing."""
-    torch.manual_seed(0)
-    dit = DiT(
-        GeneratorConfig(
-            num_tokens=2,
-            channels=4,
-            network=DiTShape(width=16, depth=2, heads=2),
-            condition=kind,
-            classes=4,
-            text_width=6,
-            text_tokens=5,
-            pooled_text=True,
-        )
-    ).eval()
-    for parameter in dit.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+    dit = tiny_dit(num_tokens=2, condition=kind, pooled_text=True)
     asked, other = ASKED, OTHER
     if kind == "text":
         mask = torch.tensor([[True, True], [True, False], [False, False]])

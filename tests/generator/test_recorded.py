@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.generator.tiny import tiny_dit
 from tests.static_graph import traced, watched
 from textok.config.generator import (
     DiTShape,
-    GeneratorConfig,
     GuidanceConfig,
     ObjectiveConfig,
     Sampler,
@@ -41,24 +41,15 @@ def recorder() -> Recorder:
 
 
 def dit(name: Name = "flow", condition: Literal["text", "class"] = "text", seed: int = 0) -> DiT:
-    torch.manual_seed(seed)
-    made = DiT(
-        GeneratorConfig(
-            num_tokens=3,
-            channels=4,
-            network=DiTShape(width=16, depth=1, heads=2),
-            condition=condition,
-            classes=5,
-            text_width=6,
-            text_tokens=5,
-            pooled_text=True,
-            qk_norm=True,
-            objective=ObjectiveConfig(name=name),
-        )
-    ).eval()
-    for parameter in made.parameters():  # away from the start, where a DiT gives zero
-        torch.nn.init.normal_(parameter, std=0.3)
-    return made
+    """Of one block: what is recorded is traced operator by operator."""
+    return tiny_dit(
+        seed=seed,
+        network=DiTShape(width=16, depth=1, heads=2),
+        condition=condition,
+        pooled_text=True,
+        qk_norm=True,
+        objective=ObjectiveConfig(name=name),
+    )
 
 
 def texts(rows: int, seed: int = 0) -> Condition:

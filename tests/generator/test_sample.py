@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tests.generator.fake import FakeNetwork
+from tests.generator.tiny import tiny_dit
 from textok.config.generator import (
-    DiTShape,
     GeneratorConfig,
     GuidanceConfig,
     ObjectiveConfig,
     SamplingConfig,
 )
-from textok.generator import DiT, sample
+from textok.generator import sample
 from textok.types import Condition, TextFeatures
 
 Sampler = Literal["euler", "heun", "ddim", "dpmpp", "sde", "ddpm"]
@@ -155,20 +155,7 @@ def test_rows_and_seeds_are_as_many() -> None:
 
 @pytest.mark.parametrize("name", ["flow", "ddpm"])
 def test_a_dit_draws_the_same_picture_alone_and_in_a_batch(name: Literal["flow", "ddpm"]) -> None:
-    torch.manual_seed(0)
-    dit = DiT(
-        GeneratorConfig(
-            num_tokens=3,
-            channels=4,
-            network=DiTShape(width=16, depth=2, heads=2),
-            text_width=6,
-            text_tokens=5,
-            objective=ObjectiveConfig(name=name),
-        )
-    ).eval()
-    # Away from the start, where a DiT gives zero.
-    for parameter in dit.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+    dit = tiny_dit(objective=ObjectiveConfig(name=name))
     mask = torch.arange(5) < torch.tensor([[5], [2], [0]])
     condition = Condition(text=TextFeatures(states=torch.randn(3, 5, 6), mask=mask))
     sampling = SamplingConfig(sampler="dpmpp", steps=4, guidance=GuidanceConfig(schedule="linear"))

@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from textok.config.generator import DiTShape, GeneratorConfig, GuidanceConfig, SamplingConfig
-from textok.generator import DiT
+from tests.generator.tiny import tiny_dit
+from textok.config.generator import DiTShape, GuidanceConfig, SamplingConfig
 from textok.nn import fused
 from textok.nn.adaptive_block import modulate
 from textok.nn.block import HeadNorm
@@ -67,22 +67,10 @@ def heads(seen: Callable[[str, float], None]) -> None:
 
 def network(condition: Literal["text", "class"], seen: Callable[[str, float], None]) -> None:
     """A whole path with guidance, and how often a kernel was started."""
-    dit = DiT(
-        GeneratorConfig(
-            num_tokens=3,
-            channels=4,
-            network=DiTShape(width=12, depth=2, heads=2),
-            condition=condition,
-            classes=5,
-            text_width=6,
-            text_tokens=4,
-            qk_norm=True,
-        )
-    ).eval()
-    for parameter in dit.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    mask = torch.arange(4) < torch.tensor([[4], [2]])
-    text = TextFeatures(states=torch.randn(2, 4, 6), mask=mask)
+    shape = DiTShape(width=12, depth=2, heads=2)  # no power of two
+    dit = tiny_dit(network=shape, condition=condition, qk_norm=True)
+    mask = torch.arange(5) < torch.tensor([[5], [2]])
+    text = TextFeatures(states=torch.randn(2, 5, 6), mask=mask)
     asked = {"text": Condition(text=text), "class": Condition(labels=torch.tensor([0, 4]))}
     sampling = SamplingConfig(steps=2, guidance=GuidanceConfig(scale=2))
     plain = dit.sample(asked[condition], sampling=sampling, seeds=[1, 2])
