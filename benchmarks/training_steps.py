@@ -105,6 +105,7 @@ def _generator_step(config: TrainGeneratorConfig) -> TrainingStep:
     run = config.run
     distributed = join_distributed(batch_size=run.batch_size, accumulate=run.accumulate)
     scale = LatentScale(torch.zeros(shape.channels), torch.ones(shape.channels))
+    scale = scale.to(distributed.device)
     generator = DiT(shape)
     generator.set_grad_checkpointing(run.grad_checkpointing)
     task = generator_task(

@@ -135,7 +135,7 @@ def make_generator_task(
     torch.manual_seed(0)
     parts = make_parts(config)
     objective = make_objective(config)
-    alignment = getattr(objective, "_alignment", None)
+    alignment = getattr(objective, "alignment", None)
     return generator_task(
         config,
         parts,

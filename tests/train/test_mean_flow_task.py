@@ -93,7 +93,7 @@ def test_terms_are_those_of_the_formulas(mean_flow_config: TrainGeneratorConfig)
     terms = objective.evaluate(network, batch, randomness, 3).terms
 
     noise = given(randomness.noise)
-    tokens = objective._normalised(batch.latents.sample(given(randomness.posterior)))
+    tokens = objective.scale.normalise(batch.latents.sample(given(randomness.posterior)))
     t, told = objective._drawn(randomness)
     labels = given(batch.condition.drop(randomness.drop).labels).float()
     inside = (told.low <= t) & (t <= told.high)

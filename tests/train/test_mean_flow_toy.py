@@ -46,7 +46,7 @@ def trained() -> DiT:
     )
     source = RandomSource(seed=0, batch_size=ROWS, drop=1.0)
     scale = LatentScale(torch.zeros(1), torch.ones(1))
-    objective, network = MeanFlow(config, scale, source=source), DiT(config)
+    objective, network = MeanFlow(shape=config, scale=scale, source=source), DiT(config)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.97)
     )

@@ -40,7 +40,7 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
         distributed: Distributed,
     ) -> tuple[Denoising | MeanFlow, Projection | None]:
         alignment = open_generator_alignment(config, width, distributed)
-        objective = generator_objective(config, scale, alignment)
+        objective = generator_objective(config, scale.to(distributed.device), alignment)
         return objective, None if alignment is None else alignment.projection
 
     return train_on_latents(
@@ -51,9 +51,14 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
 def generator_objective(
     config: TrainGeneratorConfig, scale: LatentScale, alignment: GeneratorAlignment | None = None
 ) -> Denoising | MeanFlow:
-    """What ``generator.objective`` names, on latents of that ``scale``."""
+    """What ``generator.objective`` names, on latents of that ``scale``, on the same device."""
     kind = MeanFlow if config.generator.objective.name == "meanflow" else Denoising
-    return kind(config.generator, scale, source=random_source(config), alignment=alignment)
+    return kind(
+        shape=config.generator,
+        scale=scale,
+        source=random_source(config),
+        alignment=alignment,
+    )
 
 
 def fitted(config: TrainGeneratorConfig, latents: LatentSet) -> TrainGeneratorConfig:

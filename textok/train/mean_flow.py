@@ -5,6 +5,10 @@ Legend: B micro-batch, K latent tokens, C channels.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,6 +25,7 @@ from textok.train.randomness import RandomSource, StepRandomness, sample_for_mea
 from textok.types import Condition, LatentBatch, Latents
 
 
+@dataclass(frozen=True, kw_only=True)
 class MeanFlow:
     """The average velocity between two times of a flow, with guidance inside the training.
 
@@ -30,21 +35,20 @@ class MeanFlow:
     the features of the images, from a hidden state.
     """
 
-    def __init__(
-        self,
-        generator: GeneratorConfig,
-        scale: LatentScale,
-        *,
-        source: RandomSource,
-        alignment: GeneratorAlignment | None = None,
-    ) -> None:
-        self.flow, self._alignment = Flow(generator.objective), alignment
-        self._generator, self._scale, self._source = generator, scale, source
+    shape: GeneratorConfig
+    scale: LatentScale
+    """On the device of the latents."""
+    source: RandomSource
+    alignment: GeneratorAlignment | None = None
+
+    @cached_property
+    def flow(self) -> Flow:
+        return Flow(self.shape.objective)
 
     def sample(self, step: int) -> StepRandomness:
-        shape = self._generator
+        shape = self.shape
         return sample_for_mean_flow(
-            self._source,
+            self.source,
             step,
             num_tokens=shape.num_tokens,
             channels=shape.channels,
@@ -60,22 +64,26 @@ class MeanFlow:
         """
         posterior, noise = randomness.posterior, randomness.noise
         assert posterior is not None and noise is not None
-        tokens = self._normalised(batch.latents.sample(posterior))
+        tokens = self.scale.normalise(batch.latents.sample(posterior))
         times, told = self._drawn(randomness)
-        noisy = self.flow.add_noise(tokens, noise, times)
-        condition = self._source.dropped(batch.condition, randomness)
-        target, velocity = self._targets(network, noisy, times, condition, told, noise - tokens)
-        derivative = self._derivative(network, noisy, times, condition, told, velocity)
-        alignment = self._alignment
-        block = 0 if alignment is None else alignment.block
-        given = network(noisy, times, condition, mean_flow=told, hidden_after=block)
+        points = Points(
+            network=network,
+            noisy=self.flow.add_noise(tokens, noise, times),
+            times=times,
+            condition=self.source.dropped(batch.condition, randomness),
+            told=told,
+        )
+        target, velocity = self._targets(points, noise - tokens)
+        derivative = points.derivative(velocity)
+        alignment = self.alignment
+        given = points.output(hidden_after=0 if alignment is None else alignment.block)
         output, hidden = (given, None) if alignment is None else given
         average, own = output.chunk(2, dim=-1)
         errors = {
             "average_velocity": compound(average, derivative, told.span) - target,
             "velocity": own - target,
         }
-        power = self._generator.objective.error_power
+        power = self.shape.objective.error_power
         loss = torch.stack([balanced(error, power).mean() for error in errors.values()]).sum()
         terms = {name: error.detach().square().mean() for name, error in errors.items()}
         if alignment is not None and hidden is not None:
@@ -92,19 +100,23 @@ class MeanFlow:
         ``t0.1`` and so on of the velocity, as those of a flow; ``average0.1`` of u + (t - r) du/dt
         from there to the data, along the network's own velocity.
         """
-        tokens = self._normalised(latents.mean)
+        tokens = self.scale.normalise(latents.mean)
         noise = torch.randn(tokens.shape, generator=generator).to(tokens.device)
         losses = {}
         for level in LEVELS:
             times = tokens.new_full((len(tokens),), level)
-            told = MeanFlowCondition.unguided(times)
-            noisy = self.flow.add_noise(tokens, noise, times)
-            instant = network(noisy, times, condition, mean_flow=told.instantaneous())
-            velocity, own = instant.chunk(2, dim=-1)
+            points = Points(
+                network=network,
+                noisy=self.flow.add_noise(tokens, noise, times),
+                times=times,
+                condition=condition,
+                told=MeanFlowCondition.unguided(times),
+            )
+            velocity, own = points.instantaneous().chunk(2, dim=-1)
             losses[f"t{level}"] = self.flow.loss(velocity, tokens, noise, times)
-            derivative = self._derivative(network, noisy, times, condition, told, own)
-            average = network(noisy, times, condition, mean_flow=told).chunk(2, dim=-1)[0]
-            implied = compound(average, derivative, told.span)
+            derivative = points.derivative(own)
+            average = points.output().chunk(2, dim=-1)[0]
+            implied = compound(average, derivative, times)
             losses[f"average{level}"] = self.flow.loss(implied, tokens, noise, times)
         return losses
 
@@ -119,61 +131,78 @@ class MeanFlow:
         log_scale, low, high = uniform.unbind(dim=-1)
         told = MeanFlowCondition(
             span=(one - other).abs().masked_fill(equal, 0),
-            scale=self._generator.objective.max_guidance**log_scale,
+            scale=self.shape.objective.max_guidance**log_scale,
             low=LATEST_LOW * low,
             high=EARLIEST_HIGH + (1 - EARLIEST_HIGH) * high,
         )
         return times, told
 
     @torch.no_grad()
-    def _targets(
-        self,
-        network: Network,
-        noisy: Tensor,
-        times: Tensor,
-        condition: Condition,
-        told: MeanFlowCondition,
-        velocity: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _targets(self, points: Points, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """The guided velocity to learn, and the network's own one."""
-        instant = told.instantaneous()
-        if self._generator.objective.max_guidance == 1:
-            return velocity, network(noisy, times, condition, mean_flow=instant).chunk(2, -1)[1]
-        both = network(
-            torch.cat([noisy, noisy]),
-            torch.cat([times, times]),
-            Condition.cat([condition, condition.nothing()]),
-            mean_flow=instant.twice(),
-        )
-        guided, unconditional = both.chunk(2, dim=-1)[1].chunk(2)
+        if self.shape.objective.max_guidance == 1:
+            return velocity, points.instantaneous().chunk(2, dim=-1)[1]
+        guided, unconditional = points.with_and_without_condition()
+        times, told = points.times, points.told
         inside = (times >= told.low) & (times <= told.high)
         scale = torch.where(inside, told.scale, 1.0)
         return guided_velocity(velocity, guided, unconditional, scale), guided
 
-    def _derivative(
-        self,
-        network: Network,
-        noisy: Tensor,
-        times: Tensor,
-        condition: Condition,
-        told: MeanFlowCondition,
-        velocity: Tensor,
-    ) -> Tensor:
-        """du/dt (B, K, C) of the average velocity where r < t; 0 elsewhere, where nobody asks."""
-        rows = (told.span > 0).nonzero()[:, 0]
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """B points of paths, all that a ``network`` is told there, and what it answers."""
+
+    network: Network
+    noisy: Tensor
+    """(B, K, C): z."""
+    times: Tensor
+    """(B,): t."""
+    condition: Condition
+    told: MeanFlowCondition
+
+    def output(self, *, hidden_after: int = 0) -> Any:
+        """(B, K, 2 C): u, then v; with ``hidden_after`` also the states after that block."""
+        return self.network(
+            self.noisy,
+            self.times,
+            self.condition,
+            mean_flow=self.told,
+            hidden_after=hidden_after,
+        )
+
+    def instantaneous(self) -> Tensor:
+        """The output (B, K, 2 C) where r = t."""
+        return replace(self, told=self.told.instantaneous()).output()
+
+    def with_and_without_condition(self) -> tuple[Tensor, Tensor]:
+        """v (B, K, C) where r = t, by one pass over both."""
+        both = self.network(
+            torch.cat([self.noisy, self.noisy]),
+            torch.cat([self.times, self.times]),
+            Condition.cat([self.condition, self.condition.nothing()]),
+            mean_flow=self.told.instantaneous().twice(),
+        )
+        guided, unconditional = both.chunk(2, dim=-1)[1].chunk(2)
+        return guided, unconditional
+
+    def derivative(self, velocity: Tensor) -> Tensor:
+        """du/dt (B, K, C) along ``velocity`` where r < t; 0 elsewhere, where nobody asks."""
+        rows = (self.told.span > 0).nonzero()[:, 0]
         if len(rows) == 0:
             # Processes that share weights out have to run equally often.
             rows = rows.new_zeros(1)
-        asked, given = condition[rows], told[rows]
+        asked, given = self.condition[rows], self.told[rows]
 
         def average_velocity(z: Tensor, t: Tensor, span: Tensor) -> Tensor:
-            output: Tensor = network(z, t, asked, mean_flow=given.over(span))
+            output: Tensor = self.network(z, t, asked, mean_flow=given.over(span))
             return output.chunk(2, dim=-1)[0]
 
         derivative = derivative_along(
-            average_velocity, noisy[rows], times[rows], given.span, velocity=velocity[rows]
+            average_velocity,
+            self.noisy[rows],
+            self.times[rows],
+            given.span,
+            velocity=velocity[rows],
         )
         return torch.zeros_like(velocity).index_copy(0, rows, derivative)
-
-    def _normalised(self, tokens_BKC: Tensor) -> Tensor:
-        return self._scale.to(tokens_BKC.device).normalise(tokens_BKC)
