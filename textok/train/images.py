@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from textok.config import DataConfig
+from textok.config import DataConfig, RunConfig
 from textok.config.check import require
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
@@ -125,13 +125,15 @@ def open_preview(config: DataConfig, *, image_size: int) -> Batch:
 
 
 def open_validation(
-    trained: CaptionedImages, *, count: int, distributed: Distributed
-) -> MeasuredImages:
-    """``count`` images of the validation split, evenly spaced over it, to be measured.
+    trained: CaptionedImages, run: RunConfig, *, distributed: Distributed
+) -> MeasuredImages | None:
+    """Images of the validation split, evenly spaced over it, to be measured; None: nothing is.
 
     Raises ValueError where there is no such split, where it has images that are ``trained`` on,
     or where the packages or weights of a metric are missing.
     """
+    if not run.validate_every:
+        return None
     data = replace(trained.config, split="val", workers=0, flip=False, crop="center")
     try:
         images = open_captioned_images(data, image_size=trained.image_size)
@@ -144,4 +146,4 @@ def open_validation(
         f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
         f"{data.path} the sub-folders train and val, or set it to 0",
     )
-    return MeasuredImages(evenly(images, count), distributed=distributed)
+    return MeasuredImages(evenly(images, run.validate_images), distributed=distributed)

@@ -64,11 +64,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     discriminator = build_discriminator(config.loss.gan, image_size=size)
     alignment = open_tokenizer_alignment(config, distributed)
     networks = open_networks(config.loss.frechet, distributed.device)
-    measured = None
-    if config.run.validate_every:
-        measured = open_validation(
-            images, count=config.run.validate_images, distributed=distributed
-        )
+    measured = open_validation(images, config.run, distributed=distributed)
     held_out = [*preview.captions, *([] if measured is None else measured.captions)]
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder(partial(fingerprint, images), allow_changed=config.data.allow_changed)

@@ -83,11 +83,7 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     if config.run.compile:
         loss.compile_networks()
     discriminator = build_discriminator(config.loss.gan, image_size=size)
-    measured = None
-    if config.run.validate_every:
-        measured = open_validation(
-            images, count=config.run.validate_images, distributed=distributed
-        )
+    measured = open_validation(images, config.run, distributed=distributed)
     # Opened late, so that settings that are refused leave no folder behind.
     session.open_folder(partial(fingerprint, images), allow_changed=config.data.allow_changed)
     task = TrainingTask(
