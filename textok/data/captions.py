@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from textok.config.data import CaptionSeparator
+from textok.data.column_names import plain_name
 from textok.data.report import ReadReport
 
 CAPTION_FIELDS = (
@@ -45,7 +46,7 @@ def field_captions(
     Without those, of ``caption_0``, ``caption_1``, ... in order, else of the first field with
     "caption" in its name.
     """
-    names = {_plain(name): name for name in reversed(list(fields))}
+    names = {plain_name(name): name for name in reversed(list(fields))}
     several = [names[wanted] for wanted in CAPTION_FIELDS if wanted in names]
     found = (clean_captions(fields[name], report) for name in several)
     captions = next((texts for texts in found if texts), ())
@@ -57,7 +58,7 @@ def field_captions(
 
 def caption_columns(names: Sequence[str]) -> list[str]:
     """Which columns hold captions: as :func:`field_captions` looks for them."""
-    plain = {name: _plain(name) for name in names}
+    plain = {name: plain_name(name) for name in names}
     known = [name for wanted in CAPTION_FIELDS for name in names if plain[name] == wanted]
     if known:
         return known
@@ -141,7 +142,3 @@ def _printable(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "")
     return text.encode("utf-8", "ignore").decode("utf-8")
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold()

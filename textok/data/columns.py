@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from textok.config.check import require
 from textok.data.captions import INSIDE, caption_columns
+from textok.data.column_names import FILE_NAMES, column_called, columns_called, named_column
 
 IMAGE_NAMES = (
     *("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "gif"),
     *("image_bytes", "img_bytes", "image_data", "bytes"),
 )
 """Names of columns of encoded images; of several the first one there holds."""
-FILE_NAMES = (
-    *("file_name", "filename", "file", "image", "image_path", "image_name", "path", "img"),
-    *("image_file", "file_path", "filepath"),
-)
-"""Names of columns that name image files."""
 KEY_NAMES = (
     *("key", "__key__", "id", "image_id", "img_id", "file_name", "filename"),
     *("image_name", "cocoid", "imgid", "uid"),
@@ -58,7 +53,7 @@ def find_columns(
     """The columns of a table with these ``features`` of the `datasets` library.
 
     Returns None where no column holds images. ``image_column`` and ``named_captions`` are the
-    user's choice; case and spaces around a name do not matter.
+    user's choice; case, spaces and dashes of a name do not matter.
 
     Raises:
         ValueError: a column that the user names is not there or holds no images, or several
@@ -68,9 +63,9 @@ def find_columns(
     if image is None:
         return None
     plain = {name: kind for name, kind in features.items() if name != image[0]}
-    told = tuple(_named(name, plain, "data.caption_columns") for name in named_captions)
+    told = tuple(named_column(name, plain, "data.caption_columns") for name in named_captions)
     captions = told or _caption_columns(plain)
-    usual = tuple(name for name in _there(KEY_NAMES, plain) if _is_key(plain[name]))
+    usual = tuple(name for name in columns_called(KEY_NAMES, plain) if _is_key(plain[name]))
     label = _label_column({n: kind for n, kind in plain.items() if n not in captions})
     return Columns(
         image=image[0],
@@ -91,13 +86,13 @@ def find_columns(
 def _image_column(features: Mapping[str, Any], wanted: str) -> tuple[str, Holds] | None:
     held = {name: holds for name, kind in features.items() if (holds := _holds(kind))}
     if wanted:
-        name = _named(wanted, features, "data.image_column")
+        name = named_column(wanted, features, "data.image_column")
         require(
             name in held, f"data.image_column {name} holds no images: it is {_kind(features[name])}"
         )
         return name, held[name]
     typed = {name: held[name] for name, kind in features.items() if held.get(name) == "struct"}
-    usual = next(iter(_there(IMAGE_NAMES, typed)), None)
+    usual = column_called(IMAGE_NAMES, typed)
     if typed:
         require(
             usual is not None or len(typed) == 1,
@@ -106,7 +101,7 @@ def _image_column(features: Mapping[str, Any], wanted: str) -> tuple[str, Holds]
         return usual or next(iter(typed)), "struct"
     for names, holds in ((IMAGE_NAMES, "bytes"), (FILE_NAMES, "files")):
         fitting = {name: held[name] for name in held if held[name] == holds}
-        if found := next(iter(_there(names, fitting)), None):
+        if found := column_called(names, fitting):
             return found, fitting[found]
     return None
 
@@ -130,7 +125,7 @@ def _caption_columns(features: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _label_column(features: Mapping[str, Any]) -> str:
     scalars = {name: kind for name, kind in features.items() if _is_scalar(kind)}
-    usual = _there(LABEL_NAMES, scalars)
+    usual = columns_called(LABEL_NAMES, scalars)
     classes = [name for name, kind in scalars.items() if _is_class(kind)]
     return usual[0] if usual else classes[0] if len(classes) == 1 else ""
 
@@ -174,19 +169,3 @@ def _is_text(kind: Any) -> bool:
 
 def _kind(kind: Any) -> str:
     return str(getattr(kind, "dtype", None) or type(kind).__name__)
-
-
-def _there(wanted: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Those of ``wanted`` that are there, as they are written there."""
-    folded = {name.strip().casefold(): name for name in names}
-    return [folded[name] for name in wanted if name in folded]
-
-
-def _named(name: str, names: Iterable[str], setting: str) -> str:
-    """The column that the user means. Raises ValueError, naming the others."""
-    known = list(names)
-    found = [name] if name in known else _there([name.strip().casefold()], known)
-    close = get_close_matches(name.casefold(), known, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    require(bool(found), f"no column {name} of {setting}; {hint}there are {', '.join(known)}")
-    return found[0]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 
+from textok.config.check import naming
 from textok.data.captions import CAPTION_FIELDS, caption_columns, clean_captions, field_captions
+from textok.data.column_names import (
+    FILE_NAMES,
+    column_called,
+    columns_called,
+    named_column,
+    other_columns,
+)
 from textok.data.documents import FILE_NAME
 from textok.data.folder import printable
 from textok.data.pictures import Found, PictureFiles
@@ -17,12 +24,6 @@ from textok.data.rows import TableRow, read_rows
 from textok.data.sidecars import Sidecars
 from textok.data.splits import split_name
 
-IMAGE_COLUMNS = (
-    *(FILE_NAME, "filename", "file", "image", "image_path", "image_name", "image_file", "img"),
-    *("path", "filepath", "file_path", "img_path", "image_id", "id"),
-)
-"""Names of the column of images; the first one there holds."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -30,7 +31,7 @@ class Table:
 
     path: Path
     image_column: str = ""
-    """Empty: the first of ``IMAGE_COLUMNS``."""
+    """Empty: the first of ``FILE_NAMES``."""
     caption_columns: tuple[str, ...] = ()
     """Empty: those that :func:`field_captions` finds."""
     captions_needed: bool = False
@@ -105,14 +106,14 @@ class Table:
 
     def image_name(self, row: TableRow) -> str:
         """What a row calls its image. Raises ValueError where it names none."""
-        wanted = [self.image_column] if self.image_column else IMAGE_COLUMNS
-        column = first_there(wanted, row.fields)
+        wanted = [self.image_column] if self.image_column else FILE_NAMES
+        column = column_called(wanted, row.fields)
         if column is None:
             needed = self.image_column or FILE_NAME
             between = "" if self.path.suffix.startswith(".json") else f", by '{row.delimiter}'"
             raise ValueError(
                 f"{self.path} line {row.line}: no {needed}; name the column of images with "
-                f"data.image_column{self._others(wanted)}{between}"
+                f"data.image_column{other_columns(wanted[0], self._seen)}{between}"
             )
         value = row.fields[column]
         if not isinstance(value, (str, int)) or not str(value).strip():
@@ -134,14 +135,12 @@ class Table:
             wanted: Sequence[str] = caption_columns(list(row.fields))
         else:
             wanted = self.caption_columns
-            columns = (first_there([name], row.fields) for name in wanted)
             captions = tuple(
                 text
-                for name in columns
-                if name is not None
+                for name in columns_called(wanted, row.fields)
                 for text in clean_captions(row.fields[name], report)
             )
-        if not captions and row.absent and first_there(wanted, dict.fromkeys(row.absent)):
+        if not captions and row.absent and columns_called(wanted, row.absent):
             report.short[self._where(row)] = f"{len(row.fields) - len(row.absent)} fields"
         return captions
 
@@ -150,7 +149,7 @@ class Table:
         last = next(reversed(row.fields), "")
         wanted = self.caption_columns or caption_columns([last])
         value = row.fields.get(last)
-        if first_there(wanted, {last: value}) is None or not isinstance(value, str):
+        if not columns_called(wanted, [last]) or not isinstance(value, str):
             return row
         whole = row.delimiter.join([value, *row.surplus])
         return replace(row, fields={**row.fields, last: whole}, surplus=())
@@ -171,37 +170,15 @@ class Table:
                 f"{self.path} has no rows, so no image that can be read: write a row for each "
                 "image, or remove it"
             )
-        absent = [name for name in self.caption_columns if not first_there([name], self._seen)]
-        if absent:
-            raise ValueError(
-                f"{self.path}: no column {absent[0]} of data.caption_columns{self._others(absent)}"
-            )
+        with naming(self.path):
+            for name in self.caption_columns:
+                named_column(name, self._seen, "data.caption_columns")
         guessed = not self.caption_columns and not caption_columns(list(self._seen))
         if guessed and self.captions_needed:
             raise ValueError(
                 f"{self.path}: no column of captions; name it with data.caption_columns"
-                f"{self._others(CAPTION_FIELDS)}"
+                f"{other_columns(CAPTION_FIELDS[0], self._seen)}"
             )
 
     def _where(self, row: TableRow) -> str:
         return f"{self.path.name} line {row.line}"
-
-    def _others(self, wanted: Sequence[str]) -> str:
-        """The nearest column that there is, and all of them."""
-        there = {name.casefold(): name for name in self._seen}
-        close = get_close_matches(wanted[0].casefold(), there, n=1)
-        hint = f"did you mean '{there[close[0]]}'? " if close else ""
-        return f"; {hint}there are {', '.join(self._seen) or 'none'}"
-
-
-def first_there(wanted: Sequence[str], fields: Mapping[str, object]) -> str | None:
-    """The first wanted column that there is; case, spaces and dashes do not matter."""
-    for name in wanted:
-        if name in fields:
-            return name
-    there = {_plain(name): name for name in reversed(list(fields))}
-    return next((there[plain] for plain in map(_plain, wanted) if plain in there), None)
-
-
-def _plain(name: str) -> str:
-    return "_".join(name.strip().casefold().replace("-", " ").replace("_", " ").split())

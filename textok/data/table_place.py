@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from textok.config.check import require
 from textok.config.data import SourceConfig
 from textok.data.captions import caption_columns
+from textok.data.column_names import FILE_NAMES, columns_called
 from textok.data.folder import FolderFiles, is_image, list_folder, suffix_of
 from textok.data.pictures import PictureFiles
 from textok.data.report import ReadReport
 from textok.data.rows import TableRow, delimiter_of
 from textok.data.splits import split_name
-from textok.data.table import IMAGE_COLUMNS, Table, first_there
+from textok.data.table import Table
 
 DEEP = 2
 """Tables are looked for this many folders down."""
@@ -166,9 +167,9 @@ def _without(plain: Table, name: str, pictures: PictureFiles) -> FoundTable | No
 
 def _image_column(row: TableRow, pictures: PictureFiles, wanted: Sequence[str] | None) -> str:
     """The column whose value in this row is a picture: a usual name, or any with such a value."""
-    names = [first_there([name], row.fields) for name in wanted or IMAGE_COLUMNS]
+    names = columns_called(wanted or FILE_NAMES, row.fields)
     others = [] if wanted else [n for n, v in row.fields.items() if is_image(str(v))]
-    for name in [*filter(None, names), *others]:
+    for name in [*names, *others]:
         value = row.fields[name]
         text = str(value).strip() if isinstance(value, (str, int)) else ""
         if text and pictures.find(text).path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from textok.config.data import DataConfig
 from textok.data.captions import CAPTION_FIELDS
+from textok.data.column_names import plain_name
 from textok.data.detect import find_entries
 from textok.data.images import open_captioned_images
 from textok.data.records import Record
@@ -26,7 +27,7 @@ def read_pictures(
     """
     images = open_captioned_images(config, image_size=1)
     others = {(r.key, r.file, r.span): fields for r, fields in find_entries(config, ReadReport())}
-    columns = {name.strip().casefold() for name in config.caption_columns}
+    columns = set(map(plain_name, config.caption_columns))
     pictures = [
         (record, dict(_plain(others[record.key, record.file, record.span], columns)))
         for record in images.records
@@ -47,6 +48,6 @@ def _plain(fields: Mapping[str, object], columns: set[str]) -> Iterator[tuple[st
     for name, value in fields.items():
         several = value if isinstance(value, list) else [value]
         usable = all(isinstance(one, (str, int, float)) for one in several)
-        known = name in TAKEN or name.strip().casefold() in (TAKEN | columns)
+        known = plain_name(name) in (TAKEN | columns)
         if usable and several != [""] and not known:
             yield name, value

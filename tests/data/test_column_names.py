@@ -1,0 +1,43 @@
+"""Columns by their usual names, by the user's, and what is said of one that is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from textok.data.column_names import FILE_NAMES, column_called, columns_called, named_column
+from textok.data.columns import find_columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        (["caption", "image", "file_name"], ["file_name", "image"]),
+        (["id", "Image", " File-Name "], [" File-Name ", "Image", "id"]),
+        (["IMAGE", "image"], ["image"]),  # exactly so
+        (["Image", "IMAGE"], ["Image"]),  # else the first
+        (["caption"], []),
+    ],
+)
+def test_usual_names(columns: list[str], found: list[str]) -> None:
+    assert columns_called(FILE_NAMES, columns) == found
+    assert column_called(FILE_NAMES, columns) == next(iter(found), None)
+
+
+def test_the_users_name_and_the_nearest() -> None:
+    columns = ["id", "Display Name", "url"]
+    assert named_column("display_name", columns, "data.image_column") == "Display Name"
+    message = "no column displayname of data.image_column; did you mean 'Display Name'? there are"
+    with pytest.raises(ValueError, match=f"^{message.replace('?', '[?]')} id, Display Name, url$"):
+        named_column("displayname", columns, "data.image_column")
+    with pytest.raises(ValueError, match=r"^no column xyz of it; there are none$"):
+        named_column("xyz", [], "it")
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_a_typed_table_names_files_by_the_same_names(name: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    written = name.replace("_", " ").title()
+    features = {written: datasets.Value("string"), "Caption": datasets.Value("string")}
+    columns = find_columns(features)
+    assert columns is not None
+    assert (columns.image, columns.holds, columns.captions) == (written, "files", ("Caption",))

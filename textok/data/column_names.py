@@ -1,0 +1,49 @@
+"""Which column of a table is meant, by a usual name or by the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+
+from textok.data.documents import FILE_NAME
+
+FILE_NAMES = (
+    *(FILE_NAME, "filename", "file", "image", "image_path", "image_name", "image_file", "img"),
+    *("path", "filepath", "file_path", "img_path", "image_id", "id"),
+)
+"""Names of columns that name image files; of several the first one there holds."""
+
+
+@lru_cache(maxsize=4096)  # each row of a table may have its own columns, which are mostly the same
+def plain_name(name: str) -> str:
+    """``name`` in lower case, its words joined by ``_``: columns are compared by that."""
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def columns_called(wanted: Iterable[str], columns: Collection[str]) -> list[str]:
+    """Those of ``columns`` that have a ``wanted`` name, as they are written, the best first."""
+    plain = {plain_name(name): name for name in reversed(list(columns))}
+    found = (name if name in columns else plain.get(plain_name(name)) for name in wanted)
+    return [name for name in dict.fromkeys(found) if name is not None]
+
+
+def column_called(wanted: Iterable[str], columns: Collection[str]) -> str | None:
+    """The best of these; None where there is none."""
+    return next(iter(columns_called(wanted, columns)), None)
+
+
+def named_column(name: str, columns: Collection[str], setting: str) -> str:
+    """The column that the user calls ``name``. Raises ValueError, naming the others."""
+    found = column_called([name], columns)
+    if found is None:
+        raise ValueError(f"no column {name} of {setting}{other_columns(name, columns)}")
+    return found
+
+
+def other_columns(name: str, columns: Collection[str]) -> str:
+    """The end of a message: the column that is nearest to ``name``, and all that there are."""
+    plain = {plain_name(known): known for known in columns}
+    close = get_close_matches(plain_name(name), plain, n=1)
+    hint = f"did you mean '{plain[close[0]]}'? " if close else ""
+    return f"; {hint}there are {', '.join(columns) or 'none'}"
