@@ -247,7 +247,7 @@ def test_a_picture_is_found_by_what_the_table_calls_it(tmp_path: Path, name: str
     row = json.dumps({"file_name": name, "caption": "one"})
     write_folder(root, {"metadata.jsonl": row})
     if name == "a.jpeg":
-        with pytest.raises(BadFilesError, match=r"no such picture, but img/a\.png"):
+        with pytest.raises(BadFilesError, match=r"no such image, but img/a\.png"):
             opened(root)
     else:
         assert [record.captions for record in opened(root).records] == [("one",)]

@@ -107,7 +107,7 @@ def test_a_name_is_the_end_of_a_path_and_several_of_it_are_none(tmp_path: Path) 
     assert captions(images) == {"cat/1.png": ("a cat",)}
     assert images.report.missing == {
         "dog/1.png": "t.csv line 3",
-        "2.png": "t.csv line 4: several pictures: x/2.png, y/2.png",
+        "2.png": "t.csv line 4: several images: x/2.png, y/2.png",
     }
 
 

@@ -1,4 +1,4 @@
-"""``data.cache``: the pictures of a set, decoded, in the memory of this machine or of its GPU."""
+"""``data.cache``: the images of a set, decoded, in the memory of this machine or of its GPU."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from textok.runtime.counter import counter
 from textok.runtime.memory import free_bytes
 
 READ = 64
-"""Pictures that a loader process hands over at once."""
+"""Images that a loader process hands over at once."""
 NOT_SQUARE = "not square"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureCache:
-    """All pictures of a set, cut to squares."""
+    """All images of a set, cut to squares."""
 
     pixels: Tensor
-    """(N, H, W, 3) uint8; undefined where a picture cannot be read."""
+    """(N, H, W, 3) uint8; undefined where an image cannot be read."""
     bad: dict[int, str]
-    """Place and reason of each picture that cannot be read."""
+    """Place and reason of each image that cannot be read."""
     device: torch.device
     """Where batches are made; the pixels lie there or in main memory."""
 
     def batch(self, indices: Sequence[int], flips: Sequence[bool]) -> Tensor:
-        """The pictures at ``indices``, mirrored where ``flips``: float32 (B, 3, H, W) in [-1, 1].
+        """The images at ``indices``, mirrored where ``flips``: float32 (B, 3, H, W) in [-1, 1].
 
         The same bits on every device.
         """
@@ -72,7 +72,7 @@ def fill_cache(
     ``copies`` processes of this machine do so at the same time. All unreadable files are counted.
 
     Raises:
-        ValueError: there is not enough memory, or ``data.crop`` is ``random`` and a picture is not
+        ValueError: there is not enough memory, or ``data.crop`` is ``random`` and an image is not
             square: which of its pixels are needed is not known beforehand.
         BadFilesError: more than ``data.max_bad_share`` of the files are bad.
     """
@@ -89,7 +89,7 @@ def fill_cache(
         workers=images.config.workers,
         batch_bytes=READ * images.bytes_each,
     )
-    with counter("caching pictures", total=len(images), shown=shown) as advance:
+    with counter("caching images", total=len(images), shown=shown) as advance:
         for chunk, items in zip(chunks, read, strict=True):
             _refuse_cuts(items.bad)
             images.note_bad(items.bad)

@@ -34,7 +34,7 @@ class ClassCaptions:
         return self.train if split in TRAINING else self.held_out or self.train
 
     def draw(self, name: str, *, seed: int) -> str:
-        """A caption for a picture of the class ``name``, decided by ``seed`` alone.
+        """A caption for an image of the class ``name``, decided by ``seed`` alone.
 
         One not seen in training, as TexTok samples (arXiv 2412.05796, section 4); else one that
         was; else a sentence with the class's name.

@@ -34,7 +34,7 @@ def find_source(config: DataConfig) -> Source:
 
     0. ``hf://``, parquet files, or a folder of them with images: their columns.
     1. A pattern (``{000..009}``, ``*``) or a ``.tar`` file: tar shards.
-    2. A folder with ``config.table``: that table, its pictures in ``config.images``.
+    2. A folder with ``config.table``: that table, its images in ``config.images``.
     3. A folder in one of the ``LAYOUTS`` of well-known sets.
     4. A folder with folders of splits, or without: tar files, a table, or images.
 

@@ -28,11 +28,11 @@ from textok.data.source import Source
 def packed_source(path: str, columns: SourceConfig) -> Source | None:
     """What reads ``path``, if it is a hub name, parquet files or a folder of them.
 
-    A folder with other pictures or tar shards, or without a column of images, gives None.
+    A folder with other images or tar shards, or without a column of images, gives None.
 
     Raises:
         ValueError: the `datasets` library is not installed, a name or a file cannot be read, or
-            a folder has pictures in parquet files and others beside them.
+            a folder has images in parquet files and others beside them.
     """
     if path.startswith(HUB):
         return hub_source(path, columns=columns)
@@ -71,7 +71,7 @@ def parquet_source(path: Path, *, columns: SourceConfig | None = None) -> Source
     first = next(iter(splits.values()))[0]
     try:
         source = _source(path, splits, config)
-    except ValueError:  # the pictures are the set
+    except ValueError:  # the images are the set
         return None
     if source is None or _names_files(first, config):
         return source
@@ -79,7 +79,7 @@ def parquet_source(path: Path, *, columns: SourceConfig | None = None) -> Source
     other = next((picture for picture in found.pictures if picture.name not in shown), None)
     require(
         other is None,
-        f"{path} has pictures in {first.relative_to(path)} and beside it, as "
+        f"{path} has images in {first.relative_to(path)} and beside it, as "
         f"{other and other.relative_to(path)}; keep one of them, or give a folder or a file in it",
     )
     return source
@@ -182,7 +182,7 @@ def _first_path(file: Path, columns: Columns) -> str:
 
 
 def _shown(root: Path) -> str:
-    """What the card of the set says: the pictures in it are no part of the set."""
+    """What the card of the set says: the images in it are no part of the set."""
     try:
         return (root / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError:

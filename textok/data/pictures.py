@@ -19,7 +19,7 @@ OUTSIDE = "lies outside the folder; data.allow_outside reads it"
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A picture and its key, or why there is none."""
+    """An image and its key, or why there is none."""
 
     path: str = ""
     """Relative to the folder."""
@@ -29,7 +29,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFiles:
-    """Pictures below ``root``."""
+    """Images below ``root``."""
 
     root: Path
     names: Sequence[str]
@@ -38,20 +38,20 @@ class PictureFiles:
     """Also take files that a table names in other folders."""
 
     def at(self, name: str) -> Found:
-        """The picture at the path ``name``; ``./``, backslashes and accents' form do not matter."""
+        """The image at the path ``name``; ``./``, backslashes and accents' form do not matter."""
         for path in (name, _clean(name), self._composed.get(_normal(_clean(name)), "")):
             if path in self.known:
                 return Found(path=path, key=printable(path))
         place = os.path.normpath(self.root / name)
         inside = os.path.relpath(place, self.root)
         if not os.path.isfile(place):  # noqa: PTH113 (False for a name that no file can have)
-            return Found(problem="no such picture")
+            return Found(problem="no such image")
         if inside.startswith(".."):
             return Found(path=place, key=name) if self.allow_outside else Found(problem=OUTSIDE)
         return Found(path=Path(inside).as_posix(), key=printable(Path(inside).as_posix()))
 
     def find(self, name: str) -> Found:
-        """The picture that ``name`` means.
+        """The image that ``name`` means.
 
         That is a path, the end of one, or either without its suffix, in any case; a path that
         starts with the name of the folder itself; or one of another machine whose end is here.
@@ -68,7 +68,7 @@ class PictureFiles:
         if not fitting:
             return self._by_its_end(clean) or Found(problem=self._problem(clean))
         if len(fitting) > 1:
-            return Found(problem=f"several pictures: {fitting[0]}, {fitting[1]}")
+            return Found(problem=f"several images: {fitting[0]}, {fitting[1]}")
         only = fitting[0]
         if _plain(only).endswith(_plain(clean)):
             return Found(path=only, key=printable(only[len(only) - len(clean) :]))
@@ -80,7 +80,7 @@ class PictureFiles:
         return exact or [path for path in paths if _ends(path, name)]
 
     def _by_its_end(self, name: str) -> Found | None:
-        """A picture whose whole path ends ``name``, of another machine or with the folder's own."""
+        """An image whose whole path ends ``name``, of another machine or with the folder's own."""
         absolute = name != name.lstrip("/") or re.match(r"[A-Za-z]:/", name)
         own = _plain(self.root.resolve().as_posix())
         for path in self._by_name[_plain(PurePosixPath(name).name)]:
@@ -91,11 +91,11 @@ class PictureFiles:
         return None
 
     def _problem(self, name: str) -> str:
-        """Why nothing is found, with a picture that differs in its suffix alone."""
+        """Why nothing is found, with an image that differs in its suffix alone."""
         stem = _stem(name) if is_image(name) else name
         named = self._by_stem.get(_plain(PurePosixPath(stem).name), [])
         others = [path for path in named if _ends(_stem(path), stem)]
-        return f"no such picture, but {others[0]}" if others else "no such picture"
+        return f"no such image, but {others[0]}" if others else "no such image"
 
     @cached_property
     def known(self) -> frozenset[str]:

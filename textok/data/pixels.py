@@ -1,4 +1,4 @@
-"""Between encoded bytes, pictures, pixel arrays and the tensors that models see."""
+"""Between encoded bytes, images, pixel arrays and the tensors that models see."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from textok.config.data import Resize
 from textok.data.formats import format_of, needs, reader_of
 
 MAX_PIXELS = 100_000_000
-"""A picture with more pixels to decode is refused; 300 MB as RGB."""
+"""An image with more pixels to decode is refused; 300 MB as RGB."""
 
 CENTER = (0.5, 0.5)
 
 
 class BadImageError(ValueError):
-    """Bytes that are no complete picture, or a picture that is refused."""
+    """Bytes that are no complete image, or an image that is refused."""
 
 
 def decode(data: bytes, *, size: int | None) -> Image.Image:
-    """Decode a picture to 8-bit RGB, upright, with transparent parts white.
+    """Decode an image to 8-bit RGB, upright, with transparent parts white.
 
     The first frame of an animation; 16 bits are scaled to 8. A JPEG far larger than ``size``
     pixels is decoded at a half, a quarter or an eighth of its resolution, never below 2 ``size``;
@@ -74,7 +74,7 @@ def pil_to_square(
     """Cut the largest square and resize it to ``size`` (Lanczos): uint8 (H, W, 3).
 
     ``crop`` places the square along the width and the height, from 0 to 1. Other modes than RGB
-    are converted as by :func:`decode`; smaller pictures are enlarged.
+    are converted as by :func:`decode`; smaller images are enlarged.
     """
     image = _to_rgb(image)
     side = min(image.size)
@@ -89,7 +89,7 @@ def adm_to_square(
 ) -> NDArray[np.uint8]:
     """The centre crop of ADM (arXiv 2105.05233), which most published FIDs are of: (H, W, 3).
 
-    The picture is halved by averaging while its shorter side stays at least ``size``, resized
+    The image is halved by averaging while its shorter side stays at least ``size``, resized
     (bicubic) until that side is ``size``, and cut to the square in the middle, or where ``crop``
     places it (from 0 to 1). For what others measure, decode it whole: ``decode`` with
     ``size=None``. Raises what :func:`adm_shorter_side` does.
@@ -103,7 +103,7 @@ def adm_to_square(
 
 
 def adm_shorter_side(image: Image.Image, size: int) -> Image.Image:
-    """The whole picture in RGB, its shorter side ``size`` pixels, resized as ADM does.
+    """The whole image in RGB, its shorter side ``size`` pixels, resized as ADM does.
 
     Raises BadImageError for one so long that it would have more than ``MAX_PIXELS`` then.
     """
@@ -120,7 +120,7 @@ def adm_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 
 def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
-    """The whole picture in RGB, its shorter side ``size`` pixels (Lanczos)."""
+    """The whole image in RGB, its shorter side ``size`` pixels (Lanczos)."""
     image = _to_rgb(image)
     shorter = min(image.size)
     width, height = (max(size, round(length * size / shorter)) for length in image.size)
@@ -128,7 +128,7 @@ def resize_shorter_side(image: Image.Image, size: int) -> Image.Image:
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:
-    """The picture in the middle of a white square as long as its longer side, in RGB."""
+    """The image in the middle of a white square as long as its longer side, in RGB."""
     image = _to_rgb(image)
     side = max(image.size)
     if image.size == (side, side):
@@ -145,7 +145,7 @@ def to_tensor(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
 
 
 def to_pil(image_3HW: Tensor) -> Image.Image:
-    """A tensor (3, H, W) in [-1, 1] to a picture; values are clamped, then rounded."""
+    """A tensor (3, H, W) in [-1, 1] to an image; values are clamped, then rounded."""
     scaled = ((image_3HW.detach().float().clamp(-1, 1) + 1) * 127.5).round()
     pixels = rearrange(scaled.to(torch.uint8).cpu(), "c h w -> h w c")
     return Image.fromarray(pixels.contiguous().numpy())

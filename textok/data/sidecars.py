@@ -99,7 +99,7 @@ class Sidecars:
 
     @cached_property
     def _shared(self) -> Mapping[str, int]:
-        """How many images have the same path inside their folders of pictures."""
+        """How many images have the same path inside their folders of images."""
         return Counter(map(_tail, self.files.images))
 
 
@@ -131,7 +131,7 @@ def folder_labels(files: FolderFiles) -> dict[str, str]:
 
 
 def _depth_of_pictures(folders: Sequence[Sequence[str]]) -> int:
-    """How many folders down the last one lies that holds the pictures of all."""
+    """How many folders down the last one lies that holds the images of all."""
     depth = 0
     for number, several in enumerate(zip(*folders, strict=False)):
         if len(set(several)) > 1:
@@ -158,7 +158,7 @@ def _fields(text: str) -> Fields:
 
 
 def _tail(image: str) -> str:
-    """The path of an image inside its folder of pictures, without the suffix."""
+    """The path of an image inside its folder of images, without the suffix."""
     parts: Sequence[str] = PurePosixPath(_stem(image)).parts
     at = [i for i, part in enumerate(parts[:-1]) if is_picture_folder(part)]
     return "/".join(parts[at[-1] + 1 :] if at else parts)

@@ -43,9 +43,9 @@ class Table:
     split: str = ""
     """Take only rows whose ``split`` is this one."""
     partial: bool = False
-    """Pictures that are not there are counted, but are no fault of the set."""
+    """Images that are not there are counted, but are no fault of the set."""
     shared: bool = False
-    """The pictures of some rows are in other splits."""
+    """The images of some rows are in other splits."""
     _seen: dict[str, None] = field(default_factory=dict)
 
     def read(
@@ -155,11 +155,11 @@ class Table:
         return replace(row, fields={**row.fields, last: whole}, surplus=())
 
     def _miss(self, row: TableRow, name: str, picture: Found, report: ReadReport) -> None:
-        """Count a row whose picture is not there."""
+        """Count a row whose image is not there."""
         if self.partial:
             report.pictureless += 1
         else:
-            plain = picture.problem == "no such picture"
+            plain = picture.problem == "no such image"
             where = self._where(row)
             report.missing[printable(name)] = where if plain else f"{where}: {picture.problem}"
 

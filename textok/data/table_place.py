@@ -1,4 +1,4 @@
-"""Where a table lies that names the images of a folder, and where its pictures do."""
+"""Where a table lies that names the images of a folder, and where its images do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LARGEST = 200 << 20
 
 
 GIVE_UP = 20_000
-"""Rows without a picture after which a table is of other ones."""
+"""Rows without an image after which a table is of other ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,9 @@ class FoundTable:
 
 
 def open_table(config: SourceConfig, path: Path, folder: Path) -> tuple[Table, PictureFiles]:
-    """The table and the pictures of the data set at ``path``, of its split at ``folder``.
+    """The table and the images of the data set at ``path``, of its split at ``folder``.
 
-    Relative names are looked for in the split first. Without ``images`` the pictures lie anywhere
+    Relative names are looked for in the split first. Without ``images`` the images lie anywhere
     below the split.
 
     Raises:
@@ -113,7 +113,7 @@ def _candidates(files: FolderFiles, used: Sequence[str]) -> list[str]:
 def _recognise(
     path: Path, name: str, pictures: PictureFiles, config: SourceConfig
 ) -> FoundTable | None:
-    """The table, if a row of it names a picture; None for any other file."""
+    """The table, if a row of it names an image; None for any other file."""
     plain = Table(
         path=path,
         caption_columns=config.caption_columns,
@@ -166,7 +166,7 @@ def _without(plain: Table, name: str, pictures: PictureFiles) -> FoundTable | No
 
 
 def _image_column(row: TableRow, pictures: PictureFiles, wanted: Sequence[str] | None) -> str:
-    """The column whose value in this row is a picture: a usual name, or any with such a value."""
+    """The column whose value in this row is an image: a usual name, or any with such a value."""
     names = columns_called(wanted or FILE_NAMES, row.fields)
     others = [] if wanted else [n for n, v in row.fields.items() if is_image(str(v))]
     for name in [*names, *others]:

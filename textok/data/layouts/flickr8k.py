@@ -25,7 +25,7 @@ SPLITS = {
 
 
 def find(root: Path, config: SourceConfig) -> Source | None:
-    """The texts in ``root`` or a folder in it; the pictures anywhere below ``root``."""
+    """The texts in ``root`` or a folder in it; the images anywhere below ``root``."""
     del config
     folders = (root, *sorted(Path(entry) for entry in os.scandir(root) if entry.is_dir()))
     texts = next((folder for folder in folders if (folder / TOKENS).is_file()), None)
@@ -57,7 +57,7 @@ def _captions(path: Path) -> dict[str, list[str]]:
     for number, line in enumerate(_lines(path), start=1):
         name, tab, caption = line.partition("\t")
         if not tab:
-            raise ValueError(f"{path} line {number}: no tab between picture and caption")
+            raise ValueError(f"{path} line {number}: no tab between image and caption")
         if caption.strip():
             found[name.rpartition("#")[0] or name].append(caption.strip())
     return found
