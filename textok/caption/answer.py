@@ -15,7 +15,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 SERVER_FAULTS: tuple[Kind, ...] = ("bad answer", "http", "timeout", "connection")
-"""Kinds that say nothing of the picture."""
+"""Kinds that say nothing of the image."""
 
 SHOWN = 200
 
@@ -26,7 +26,7 @@ class Answer:
 
     text: str
     tokens_in: int | None = None
-    """Tokens read, picture included; None where the server does not say."""
+    """Tokens read, image included; None where the server does not say."""
     tokens_out: int | None = None
     cut: bool = False
     """It ended at the limit of tokens."""
@@ -43,21 +43,21 @@ class Failure:
 
 
 class Captioner(Protocol):
-    """Pictures in, an answer to each out."""
+    """Images in, an answer to each out."""
 
     @property
     def at_once(self) -> int:
-        """Pictures in one call."""
+        """Images in one call."""
 
     @property
     def threads(self) -> int:
         """Calls side by side."""
 
     def __call__(self, pictures: Sequence[Image.Image]) -> list[Answer | Failure]:
-        """Ask about each picture; fewer answers, at the end, where a stop was requested.
+        """Ask about each image; fewer answers, at the end, where a stop was requested.
 
         Raises:
-            ValueError: no picture can be captioned this way.
+            ValueError: no image can be captioned this way.
             Stopped: a stop was requested before there was any answer.
         """
 

@@ -27,7 +27,7 @@ JPEG_QUALITY = 90
 
 
 class Endpoint:
-    """Asks about one picture a call; calls may run side by side."""
+    """Asks about one image a call; calls may run side by side."""
 
     at_once = 1
 
@@ -145,7 +145,7 @@ def read_key(variable: str) -> str:
 
 
 def data_url(picture: Image.Image) -> str:
-    """The picture inside an address, as JPEG."""
+    """The image inside an address, as JPEG."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -218,7 +218,7 @@ class _Job:
 
 
 def _picture(record: Record, size: int) -> Image.Image | Failure:
-    """The whole picture, its longer side at most ``size``."""
+    """The whole image, its longer side at most ``size``."""
     try:
         picture = decode(record.read_bytes(), size=size)
     except (BadImageError, OSError) as error:

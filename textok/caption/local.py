@@ -15,7 +15,7 @@ from textok.runtime.device import pick_device
 
 
 class LocalModel:
-    """A vision-language model with a chat template; one call at a time, of several pictures."""
+    """A vision-language model with a chat template; one call at a time, of several images."""
 
     threads = 1
 
