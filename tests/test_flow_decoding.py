@@ -227,7 +227,7 @@ def test_drawn_pictures_are_judged() -> None:
         ),
         (
             "generate --repeat generated/x.png --caption-guidance 2",
-            "--repeat draws what the file says: leave out --caption-guidance",
+            "--repeat generates what the file says: leave out --caption-guidance",
         ),
         ("reconstruct --model run/model --num-tokens 9 --out no", "num_tokens is 9, this tok"),
     ],

@@ -192,7 +192,7 @@ def test_temperature_changes_the_picture() -> None:
         ("dog --model numbers --sampler maskgit", "sampling.sampler 'maskgit' does not fit a gen"),
         (
             "--repeat numbers --temperature 1",
-            "--repeat draws what the file says: leave out --temperature",
+            "--repeat generates what the file says: leave out --temperature",
         ),
     ],
 )

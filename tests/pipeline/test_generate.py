@@ -179,7 +179,7 @@ def test_a_long_prompt_is_noted_in_one_line(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "nothing to draw: give a prompt, --prompts FILE or --class NAME"),
+        ("", "nothing to generate: give a prompt, --prompts FILE or --class NAME"),
         ("dog --class sky", "prompts and --class: give one of them"),
         ("--prompts nowhere.txt", "nowhere.txt: No such file or directory"),
         ("--prompts empty.txt", "empty.txt: holds no prompt; write one a line"),
@@ -211,9 +211,15 @@ def test_a_long_prompt_is_noted_in_one_line(capsys: pytest.CaptureFixture[str]) 
         ("--repeat other.png", "other.png: request: a value is needed"),
         ("--repeat newer.png", "newer.png: request.colour: no such field"),
         ("--repeat beyond.png", "beyond.png: picture is 9: it must be >= 0 and <= 3"),
-        ("dog --repeat plain.png --seed 3", "--repeat draws what the file says: leave out"),
-        ("--repeat plain.png --steps 3", "--repeat draws what the file says: leave out --steps"),
-        ("--repeat plain.png --separate", "--repeat draws what the file says: leave out --separ"),
+        ("dog --repeat plain.png --seed 3", "--repeat generates what the file says: leave out"),
+        (
+            "--repeat plain.png --steps 3",
+            "--repeat generates what the file says: leave out --st",
+        ),
+        (
+            "--repeat plain.png --separate",
+            "--repeat generates what the file says: leave out --sep",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

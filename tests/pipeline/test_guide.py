@@ -150,5 +150,5 @@ def test_evaluation_opens_the_guide_first(tmp_path: Path) -> None:
 
 
 def test_a_training_takes_no_guide() -> None:
-    with pytest.raises(ValueError, match="sheets of a training are drawn without a guide"):
+    with pytest.raises(ValueError, match="sheets of a training are sampled without a guide"):
         TrainGeneratorConfig(sampling=led_by(Path("weak")))

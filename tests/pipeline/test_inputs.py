@@ -253,7 +253,7 @@ def test_prompts() -> None:
     [
         (7, {}, "prompts are a int"),
         (["a", 7], {}, "prompt 2 of 2 is a int"),
-        ([], {}, "nothing to draw: give a prompt"),
+        ([], {}, "nothing to generate: give a prompt"),
         ("a", {"caption": 7}, "captions are a int"),
         *(
             ("a", {"seed": seed}, "it is one whole number")

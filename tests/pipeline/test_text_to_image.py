@@ -168,7 +168,7 @@ def test_a_sentence_stands_for_a_class_without_captions() -> None:
             "class 'food-fruits' is unknown to this generator of 3 classes; there is food-fruit",
         ),
         (lambda _, pipe: pipe.of_class("sky", negative="ground"), "class 'ground' is unknown"),
-        (lambda pipe, _: pipe([]), "nothing to draw: give a prompt"),
+        (lambda pipe, _: pipe([]), "nothing to generate: give a prompt"),
         (lambda pipe, _: pipe("a", num_images=0), "num_images is 0: it must be >= 1"),
         (lambda pipe, _: pipe("a", batch_size=0), "batch_size is 0: it must be >= 1"),
         (lambda pipe, _: pipe("a", steps=0), "sampling.steps is 0"),

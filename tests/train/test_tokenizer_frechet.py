@@ -80,5 +80,5 @@ def test_what_cannot_be_trained_so(frechet_config: TrainTokenizerConfig) -> None
     plain = replace(loss, gan=replace(loss.gan, weight=0))
     with pytest.raises(ValueError, match=r"loss\.frechet\.weight is above 0 but tokenizer\.deco"):
         replace(frechet_config, tokenizer=flow, loss=plain)
-    with pytest.raises(ValueError, match="no picture is drawn"):
+    with pytest.raises(ValueError, match="no image is decoded"):
         replace(plain, l2=0, l1=0, perceptual=0, codes=1)

@@ -225,7 +225,7 @@ def test_settings_that_contradict_each_other_are_refused(
     )
     refused(config, "^freeze_encoder: name a trained tokenizer in init$", freeze_encoder=True)
     refused(config, "^loss.codes is above 0 but", loss=replace(config.loss, codes=1.0))
-    with pytest.raises(ValueError, match=r"^loss\.gan\.weight is above 0 but .*: no picture is"):
+    with pytest.raises(ValueError, match=r"^loss\.gan\.weight is above 0 but .*: no image is"):
         LossConfig(codes=1, l2=0, perceptual=0)
     with pytest.raises(ValueError, match=r"^run\.grad_checkpointing is for transformers"):
         TrainVQGANConfig(run=replace(config.run, grad_checkpointing=True))

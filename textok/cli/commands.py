@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from textok.export import Exported
 
 SHOWN = 12
-"""Bundled pictures that are reconstructed where none is named."""
+"""Bundled images that are reconstructed where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,11 @@ class NoSettings:
 
 
 def generate(config: GenerateConfig) -> None:
-    """Draw pictures from text, or of classes.
+    """Generate images from text, or of classes.
 
     Example: textok generate "red women handbag" "blue jeans" --num-images 4 --seed 0
 
-    What is not given is the model's own. Every file says inside what it was drawn from.
+    What is not given is the model's own. Every file says inside what it was generated from.
     """
     with _warnings_in_lines():
         from textok.pipeline import generate_files
@@ -54,7 +54,7 @@ def generate(config: GenerateConfig) -> None:
 
 
 def reconstruct(config: ReconstructConfig) -> None:
-    """Show pictures beside what a few tokens keep of them.
+    """Show images beside what a few tokens keep of them.
 
     Example: textok reconstruct cat.png dog.png --caption "a cat" "a dog" --tokens
 
@@ -72,7 +72,7 @@ def reconstruct(config: ReconstructConfig) -> None:
 
 
 def demo(config: DemoConfig) -> None:
-    """Show a page that reconstructs, draws and explores pictures, in the browser.
+    """Show a page that reconstructs, generates and explores images, in the browser.
 
     Example: textok demo --model runs/mine/model
 
@@ -113,7 +113,7 @@ def evaluate_reconstruction(config: EvaluateReconstructionConfig) -> None:
 
 
 def evaluate_generation(config: EvaluateGenerationConfig) -> None:
-    """Draw for the captions of a split and judge against its images.
+    """Generate for the captions of a split and judge against its images.
 
     Example: textok evaluate generation products DATA --out report --feature-cache features
 
@@ -182,7 +182,7 @@ def export_onnx(config: ExportONNXConfig) -> None:
 
 
 def export_web(config: ExportWebConfig) -> None:
-    """Write a page that draws and reconstructs in the visitor's browser, without a server.
+    """Write a page that generates and reconstructs in the visitor's browser, without a server.
 
     Example: textok export web products products-web --runtime onnxruntime-web-1.30.0.tgz
 
@@ -222,7 +222,7 @@ def export_diffusers(config: ExportDiffusersConfig) -> None:
 
     Example: textok export diffusers products products-diffusers
 
-    DiffusionPipeline.from_pretrained(OUT, trust_remote_code=True) draws the same images.
+    DiffusionPipeline.from_pretrained(OUT, trust_remote_code=True) generates the same images.
     """
     from textok.export import export_diffusers
 
@@ -248,7 +248,7 @@ def _is_first() -> bool:
 
 
 def _findings(report: str, out: Path) -> str:
-    """A report's tables and remarks; its protocol and pictures are in the files that are named."""
+    """A report's tables and remarks; its protocol and images are in the files that are named."""
     return "\n".join([report.partition("\n## Protocol")[0].rstrip(), "", str(out / "report.md")])
 
 

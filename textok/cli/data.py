@@ -26,7 +26,7 @@ def data_pictograms(config: PictogramsConfig) -> None:
     from textok.datasets.pictograms.build import build_pictograms
 
     for split, styles in build_pictograms(config).pictures.items():
-        print(f"{split:<10} {sum(styles.values()):>6} pictures")
+        print(f"{split:<10} {sum(styles.values()):>6} images")
     print(config.out)
 
 

@@ -28,7 +28,7 @@ PROMPTS: dict[Detail, str] = {
         "words. Answer with the description alone, in one paragraph."
     ),
 }
-"""What is asked of the model beside the picture."""
+"""What is asked of the model beside the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class CaptionConfig:
     captions_per_image: int = 1
     """Each is asked for on its own."""
     image_size: int = 512
-    """The model sees pictures with a longer side of at most this many pixels."""
+    """The model sees images with a longer side of at most this many pixels."""
     temperature: float | None = None
     """Of sampling; None: the model's own."""
     max_tokens: int = 300
@@ -62,7 +62,7 @@ class CaptionConfig:
 
     @property
     def words(self) -> str:
-        """What the model reads beside the picture."""
+        """What the model reads beside the image."""
         return self.prompt or PROMPTS[self.detail]
 
 

@@ -13,10 +13,10 @@ CaptionSeparator = Literal["auto", "line", "paragraph", "file"]
 MOST_WORKERS = 1024
 """Processes of one command."""
 MOST_AT_ONCE = 2**20
-"""Pictures, rows or captions in one batch."""
+"""Images, rows or captions in one batch."""
 Store = Literal["exact", "float8", "nothing"]
 Resize = Literal["lanczos", "adm"]
-"""How pictures are brought to size (``textok.data.pixels.to_square``)."""
+"""How images are brought to size (``textok.data.pixels.to_square``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class SourceConfig:
     delimiter: str = ""
     """Between its columns, as ``;`` or ``tab``; empty: the most frequent in its first line."""
     images: str = may_change("")
-    """Folder of the pictures that it names, in ``path``; empty: anywhere below ``path``."""
+    """Folder of the images that it names, in ``path``; empty: anywhere below ``path``."""
     encoding: str = ""
     """Of its captions and of texts beside images, as ``cp1252`` or ``gb18030``; empty: UTF-8, or
     UTF-16 or Windows-1252 where a file is plainly in it."""
@@ -42,7 +42,7 @@ class SourceConfig:
     allow_outside: bool = False
     """Also read files that a table names outside the set's folder."""
     fit: Literal["crop", "pad"] = "crop"
-    """Cut the largest square out of a picture, or fill it up with white to one."""
+    """Cut the largest square out of an image, or fill it up with white to one."""
 
     def __post_init__(self) -> None:
         require(
@@ -92,7 +92,7 @@ class DataConfig(SourceConfig):
     workers: int = may_change(2)
     """Loader processes on each rank; 0 reads in the training process."""
     cache: Literal["none", "ram", "device"] = may_change("none")
-    """Where a training keeps all its pictures decoded, from before the first step: main memory
+    """Where a training keeps all its images decoded, from before the first step: main memory
     (``ram``), the memory of the GPU (``device``), or nowhere."""
     max_bad_share: float = may_change(0.01)
     """Stop when more than this share of the files cannot be read."""

@@ -25,7 +25,7 @@ class PictogramsConfig:
     tarballs: Path | None = None
     """Folder with the packages' tarballs; without it the npm client fetches them."""
     workers: int = 2
-    """Processes that draw."""
+    """Processes that render."""
 
     def __post_init__(self) -> None:
         sizes = get_args(PictogramSize)

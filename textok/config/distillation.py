@@ -1,4 +1,4 @@
-"""A flow decoder that learns to draw in few steps what another draws in many."""
+"""A flow decoder that learns to sample in few steps what another samples in many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DistillationConfig:
     """The teacher is ``init``; the student starts from its weights (SSDD, arXiv 2510.04961)."""
 
     steps: int = 0
-    """Steps in which the teacher samples what is learnt, to be drawn in
+    """Steps in which the teacher samples what is learnt, to be sampled in
     ``tokenizer.sampling.steps``: a multiple of these; 0 trains on the images themselves."""
     caption_guidance: float | None = None
     """Of the teacher; empty: that of its own ``sampling``."""

@@ -45,7 +45,7 @@ class EvaluationConfig:
     generate."""
     data: HeldOutDataConfig = field(default_factory=HeldOutDataConfig)
     out: Path
-    """Folder for report.json, report.md and pictures."""
+    """Folder for report.json, report.md and images."""
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     feature_network: tuple[str, ...] = ()
     """One or several for Frechet distances: efficientnet_lite0, vgg16, alexnet, inception (FID),
@@ -63,7 +63,7 @@ class EvaluationConfig:
     limit: int | None = None
     """Measure on this many images, spread evenly over the split."""
     batch_size: int = 32
-    """Pictures at once."""
+    """Images at once."""
     text: TextStoreConfig = field(default_factory=TextStoreConfig)
     precision: RunPrecision = "fp32"
     """What the tokenizer and the generator run in: fp32, tf32 (on CUDA devices) or bf16 (as
@@ -102,7 +102,7 @@ class EvaluateReconstructionConfig(EvaluationConfig):
     pca_cache: Path | None = None
     """Folder of fitted components, kept between evaluations."""
     sheet_rows: int = 12
-    """Pictures on sheet.png."""
+    """Images on sheet.png."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,7 +143,7 @@ class EvaluateGenerationConfig(EvaluationConfig):
     feature_cache: Path | None = None
     """Folder of real images' features, kept between evaluations."""
     sheet_rows: int = 64
-    """Pictures on sheet.png."""
+    """Images on sheet.png."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""The Frechet distance of made pictures to real ones as a loss (FD-loss, arXiv 2604.28190)."""
+"""The Frechet distance of generated images to real ones as a loss (FD-loss, arXiv 2604.28190)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textok.config.generator import GeneratorConfig
 from textok.config.resume import may_change
 
 LossNetwork = Literal["vgg16", "efficientnet_lite0", "alexnet"]
-"""Networks whose features pass gradients to the pictures."""
+"""Networks whose features pass gradients to the images."""
 UNREAD = (*FOR_TRAINING, "data.captions", "data.class_captions", "data.allow_uncaptioned")
 """Settings of images that their statistics do not depend on."""
 
@@ -28,12 +28,12 @@ class FrechetConfig:
     """Whose features are compared; of several the mean counts. Judge in others: a distance in a
     network that was trained in says little."""
     population: int = 10_000
-    """Pictures that mean and covariance are taken over, the latest made. The first
+    """Images that mean and covariance are taken over, the latest made. The first
     population / batch_size steps only collect them, without training."""
     every: int = 10
     """Steps between two computations of the direction of descent from mean and covariance."""
     statistics: str = may_change("")
-    """Folder that keeps mean and covariance of the real pictures, also for other runs; empty:
+    """Folder that keeps mean and covariance of the real images, also for other runs; empty:
     ``real-statistics`` in the run folder."""
 
     def __post_init__(self) -> None:
@@ -51,12 +51,12 @@ class FrechetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorFrechetConfig(FrechetConfig):
-    """Post-training of a generator: its pictures, drawn in few steps, against real ones."""
+    """Post-training of a generator: its images, generated in few steps, against real ones."""
 
     SETTING: ClassVar[str] = "frechet"
 
     data: DataConfig = field(default_factory=DataConfig)
-    """The real pictures: those whose latents are trained on."""
+    """The real images: those whose latents are trained on."""
     steps: int = 1
     """Of the sampler in training; the trained pipeline takes as many."""
     guidance: float = 1.0
@@ -74,7 +74,7 @@ class GeneratorFrechetConfig(FrechetConfig):
         require_range("frechet.own", self.own, 0)
         require(
             self.weight == 0 or self.data.path != "",
-            "frechet.data.path is empty: name the pictures that the latents were made of",
+            "frechet.data.path is empty: name the images that the latents were made of",
         )
 
     def check_generator(self, generator: GeneratorConfig, *, init: str, fd_images: int) -> None:
@@ -88,8 +88,8 @@ class GeneratorFrechetConfig(FrechetConfig):
         )
         require(
             generator.dropout == 0,
-            f"generator.dropout is {generator.dropout:g} but frechet.weight is above 0: pictures "
-            "are drawn without dropout, set it to 0",
+            f"generator.dropout is {generator.dropout:g} but frechet.weight is above 0: images "
+            "are sampled without dropout, set it to 0",
         )
         require(
             self.own > 0 or generator.alignment.weight == 0,

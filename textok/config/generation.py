@@ -26,7 +26,7 @@ class GenerateConfig(PicturesConfig):
     }
 
     prompt: tuple[str, ...] = ()
-    """What to draw; "" draws anything."""
+    """What to generate; "" generates anything."""
     prompts: Path | None = None
     """File of more, one a line; blank lines and lines that start with # are skipped."""
     model: str | None = None
@@ -38,13 +38,13 @@ class GenerateConfig(PicturesConfig):
     out: Path = Path("generated")
     """Folder for sheet.png: rows are prompts, columns are seeds."""
     separate: bool = False
-    """Write a file for each picture instead, as 000-a-red-apple-0.png."""
+    """Write a file for each image instead, as 000-a-red-apple-0.png."""
     repeat: Path | None = None
-    """PNG to draw again into ``out``, of the same name; only ``model`` goes with it."""
+    """PNG to generate again into ``out``, of the same name; only ``model`` goes with it."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU where there is one."""
     compile: CompileSetting = "no"
-    """For many pictures on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
+    """For many images on a GPU: ``graph`` records sampling as CUDA graphs, ``blocks`` compiles
     before, ``autotune`` for minutes, ``fused`` takes Triton kernels."""
 
     def __post_init__(self) -> None:
@@ -54,7 +54,9 @@ class GenerateConfig(PicturesConfig):
         if self.repeat is not None:
             words = {"prompt": "the prompts", "prompts": "the prompts", "classes": "--class"}
             extra = [words.get(name, f"--{name.replace('_', '-')}") for name in self._beside()]
-            require(not extra, f"--repeat draws what the file says: leave out {', '.join(extra)}")
+            require(
+                not extra, f"--repeat generates what the file says: leave out {', '.join(extra)}"
+            )
 
     def _beside(self) -> list[str]:
         """The settings that were changed and do not go with ``repeat``."""
@@ -82,7 +84,7 @@ class ReconstructConfig:
     POSITIONAL: ClassVar[tuple[str, ...]] = ("images",)
 
     images: tuple[Path, ...] = ()
-    """Picture files; without any, a dozen drawings of products that ship with textok."""
+    """Image files; without any, a dozen drawings of products that ship with textok."""
     caption: tuple[str, ...] = ()
     """One for each image, or one for all."""
     model: str = BUNDLED
@@ -91,7 +93,7 @@ class ReconstructConfig:
     """Folder for sheet.png and, with ``tokens``, tokens.safetensors."""
     num_tokens: tuple[int, ...] = ()
     """Keep this many tokens an image (a nested tokenizer takes any up to its own, one that samples
-    also 0). Several: show each picture at all of them."""
+    also 0). Several: show each image at all of them."""
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     seed: int | None = None
     """Of a decoder that samples, beside each file's name; 0 if not given."""

@@ -1,4 +1,4 @@
-"""What a generator over latent tokens is made of, and how pictures are drawn from it."""
+"""What a generator over latent tokens is made of, and how images are sampled from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TokenGeneratorConfig(ABC):
     num_tokens: int = 0
     """K latent tokens an image."""
     condition: Literal["text", "class"] = "text"
-    """What a picture is asked for by."""
+    """What an image is asked for by."""
     classes: int = 0
     """Number of classes; the null class has this number."""
     text_width: int = 0
@@ -177,13 +177,13 @@ class GeneratorConfig(TokenGeneratorConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How latents are drawn from a generator."""
+    """How latents are sampled from a generator."""
 
     sampler: Sampler = "euler"
     """``euler``, ``heun``, ``sde`` (fresh noise at each step): flow; ``ddpm``: ddpm; ``ddim``,
     ``dpmpp`` (DPM-Solver++ 2M): both; ``meanflow``: meanflow; ``maskgit``: masked tokens."""
     steps: int = 32
-    """Passes of the generator for each picture, twice as many with guidance but by ``meanflow``."""
+    """Passes of the generator for each image, twice as many with guidance but by ``meanflow``."""
     time_shift: float | None = None
     """Flow, meanflow: s in t' = s t / (1 + (s - 1) t) of the sampler's times; None: as in training.
     Above 1 takes more of the steps near the noise."""
@@ -213,7 +213,7 @@ class SamplingOptions:
     """What is asked of a generator instead of the model's own ``sampling``."""
 
     sampler: Sampler | None = None
-    """How noise becomes a picture, instead of the model's own way."""
+    """How noise becomes an image, instead of the model's own way."""
     steps: int | None = None
     """Of the sampler, 1 or more, instead of the model's own; each costs one pass of the generator.
     """

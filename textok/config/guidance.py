@@ -1,4 +1,4 @@
-"""How far a sampled picture is led towards its condition, and away from what."""
+"""How far a sampled image is led towards its condition, and away from what."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class GanConfig:
     loss: Literal["hinge", "non_saturating"] = "hinge"
     """Of both sides; TiTok and VQGAN take ``hinge``."""
     discriminator: Literal["stylegan", "patchgan"] = "stylegan"
-    """``stylegan`` judges a picture, ``patchgan`` each of up to 16 x 16 places."""
+    """``stylegan`` judges an image, ``patchgan`` each of up to 16 x 16 places."""
     base: int = 512
     """Largest channel count of the discriminator (StyleGAN: 512 gives about 24 M at 256 px)."""
     lecam: float = 0.001
@@ -109,7 +109,7 @@ class LossConfig:
     """Tokenizers: of the decoder's patch states with the features of a frozen network."""
 
     frechet: FrechetConfig = field(default_factory=FrechetConfig)
-    """Tokenizers: of the distance of all reconstructions to the training pictures."""
+    """Tokenizers: of the distance of all reconstructions to the training images."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     """Flow decoders: learn what ``init`` samples in many steps, to be sampled in few."""
 
@@ -125,13 +125,13 @@ class LossConfig:
         )
         require(
             self.pixels or self.gan.weight == 0,
-            "loss.gan.weight is above 0 but l2, l1, perceptual and logits are 0: no picture is "
-            "drawn; set it to 0",
+            "loss.gan.weight is above 0 but l2, l1, perceptual and logits are 0: no image is "
+            "decoded; set it to 0",
         )
         require(
             self.pixels or self.frechet.weight == 0,
-            "loss.frechet.weight is above 0 but l2, l1, perceptual and logits are 0: no picture is "
-            "drawn; set it to 0",
+            "loss.frechet.weight is above 0 but l2, l1, perceptual and logits are 0: no image is "
+            "decoded; set it to 0",
         )
         require(
             self.l2 + self.l1 + self.codes > 0 or self.perceptual_start == 0,
@@ -141,5 +141,5 @@ class LossConfig:
 
     @property
     def pixels(self) -> bool:
-        """Whether pictures are compared, and so have to be drawn."""
+        """Whether images are compared, and so have to be decoded."""
         return self.l2 + self.l1 + self.perceptual + self.logits > 0

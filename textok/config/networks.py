@@ -1,4 +1,4 @@
-"""Pretrained networks: those that judge pictures, those that a tokenizer is trained against, and in
+"""Pretrained networks: those that judge images, those that a tokenizer is trained against, and in
 which numbers trained models run."""
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ RunPrecision = Literal["fp32", "tf32", "bf16"]
 """What a trained model runs in. ``tf32``: matrix products and convolutions of a CUDA device with
 inputs rounded to 10 bits of mantissa. ``bf16``: as trainings in bf16 run, with weights in fp32."""
 CompileMode = Literal["graph", "blocks", "autotune", "fused"]
-"""How a pipeline draws faster on a GPU. ``graph``: sampling and decoding are each recorded as one
-CUDA graph for each batch size and each sampling; ``blocks``: their blocks are compiled by torch
+"""How a pipeline generates faster on a GPU. ``graph``: sampling and decoding are each recorded as
+one CUDA graph for each batch size and each sampling; ``blocks``: their blocks are compiled by torch
 before; ``autotune``: with the fastest matrix products found by trying, for minutes; ``fused``:
 norms and gated sums by Triton kernels instead, then recorded."""
 CompileSetting = Literal["no", CompileMode]

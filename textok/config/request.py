@@ -1,4 +1,4 @@
-"""What pictures were asked for: written into each, so that it can be drawn again."""
+"""What images were asked for: written into each, so that it can be generated again."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class PicturesConfig:
     """Of which classes, how many, from which seed."""
 
     classes: tuple[str, ...] = ()
-    """Names of classes, for a model that draws classes."""
+    """Names of classes, for a model that generates by class."""
     num_images: int = 4
-    """Pictures of each prompt or class."""
+    """Images of each prompt or class."""
     seed: int = 0
-    """Of the first picture of each; the next has the next."""
+    """Of the first image of each; the next has the next."""
     negative: str = ""
     """Prompt or class that guidance leads away from."""
     batch_size: int = 16
-    """Pictures at once; other batches may differ in rounding."""
+    """Images at once; other batches may differ in rounding."""
 
     def __post_init__(self) -> None:
         require_range("num_images", self.num_images, 1, 1_000_000)
@@ -48,12 +48,12 @@ class PicturesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Request(PicturesConfig):
-    """Pictures for prompts, or for classes."""
+    """Images for prompts, or for classes."""
 
     model: str = BUNDLED
     """The bundled 'products', a pipeline folder or a hub name."""
     prompts: tuple[str, ...] = ()
-    """What to draw; an empty prompt draws anything."""
+    """What to generate; an empty prompt generates anything."""
     captions: tuple[str, ...] = ()
     """Read by the tokenizer's decoder instead of the prompt: one for all, one for each, or none."""
     sampling: SamplingConfig | None = None
@@ -69,7 +69,7 @@ class Request(PicturesConfig):
         require_text("a class", *self.classes)
         require_text("a caption", *self.captions)
         count = len(self.prompts + self.classes)
-        require(count > 0, "nothing to draw: give a prompt, --prompts FILE or --class NAME")
+        require(count > 0, "nothing to generate: give a prompt, --prompts FILE or --class NAME")
         require(not (self.prompts and self.classes), "prompts and --class: give one of them")
         require(
             len(self.captions) in (0, 1, count),
@@ -92,15 +92,15 @@ class Request(PicturesConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """What a file was drawn from: the note inside it."""
+    """What a file was generated from: the note inside it."""
 
     textok: str
     """Version of textok."""
     request: Request
     picture: int | None = None
-    """Number of the file's picture; None for a sheet of all."""
+    """Number of the file's image; None for a sheet of all."""
     start: int = 0
-    """Number of the first picture of its batch."""
+    """Number of the first image of its batch."""
 
     def __post_init__(self) -> None:
         if self.picture is not None:

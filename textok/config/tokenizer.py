@@ -98,7 +98,7 @@ class TokenizerConfig:
     legacy_reshape: bool = False
     """Reshape (K, D) encoder outputs to (D, K) unturned, as TiTok's two-stage weights need it."""
     output: Literal["pixels", "codes"] = "pixels"
-    """``codes``: the decoder names the codes of a VQGAN, whose own decoder draws them."""
+    """``codes``: the decoder names the codes of a VQGAN, whose own decoder decodes them."""
     vqgan: VQGANConfig = field(default_factory=VQGANConfig)
     """Of ``output: codes``."""
     decoding: Literal["regression", "flow"] = "regression"

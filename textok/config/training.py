@@ -86,7 +86,7 @@ class RunConfig:
     """Tokenizers: steps between two measurements of the averaged network on the validation split
     (PSNR, SSIM, LPIPS, a Frechet distance); 0 measures nothing."""
     validate_images: int = may_change(1_000)
-    """Validation pictures measured, spread evenly over the split."""
+    """Validation images measured, spread evenly over the split."""
     max_bad_steps: int = may_change(20)
     """Stop after this many non-finite steps in a row; each is skipped and counted."""
     shard: bool = may_change(False)
@@ -173,13 +173,13 @@ class TrainTokenizerConfig:
         require(
             not (self.loss.distillation.on and alignment.weight > 0),
             "loss.alignment compares with the training image, which a distilled decoder does not "
-            "draw: set loss.alignment.weight or loss.distillation.steps to 0",
+            "sample: set loss.alignment.weight or loss.distillation.steps to 0",
         )
         if self.tokenizer.decoding == "flow":
             require(
                 self.loss.frechet.weight == 0,
-                "loss.frechet.weight is above 0 but tokenizer.decoding is 'flow': training draws "
-                "no finished pictures, set it to 0",
+                "loss.frechet.weight is above 0 but tokenizer.decoding is 'flow': training makes "
+                "no finished images, set it to 0",
             )
             require(
                 self.loss.gan.weight == 0,
@@ -245,7 +245,8 @@ class TrainVQGANConfig:
         require(not self.run.shard, NO_SHARD)
         require(not self.init_training_state or self.init != "", INIT_TRAINING_STATE)
         require(
-            self.loss.pixels, "loss: l2, l1, perceptual and logits are all 0: a VQGAN draws pixels"
+            self.loss.pixels,
+            "loss: l2, l1, perceptual and logits are all 0: a VQGAN decodes pixels",
         )
         require(self.loss.codes == 0, "loss.codes is for tokenizers: set it to 0")
         require(

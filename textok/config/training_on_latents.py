@@ -31,8 +31,8 @@ class TrainOnLatentsConfig:
     prompts: tuple[str, ...] = may_change(())
     """Prompts of the sheets; empty: held-out captions, or some of the classes."""
     fd_images: int = may_change(0)
-    """Pictures drawn at each sheet, at most one a held-out row, for a Frechet distance to the
-    reconstructions of these rows; 0 draws none."""
+    """Images generated at each sheet, at most one a held-out row, for a Frechet distance to the
+    reconstructions of these rows; 0 generates none."""
     init: str = ""
     """Pipeline folder or hub name whose generator training starts from."""
     init_training_state: bool = False
@@ -63,10 +63,10 @@ class TrainGeneratorConfig(TrainOnLatentsConfig):
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata=MAY_CHANGE)
-    """How sheets are drawn, and the default of the trained pipeline; for ``meanflow`` one step of
+    """How sheets are sampled, and the default of the trained pipeline; for ``meanflow`` one step of
     its own sampler where nothing is said."""
     frechet: GeneratorFrechetConfig = field(default_factory=GeneratorFrechetConfig)
-    """Post-training on drawn pictures, for few steps, instead of the objective's own loss."""
+    """Post-training on generated images, for few steps, instead of the objective's own loss."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,8 +77,8 @@ class TrainGeneratorConfig(TrainOnLatentsConfig):
         self.frechet.check_generator(self.generator, init=self.init, fd_images=self.fd_images)
         require(
             not self.sampling.guidance.guide,
-            "sampling.guidance.guide: the sheets of a training are drawn without a guide; leave it "
-            "out, and give it when drawing, as `textok generate --guide`",
+            "sampling.guidance.guide: the sheets of a training are sampled without a guide; leave "
+            "it out, and give it when generating, as `textok generate --guide`",
         )
 
 
@@ -91,7 +91,7 @@ class TrainMaskGITConfig(TrainOnLatentsConfig):
     sampling: SamplingConfig = field(
         default_factory=lambda: SamplingConfig(sampler="maskgit", steps=8), metadata=MAY_CHANGE
     )
-    """How sheets are drawn, and the default of the trained pipeline."""
+    """How sheets are sampled, and the default of the trained pipeline."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,7 @@ class VQGANConfig:
     width: int = 128
     """Channels at full resolution."""
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    """Channels of each resolution, in widths; each but the last halves the picture after it."""
+    """Channels of each resolution, in widths; each but the last halves the image after it."""
     res_blocks: int = 2
     """Residual blocks at each resolution."""
     shortcut: Literal["output", "input"] = "output"

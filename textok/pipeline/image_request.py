@@ -33,7 +33,7 @@ def image_requests(
     """
     require_range("num_images", num_images, 1)
     several = read_texts(conditions, "prompt")
-    require(len(several) > 0, "nothing to draw: give a prompt")
+    require(len(several) > 0, "nothing to generate: give a prompt")
     whole = isinstance(seed, Integral) and LEAST_SEED <= seed <= MOST_SEED - num_images
     require(whole, f"seed is {seed!r}: it is one whole number, the first picture's of every prompt")
     if caption is not None:
