@@ -239,7 +239,7 @@ def test_classes_are_drawn_in_turn(pictures: Path, tmp_path: Path) -> None:
     assert report.scores.memorisation is not None
     assert report.protocol["not measured"] == (
         "Inception Score (needs the feature network inception); CLIP score, text alignment (the "
-        "generator draws classes); class accuracy (needs real images of these classes, in training "
+        "generator takes classes); class accuracy (needs real images of these classes, in training "
         "of two or more)"
     )
     with np.load(tmp_path / "samples.npz") as stored:

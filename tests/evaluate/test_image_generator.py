@@ -210,7 +210,7 @@ def test_a_generator_of_prompts_has_no_choice_of_decoder_captions(
     monkeypatch.setattr(TextToImage, "from_pretrained", lambda name, device, precision: pipeline)
 
     assert "decoder captions" not in load_image_generator(folder).settings
-    with pytest.raises(ValueError, match=r"decoder_captions is none, but .* draws by caption"):
+    with pytest.raises(ValueError, match=r"decoder_captions is none, but .* takes captions"):
         load_image_generator(folder, decoder_captions="none")
 
 

@@ -50,5 +50,5 @@ def test_classes_are_balanced_and_have_their_twins() -> None:
 
 
 def test_no_captions() -> None:
-    with pytest.raises(ValueError, match="here has no captions, and this generator draws by"):
+    with pytest.raises(ValueError, match="here has no captions, and this generator takes captions"):
         samples_by_caption(images(("cat", ())), count=1, mode="true", seed=0)

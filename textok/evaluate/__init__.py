@@ -1,4 +1,4 @@
-"""How good a tokenizer or a generator is, on whole data sets and on single pictures."""
+"""How good a tokenizer or a generator is, on whole data sets and on single images."""
 
 from textok.evaluate.compare import compare_reports
 from textok.evaluate.generation import evaluate_generation

@@ -1,4 +1,4 @@
-"""Pictures decoded from more and more of their tokens, side by side."""
+"""Images decoded from more and more of their tokens, side by side."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def budget_sheet(
     cell: int = 128,
     title: str | None = None,
 ) -> Image.Image:
-    """One row a picture: the original, then decoded from each number of tokens.
+    """One row an image: the original, then decoded from each number of tokens.
 
-    A second row without the caption where the tokenizer reads one and the picture has one. A
+    A second row without the caption where the tokenizer reads one and the image has one. A
     decoder that samples starts every column of a row from the same noise.
     """
     originals = [reconstructor.prepare(picture) for picture in pictures]

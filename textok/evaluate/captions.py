@@ -1,4 +1,4 @@
-"""The captions an evaluation gives: true, plain, none, or another picture's."""
+"""The captions an evaluation gives: true, plain, none, or another image's."""
 
 from __future__ import annotations
 

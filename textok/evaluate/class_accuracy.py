@@ -1,6 +1,6 @@
-"""Whether pictures of classes show them: a linear probe names the class, up to a ceiling.
+"""Whether images of classes show them: a linear probe names the class, up to a ceiling.
 
-Legend: n pictures, F features, C classes.
+Legend: n images, F features, C classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from textok.metrics.interval import Interval, mean_interval
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """Pictures with the number of each one's class."""
+    """Images with the number of each one's class."""
 
     features: Tensor
     """(n, F)."""
@@ -29,7 +29,7 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassAccuracy:
-    """Share of pictures whose class the probe names, and what it lies between."""
+    """Share of images whose class the probe names, and what it lies between."""
 
     classes: int
     drawn: Interval
@@ -47,7 +47,7 @@ class ClassAccuracy:
 
     @property
     def position(self) -> float | None:
-        """Where the drawn pictures lie between floor (0) and ceiling (1); None if they meet."""
+        """Where the generated images lie between floor (0) and ceiling (1); None if they meet."""
         if self.real.mean == self.chance:
             return None
         return (self.drawn.mean - self.chance) / (self.real.mean - self.chance)
@@ -56,7 +56,7 @@ class ClassAccuracy:
 def class_accuracy(
     *, drawn: Labelled, real: Labelled, training: Labelled, classes: int
 ) -> ClassAccuracy:
-    """Fit the probe on ``training``; let it name the classes of drawn and real pictures.
+    """Fit the probe on ``training``; let it name the classes of generated and real images.
 
     Ridge regression from features to one-hot classes, whose nearest by cosine about the mean is the
     answer. Raises ValueError for too few training images, real images or classes among them.

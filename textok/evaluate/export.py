@@ -1,4 +1,4 @@
-"""Pictures as the npz file that the evaluation script of ADM reads (arXiv 2105.05233)."""
+"""Images as the npz file that the evaluation script of ADM reads (arXiv 2105.05233)."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ class GeneratedImages:
 
     @property
     def clip(self) -> list[float]:
-        """One score a picture, where a CLIP model was given."""
+        """One score an image, where a CLIP model was given."""
         scores: list[float] = self.store.all(CLIP).tolist()
         return scores
 
     def images(self, places: Sequence[int]) -> Tensor:
-        """Some of the pictures, (b, 3, H, W) float32 in [-1, 1]."""
+        """Some of the images, (b, 3, H, W) float32 in [-1, 1]."""
         return from_8bit(self.store.rows(PICTURES, places))
 
 
@@ -68,7 +68,7 @@ def generate_images(inputs: GenerationInputs, folder: Path) -> GeneratedImages:
         assert generator.draw_captioned is not None
         return to_8bit(generator.draw_captioned(*wanted, samples.captions[rows]))
 
-    generated.store.fill(PICTURES, made, generate, what="drawing")
+    generated.store.fill(PICTURES, made, generate, what="generating")
     for network in inputs.judges.networks:
 
         def measure(span: range, network: FeatureNetwork = network) -> Tensor:

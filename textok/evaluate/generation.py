@@ -40,7 +40,7 @@ from textok.runtime.processes import gather, join_processes, own_device
 from textok.runtime.sheet import save_picture
 
 NPZ_PICTURES = 50_000
-"""Pictures that the evaluation script of ADM expects."""
+"""Images that the evaluation script of ADM expects."""
 FOLDER = ".drawn"
 
 
@@ -50,9 +50,9 @@ def evaluate_generation(
     """Generate for the captions or classes of a split and judge; all goes into ``out``.
 
     Writes ``report.json``, ``report.md``, ``sheet.png``, ``memorisation.png`` and
-    ``distances.png``, with ``npz`` also ``samples.npz``. What is drawn is kept in ``out/.drawn``
-    until the report is written: the same call goes on after an interruption. Under ``torchrun`` or
-    ``accelerate launch`` every process calls it and draws its share; the first one writes.
+    ``distances.png``, with ``npz`` also ``samples.npz``. Images are kept in ``out/.drawn`` until
+    the report is written: the same call goes on after an interruption. Under ``torchrun`` or
+    ``accelerate launch`` every process calls it and generates its share; the first one writes.
 
     ``generator`` stands in for the pipeline ``model``, and samples as it was made to: in its own
     precision, compiled or not.
@@ -66,8 +66,8 @@ def evaluate_generation(
         rank, _ = join_processes()
         inputs = _open(config, own_device(device), generator)
         if rank == 0:
-            folder.claim()  # drawing takes long: errors show now
-        gather(rank)  # the others' pictures would be foreign in a folder that is not yet claimed
+            folder.claim()  # generating takes long: errors show now
+        gather(rank)  # the others' images would be foreign in a folder that is not yet claimed
         return _judge(inputs, config)
 
 
@@ -187,7 +187,7 @@ def _absent(
     if network.logits is None:
         found.append("Inception Score (needs the feature network inception)")
     if generator.classes:
-        found.append("CLIP score, text alignment (the generator draws classes)")
+        found.append("CLIP score, text alignment (the generator takes classes)")
     elif clip is None:
         found.append("CLIP score (no CLIP model was named)")
     probe = "class accuracy" if generator.classes else "text alignment"

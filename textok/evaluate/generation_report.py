@@ -1,4 +1,4 @@
-"""What an evaluation of drawn pictures found, as JSON and as tables."""
+"""What an evaluation of generated images found, as JSON and as tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from textok.runtime.untrusted import regular_file
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScores:
-    """CLIP score of the drawn pictures, and of the real images with their captions."""
+    """CLIP score of the generated images, and of the real images with their captions."""
 
     drawn: Interval
     real: Interval
@@ -51,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationReport:
-    """An evaluation of drawn pictures with everything needed to repeat it."""
+    """An evaluation of generated images with everything needed to repeat it."""
 
     model: str
     settings: dict[str, Any]

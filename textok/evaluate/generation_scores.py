@@ -34,7 +34,7 @@ from textok.metrics.precision_recall import precision_recall
 from textok.types import Batch
 
 SHOWN = 3
-"""Nearest training images shown beside each picture."""
+"""Nearest training images shown beside each image."""
 CHUNK = 4096
 """Features turned to float64 at a time."""
 

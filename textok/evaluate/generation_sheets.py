@@ -22,7 +22,7 @@ CELL = 96
 def sample_sheet(
     inputs: GenerationInputs, generated: GeneratedImages, *, pictures: int
 ) -> Image.Image:
-    """Pictures of as many prompts, evenly spaced, each beside a real image of the same prompt."""
+    """Images of as many prompts, evenly spaced, each beside a real image of the same prompt."""
     samples = inputs.samples
     # The first pass over the prompts: later ones repeat them.
     first = min(len(samples), max(pictures, len(set(samples.conditions))))

@@ -34,7 +34,7 @@ class ImageGenerator:
     """As reports call it."""
     image_size: int
     classes: Sequence[str] = ()
-    """What it draws, by number; empty where it draws by caption."""
+    """Their names by number; empty where it takes captions."""
     settings: Mapping[str, Any]
     """What it is and how it samples, for the report."""
     decoding: str = ""
@@ -44,13 +44,13 @@ class ImageGenerator:
     trained_with: tuple[str, ...] = (UNKNOWN,)
     """Pretrained networks that its tokenizer or its generator was trained against."""
     identity: str = ""
-    """Tells its weights from others: pictures of other weights are not taken for its own."""
+    """Tells its weights from others: images of other weights are not taken for its own."""
     caption_source: str = ""
     """Where its decoder's captions come from, in words; empty where that is not known."""
     decoder_caption: Callable[[str, int], str] | None = None
     """What its decoder reads for a caption or class and a seed, where it is not told."""
     draw: Callable[[Sequence[str], Sequence[int]], Tensor]
-    """(B captions or classes, B seeds) to pictures (B, 3, H, W) of nominal range [-1, 1]."""
+    """(B captions or classes, B seeds) to images (B, 3, H, W) of nominal range [-1, 1]."""
     draw_captioned: Callable[[Sequence[str], Sequence[int], Sequence[str]], Tensor] | None = None
     """The same, with B captions that the decoder reads; None where it cannot be told."""
 
@@ -70,8 +70,8 @@ def load_image_generator(
     ``compile_mode`` is how it generates faster on a GPU (``TextToImage.compile``).
 
     Raises ValueError for a model or sampling that cannot be, and for ``decoder_captions`` other
-    than ``held_out`` where the generator draws by caption: its decoder reads that caption. With
-    ``other_image`` it is ``draw_captioned`` that draws.
+    than ``held_out`` where the generator takes captions: its decoder reads that caption. With
+    ``other_image`` it is ``draw_captioned`` that generates.
     """
     pipeline = TextToImage.from_pretrained(model, device=device, precision=precision)
     config = pipeline.generator.config
@@ -86,7 +86,7 @@ def load_image_generator(
         settings["decoder captions"] = decoder_captions
     require(
         bool(pipeline.classes) or decoder_captions == "held_out",
-        f"decoder_captions is {decoder_captions}, but {model} draws by caption and its decoder "
+        f"decoder_captions is {decoder_captions}, but {model} takes captions and its decoder "
         "reads the same: leave it out",
     )
     if compile_mode != "no":
@@ -119,7 +119,7 @@ def load_image_generator(
 
 @dataclass(frozen=True)
 class _Drawing:
-    """How a pipeline draws for an evaluation."""
+    """How a pipeline generates for an evaluation."""
 
     pipeline: TextToImage
     sampling: SamplingConfig
@@ -127,13 +127,13 @@ class _Drawing:
     choice: DecoderCaptions
 
     def draw(self, conditions: Sequence[str], seeds: Sequence[int]) -> Tensor:
-        """Pictures whose decoder reads what the choice says."""
+        """Images whose decoder reads what the choice says."""
         return self.draw_captioned(conditions, seeds, [self._caption(one) for one in conditions])
 
     def draw_captioned(
         self, conditions: Sequence[str], seeds: Sequence[int], captions: Sequence[str | None]
     ) -> Tensor:
-        """Pictures whose decoder reads ``captions``; None: what the pipeline gives it."""
+        """Images whose decoder reads ``captions``; None: what the pipeline gives it."""
         pictures = [
             ImageRequest(condition=condition, seed=seed, caption=caption)
             for condition, seed, caption in zip(conditions, seeds, captions, strict=True)
@@ -141,7 +141,7 @@ class _Drawing:
         return self.pipeline.draw_tensor(pictures, sampling=self.sampling, decoding=self.decoding)
 
     def decoder_caption(self, condition: str, seed: int) -> str:
-        """What the decoder reads of a picture that ``draw`` draws."""
+        """What the decoder reads of an image that ``draw`` generates."""
         caption = self._caption(condition)
         request = ImageRequest(condition=condition, seed=seed, caption=caption)
         return self.pipeline.decoder_caption(request)

@@ -1,4 +1,4 @@
-"""Which networks judge pictures, and which of them the tokenizer was trained against."""
+"""Which networks judge images, and which of them the tokenizer was trained against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether pictures are copies: how near the nearest training images are, against real ones."""
+"""Whether images are copies: how near the nearest training images are, against real ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Memorisation:
 
     training_images: int
     drawn: dict[str, float]
-    """Quantile and distance, of the drawn pictures."""
+    """Quantile and distance, of the generated images."""
     real: dict[str, float]
     """The same of real images that are not in training: what no copying looks like."""
     closer: float
-    """Share of the drawn pictures nearer than all but 1 % of the real ones; 0.01 by chance."""
+    """Share of the generated images nearer than all but 1 % of the real ones; 0.01 by chance."""
 
 
 def memorisation(drawn_n: Tensor, real_n: Tensor, *, training_images: int) -> Memorisation:
-    """Sum up the distances of drawn pictures and of held-out images to their nearest."""
+    """Sum up the distances of generated images and of held-out images to their nearest."""
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
     drawn, real = (torch.quantile(part.double(), levels) for part in (drawn_n, real_n))
     return Memorisation(

@@ -33,13 +33,13 @@ COLUMNS = {
     "pca": "PCA",
 }
 OTHER_CAPTIONS = ("a black watch", "a red handbag")
-"""Wrong captions for a single picture: the first that its own caption does not name."""
+"""Wrong captions for a single image: the first that its own caption does not name."""
 
 
 def evaluation_sheet(
     inputs: ReconstructionInputs, *, rows: int, title: str, cell: int = 128
 ) -> Image.Image:
-    """``rows`` pictures evenly spaced over the images, in every way at the largest budget."""
+    """``rows`` of the images, evenly spaced, in every way at the largest budget."""
     images = inputs.images
     pixels = {}
     for index in evenly_spaced(len(images), rows):
@@ -77,7 +77,7 @@ def reconstruction_sheet(
     cell: int = 128,
     title: str | None = None,
 ) -> Image.Image:
-    """Pictures without a caption, with theirs and with a wrong one; "" is an absent caption.
+    """Images without a caption, with theirs and with a wrong one; "" is an absent caption.
 
     ``num_tokens`` of each are kept; without it 1 where the tokenizer is nested, all elsewhere. A
     last column has all tokens, where the others have fewer.
@@ -106,8 +106,8 @@ def reconstruction_sheet(
 def reconstruct_files(config: ReconstructConfig) -> list[Path]:
     """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors``.
 
-    The sheet of several ``num_tokens`` shows each picture with its caption and without at all of
-    them. Returns the files written. Raises ValueError for a picture that cannot be read, and for
+    The sheet of several ``num_tokens`` shows each image with its caption and without at all of
+    them. Returns the files written. Raises ValueError for an image that cannot be read, and for
     captions or settings that do not fit.
     """
     device, paths = pick_device(config.device), config.images
@@ -157,7 +157,7 @@ def _budgets(num_tokens: Sequence[int], reconstructor: Reconstructor) -> list[in
 
 
 def wrong_captions(captions: Sequence[str]) -> list[str]:
-    """Another picture's caption for each, a stock one where all captions are the same."""
+    """Another image's caption for each, a stock one where all captions are the same."""
     if len(set(captions)) > 1:
         return derange(captions)
     stock = (text for text in OTHER_CAPTIONS if text.split()[-1] not in captions[0].lower())

@@ -1,4 +1,4 @@
-"""The Frechet distance over the token count, as a picture."""
+"""The Frechet distance over the token count, as a plot."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def describe_images(images: CaptionedImages, *, count: int, of: int) -> dict[str
 
 
 def describe_crop(data: DataConfig, size: int) -> str:
-    """How pictures become squares of ``size`` pixels."""
+    """How images become squares of ``size`` pixels."""
     square = "filled up with white to a square, " if data.fit == "pad" else ""
     halved = "halved by box averages, " if data.resize == "adm" else ""
     by = "bicubic, as ADM" if data.resize == "adm" else "Lanczos"

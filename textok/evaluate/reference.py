@@ -35,7 +35,7 @@ def reference_moments(
 ) -> dict[str, Moments]:
     """Mean and covariance in every network, by the name of its Frechet distance.
 
-    The file's own statistics, or those of its pictures: every process calls it, and each measures
+    The file's own statistics, or those of its images: every process calls it, and each measures
     its share of them.
     """
     found = {}

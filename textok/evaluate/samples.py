@@ -1,4 +1,4 @@
-"""Which pictures an evaluation draws: their captions or classes, their seeds, their real twins."""
+"""Which images an evaluation generates: their captions or classes, seeds and real twins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from textok.evaluate.captions import captions_by_key
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """N pictures to draw, in order."""
+    """N images to generate, in order."""
 
     conditions: list[str]
     """The caption or class of each."""
     seeds: list[int]
-    """Picture i has the first seed + i, whichever process draws it."""
+    """Image i has the first seed + i, whichever process generates it."""
     labels: list[int] | None
-    """The number of each class; None where captions are drawn."""
+    """The number of each class; None where the generator takes captions."""
     twins: list[int | None]
     """The place of a real image of the same caption or class, where there is one."""
     captions: list[str] | None = None
@@ -34,15 +34,15 @@ class Samples:
 def samples_by_caption(
     images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
 ) -> Samples:
-    """``count`` pictures for the captions of the images, again with new seeds where they run out.
+    """``count`` images for the captions of ``images``, again with new seeds where they run out.
 
-    Fewer pictures than captions are evenly spaced over them. Raises ValueError without captions.
+    Fewer images than captions are evenly spaced over them. Raises ValueError without captions.
     """
     captions = list(captions_by_key(mode, images.records).values())
     places = [place for place, caption in enumerate(captions) if caption]
     if not places:
         raise ValueError(
-            f"{images.config.path} has no captions, and this generator draws by caption: "
+            f"{images.config.path} has no captions, and this generator takes captions: "
             "add them as docs/data.md says"
         )
     size = len(places)
@@ -59,7 +59,7 @@ def samples_by_caption(
 def samples_by_class(
     images: CaptionedImages, *, count: int, classes: Sequence[str], seed: int
 ) -> Samples:
-    """``count`` pictures, class by class in turn: no class has two more than another."""
+    """``count`` images, class by class in turn: no class has two more than another."""
     members = defaultdict(list)
     for place, record in enumerate(images.records):
         members[record.label].append(place)

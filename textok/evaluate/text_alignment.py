@@ -1,6 +1,6 @@
-"""Whether pictures show their captions: retrieval by the probe, between a floor and a ceiling.
+"""Whether images show their captions: retrieval by the probe, between a floor and a ceiling.
 
-Legend: n pictures, F features, D embedding width, u wordings.
+Legend: n images, F features, D embedding width, u wordings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Embed = Callable[[Sequence[str]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Captioned:
-    """Pictures with the caption of each."""
+    """Images with the caption of each."""
 
     features: Tensor
     """(n, F)."""
@@ -41,7 +41,7 @@ class Captioned:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """Share of pictures whose caption is the first, or among the first five, of the candidates."""
+    """Share of images whose caption is the first, or among the first five, of the candidates."""
 
     at_1: Interval
     at_5: Interval
@@ -49,15 +49,15 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """Retrieval of the captions from drawn pictures, and what it lies between."""
+    """Retrieval of the captions from generated images, and what it lies between."""
 
     candidates: int
-    """Captions that each picture chooses from."""
+    """Captions that each image chooses from."""
     drawn: Retrieval
     real: Retrieval
     """Of the real images that the captions belong to: the ceiling."""
     shuffled: Retrieval
-    """Of the drawn pictures, each with another's caption: the floor."""
+    """Of the generated images, each with another's caption: the floor."""
     training_pairs: int
     """Pairs that the probe was fitted on."""
     strength: float
@@ -77,7 +77,7 @@ class Alignment:
 def text_alignment(
     *, drawn: Captioned, real: Captioned, training: Captioned, embed: Embed, seed: int = 0
 ) -> Alignment:
-    """Fit the probe on ``training``; let drawn and real pictures find their captions.
+    """Fit the probe on ``training``; let generated and real images find their captions.
 
     Each caption competes with 99 of other wording among the captions of ``real``, drawn once by
     ``seed``. Raises ValueError for too few training pairs or wordings.
