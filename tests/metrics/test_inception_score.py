@@ -57,5 +57,5 @@ def test_spread_is_over_the_splits() -> None:
 
 
 def test_too_few_pictures() -> None:
-    with pytest.raises(ValueError, match="over 10 splits needs 10 pictures or more"):
+    with pytest.raises(ValueError, match="over 10 splits needs 10 images or more"):
         inception_score(torch.zeros(9, 2))

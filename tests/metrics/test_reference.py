@@ -60,7 +60,7 @@ def test_pytorch_fid_has_no_spatial_statistics(tmp_path: Path) -> None:
     assert not reference.has_images and not reference.has_statistics(SFID)
     with pytest.raises(ValueError, match=r"fid\.npz: no mu_s and sigma_s for sFID; it holds mu, s"):
         reference.statistics(SFID)
-    with pytest.raises(ValueError, match="no pictures, arr_0"):
+    with pytest.raises(ValueError, match="no images, arr_0"):
         next(reference.images(2))
 
 
@@ -115,7 +115,7 @@ def test_statistics_that_do_not_fit(arrays: dict[str, Any], message: str, tmp_pa
 def test_pictures_of_another_kind(pictures: Any, tmp_path: Path) -> None:
     reference = open_reference(written(tmp_path / "wrong.npz", arr_0=pictures))
 
-    with pytest.raises(ValueError, match=r"arr_0 is .*: pictures are uint8 \(N, H, W, 3\)"):
+    with pytest.raises(ValueError, match=r"arr_0 is .*: images are uint8 \(N, H, W, 3\)"):
         next(reference.images(2))
 
 
@@ -126,7 +126,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     np.save(single, np.zeros(3))
     with pytest.raises(ValueError, match=r"one\.npy: not an npz file"):
         open_reference(single)
-    with pytest.raises(ValueError, match=r"neither statistics .* nor pictures .*; it holds acts"):
+    with pytest.raises(ValueError, match=r"neither statistics .* nor images .*; it holds acts"):
         open_reference(written(tmp_path / "other.npz", acts=np.zeros(3)))
     cut = written(tmp_path / "cut.npz", **moments(4))
     data = cut.read_bytes()

@@ -1,7 +1,7 @@
-"""How much of its caption a picture shows, by a linear probe from image features to captions.
+"""How much of its caption an image shows, by a linear probe from image features to captions.
 
 Offline stand-in for CLIP: image features are mapped to caption embeddings by ridge regression on
-real pairs, and a picture counts as right where its caption is the nearest of many.
+real pairs, and an image counts as right where its caption is the nearest of many.
 
 Legend: n images, F features, D embedding width, u wordings, M candidates.
 """
@@ -116,9 +116,9 @@ def draw_candidates(wordings: int, count: int, *, seed: int = 0) -> Tensor:
 def retrieval_ranks(
     predicted_nD: Tensor, own_n: Tensor, captions_uD: Tensor, candidates_uM: Tensor
 ) -> Tensor:
-    """How many candidates are at least as near as the own caption of each picture (n,), 0 best.
+    """How many candidates are at least as near as the own caption of each image (n,), 0 best.
 
-    ``own_n`` are numbers of captions. Ties count against the picture: a prediction that does not
+    ``own_n`` are numbers of captions. Ties count against the image: a prediction that does not
     tell captions apart is never right.
     """
     similarity_nu = predicted_nD @ captions_uD.T

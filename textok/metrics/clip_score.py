@@ -1,6 +1,6 @@
-"""CLIP score: the cosine between a picture and its caption, as a CLIP model sees them.
+"""CLIP score: the cosine between an image and its caption, as a CLIP model sees them.
 
-Legend: B pictures, D width of the common space, T text tokens.
+Legend: B images, D width of the common space, T text tokens.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PROTOCOL = (
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScore:
-    """A frozen CLIP model that judges pictures by their captions."""
+    """A frozen CLIP model that judges images by their captions."""
 
     name: str
     """The folder or hub name it came from."""
     score: Callable[[Tensor, Sequence[str]], Tensor]
-    """Pictures (B, 3, H, W) in [-1, 1] and B captions to 100 max(cos, 0), (B,) on the CPU."""
+    """Images (B, 3, H, W) in [-1, 1] and B captions to 100 max(cos, 0), (B,) on the CPU."""
 
 
 def load_clip_score(model: str | Path, *, device: torch.device | str = "cpu") -> ClipScore:
@@ -68,7 +68,7 @@ def load_clip_score(model: str | Path, *, device: torch.device | str = "cpu") ->
 
 
 def _prepare(pictures_B3HW: Tensor, size: int) -> Tensor:
-    """Square pictures as CLIP takes them: bicubic to ``size``, its own mean and deviation."""
+    """Square images as CLIP takes them: bicubic to ``size``, its own mean and deviation."""
     pixels = (pictures_B3HW.float() + 1) / 2
     resized = F.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
     mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))

@@ -46,7 +46,7 @@ def ssim(x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004) on [0, 1]: 11 x 11 Gaussian window, sigma 1.5."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    # In float32: rounding moves the third digit of flat pictures by less than one, and float64
+    # In float32: rounding moves the third digit of flat images by less than one, and float64
     # would take twenty times as long on a CPU.
     values = structural_similarity_index_measure(
         (x_B3HW.float() + 1) / 2, (y_B3HW.float() + 1) / 2, data_range=1.0, reduction="none"

@@ -1,6 +1,6 @@
-"""The Inception Score: pictures that a classifier is sure of, and of all classes together.
+"""The Inception Score: images that a classifier is sure of, and of all classes together.
 
-Legend: n pictures, C classes.
+Legend: n images, C classes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class InceptionScore:
 def inception_score(logits_nC: Tensor, *, splits: int = SPLITS, seed: int = 0) -> InceptionScore:
     """exp(E_x KL(p(y|x) || p(y))) from logits (Salimans et al. 2016, arXiv 1606.03498, section 4).
 
-    The pictures are dealt to the splits in an order drawn from ``seed``: classes that come in
-    turn, or one after the other, do no harm. Raises ValueError for fewer pictures than splits.
+    The images are dealt to the splits in an order drawn from ``seed``: classes that come in
+    turn, or one after the other, do no harm. Raises ValueError for fewer images than splits.
     """
     if len(logits_nC) < splits:
-        raise ValueError(f"an Inception Score over {splits} splits needs {splits} pictures or more")
+        raise ValueError(f"an Inception Score over {splits} splits needs {splits} images or more")
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(logits_nC), generator=generator).to(logits_nC.device)
     scores = []

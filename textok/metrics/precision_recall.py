@@ -1,4 +1,4 @@
-"""Precision and recall of drawn pictures: how many are real, how much of the real is drawn.
+"""Precision and recall of generated images: how many are real, how much of the real is covered.
 
 Legend: n samples, m others, F features.
 """
@@ -21,9 +21,9 @@ class PrecisionRecall:
     """Shares in [0, 1]."""
 
     precision: float
-    """Of the drawn pictures, those inside the manifold of the real ones."""
+    """Of the generated images, those inside the manifold of the real ones."""
     recall: float
-    """Of the real images, those inside the manifold of the drawn ones."""
+    """Of the real images, those inside the manifold of the generated ones."""
 
 
 def precision_recall(real_nF: Tensor, drawn_mF: Tensor, *, k: int = NEIGHBOURS) -> PrecisionRecall:

@@ -41,7 +41,7 @@ class ReferenceFile:
 
     @property
     def has_images(self) -> bool:
-        """Whether it holds pictures themselves."""
+        """Whether it holds images themselves."""
         return IMAGES in self.arrays
 
     @property
@@ -86,11 +86,11 @@ class ReferenceFile:
         return Moments(mean=torch.from_numpy(mean_F), covariance=torch.from_numpy(symmetric))
 
     def images(self, batch_size: int) -> Iterator[Tensor]:
-        """The pictures in order, (b, 3, H, W) float32 in [-1, 1], read a batch at a time.
+        """The images in order, (b, 3, H, W) float32 in [-1, 1], read a batch at a time.
 
         Raises ValueError for an ``arr_0`` that is not uint8 (N, H, W, 3), or is cut off.
         """
-        require(self.has_images, f"{self.path}: no pictures, {IMAGES}")
+        require(self.has_images, f"{self.path}: no images, {IMAGES}")
         with zipfile.ZipFile(self.path) as archive, archive.open(f"{IMAGES}.npy") as stream:
             count, height, width = self._image_shape(stream)
             one = 3 * height * width
@@ -103,8 +103,8 @@ class ReferenceFile:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(N, H, W) of the pictures. Raises ValueError as ``images`` does."""
-        require(self.has_images, f"{self.path}: no pictures, {IMAGES}")
+        """(N, H, W) of the images. Raises ValueError as ``images`` does."""
+        require(self.has_images, f"{self.path}: no images, {IMAGES}")
         with zipfile.ZipFile(self.path) as archive, archive.open(f"{IMAGES}.npy") as stream:
             return self._image_shape(stream)
 
@@ -123,7 +123,7 @@ class ReferenceFile:
         good = len(shape) == 4 and shape[-1:] == (3,) and dtype == np.uint8 and not by_column
         require(
             good and math.prod(shape) > 0,
-            f"{self.path}: {IMAGES} is {dtype} {tuple(shape)}: pictures are uint8 (N, H, W, 3)",
+            f"{self.path}: {IMAGES} is {dtype} {tuple(shape)}: images are uint8 (N, H, W, 3)",
         )
         count, height, width, _ = shape
         return count, height, width
@@ -155,9 +155,9 @@ class ReferenceFile:
 def open_reference(path: Path) -> ReferenceFile:
     """See what an npz file holds, without reading it.
 
-    Raises ValueError for a file that is none, or holds neither statistics nor pictures.
+    Raises ValueError for a file that is none, or holds neither statistics nor images.
     """
-    require(path.is_file(), f"{path}: no such file of reference statistics or pictures")
+    require(path.is_file(), f"{path}: no such file of reference statistics or images")
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
@@ -167,7 +167,7 @@ def open_reference(path: Path) -> ReferenceFile:
     known = [{"mu", "sigma"}, {"mu_s", "sigma_s"}, {IMAGES}]
     require(
         any(arrays >= wanted for wanted in known),
-        f"{path}: neither statistics (mu and sigma, mu_s and sigma_s) nor pictures ({IMAGES}); it "
+        f"{path}: neither statistics (mu and sigma, mu_s and sigma_s) nor images ({IMAGES}); it "
         f"holds {', '.join(sorted(arrays)) or 'nothing'}",
     )
     return ReferenceFile(path=path, arrays=arrays)
