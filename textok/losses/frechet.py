@@ -1,7 +1,7 @@
 """The Frechet distance as a loss (FD-loss, arXiv 2604.28190).
 
-Mean and covariance are those of a large population of made pictures, the gradient goes through the
-present batch alone. At a population N(m, S) and a reference N(m_r, S_r) the squared distance is
+Mean and covariance are those of a large population of generated images, the gradient goes through
+the present batch alone. At a population N(m, S) and a reference N(m_r, S_r) the squared distance is
 
     d = |m - m_r|^2 + tr(S + S_r - 2 (R S R)^(1/2)),  R = S_r^(1/2),
 
@@ -45,7 +45,7 @@ class Reference:
         mean, covariance = (given.to("cpu", torch.float64) for given in (mean_F, covariance_FF))
         variance = float(covariance.trace())
         if not variance > 0:
-            raise ValueError("all real pictures have the same features: give different pictures")
+            raise ValueError("all real images have the same features: give different images")
         added = ridge * variance / len(mean)
         values, vectors = _eigen(_with_ridge(covariance, added))
         return cls(mean=mean, root=_composed(values.sqrt(), vectors), ridge=added)
@@ -131,7 +131,7 @@ class Population(nn.Module):
     def forward(self, features_BF: Tensor) -> Tensor:
         """The mean squared distance of a batch to its places in the reference: a float32 scalar.
 
-        As a share of the reference's variance: about 1 where all pictures are alike.
+        As a share of the reference's variance: about 1 where all images are alike.
         """
         features = features_BF.float()
         known = (self.matrix, self.centre, self.reference.mean)
@@ -143,7 +143,7 @@ class Population(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class FrechetTerms:
-    """What a batch of made pictures gives."""
+    """What a batch of generated images gives."""
 
     loss: Tensor
     """Mean over the networks, a float32 scalar; 0 while the populations are not filled."""
@@ -154,7 +154,7 @@ class FrechetTerms:
 class FrechetLoss(nn.Module):
     """Populations in the features of several frozen networks.
 
-    ``networks`` take pictures (B, 3, H, W) in [-1, 1] to features (B, F), with gradients. They are
+    ``networks`` take images (B, 3, H, W) in [-1, 1] to features (B, F), with gradients. They are
     no part of the state.
     """
 
@@ -174,7 +174,7 @@ class FrechetLoss(nn.Module):
         return all(population.filled for _, population in self._each())
 
     def forward(self, images_B3HW: Tensor) -> FrechetTerms:
-        """Of pictures that need not be clamped; float32, also under autocast."""
+        """Of images that need not be clamped; float32, also under autocast."""
         with torch.autocast(images_B3HW.device.type, enabled=False):
             images = images_B3HW.float().clamp(-1, 1)
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.filled):
@@ -190,7 +190,7 @@ class FrechetLoss(nn.Module):
         )
 
     def update(self, features: Mapping[str, Tensor]) -> None:
-        """Add the features of one step, of all its pictures."""
+        """Add the features of one step, of all its images."""
         for name, population in self._each():
             population.update(features[name])
 
