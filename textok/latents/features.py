@@ -1,4 +1,4 @@
-"""Features of the pictures of a shard: one vector a picture, whatever the number of its rows."""
+"""Features of the images of a shard: one vector an image, whatever the number of its rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFeatures:
-    """One vector of a frozen network for each picture, mirrored ones apart."""
+    """One vector of a frozen network for each image, mirrored ones apart."""
 
     values: Tensor
-    """(pictures, F) float16."""
+    """(images, F) float16."""
     pictures: Tensor
-    """(rows,) int32: the picture of each row."""
+    """(rows,) int32: the image of each row."""
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """(n, F) of the rows of these numbers."""

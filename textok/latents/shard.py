@@ -47,7 +47,7 @@ class LatentShard:
     unreadable: dict[str, str]
     """Key and reason of each image that is missing from the shard."""
     features: PictureFeatures | None = None
-    """Of each picture, where they were asked for."""
+    """Of each image, where they were asked for."""
 
     lines_sha256: str = ""
     """Of the lines; empty where they were written without one."""
@@ -148,7 +148,7 @@ def open_shard(path: Path, *, verify: bool = False) -> LatentShard:
         if features is not None and not (
             features.whole and len(features.pictures) == len(latents.mean)
         ):
-            raise ValueError("its features are not (pictures, F) float16, one for each row")
+            raise ValueError("its features are not (images, F) float16, one for each row")
         return LatentShard(
             lines=path.with_suffix(".jsonl"),
             latents=latents,
