@@ -1,4 +1,4 @@
-"""The rows of a split, one for each caption of each image, and the pictures they need."""
+"""The rows of a split, one for each caption of each image, and the images they need."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from textok.runtime.loader import own_generator, read_ahead
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """What could be read of a batch of rows: each picture once, and which row needs which."""
+    """What could be read of a batch of rows: each image once, and which row needs which."""
 
     pixels: Tensor
-    """(pictures, H, W, 3) uint8."""
+    """(images, H, W, 3) uint8."""
     places: Tensor
-    """(rows,) int64: the picture of each row."""
+    """(rows,) int64: the image of each row."""
     rows: list[LatentRow]
     bad: dict[str, str]
     """Key and reason of each image that could not be read; its rows are left out."""
@@ -91,7 +91,7 @@ class RowPlan:
 
 
 def read_pictures(plan: RowPlan, batches: Sequence[range], *, workers: int) -> Iterator[Pictures]:
-    """The pictures of each batch of rows, in order."""
+    """The images of each batch of rows, in order."""
     loader: DataLoader[Pictures] = DataLoader(
         _Batches(plan),
         sampler=batches,

@@ -213,7 +213,7 @@ def plan_split(
 
 
 def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
-    """Latents of each row as shards hold them; where no text is read, each picture once."""
+    """Latents of each row as shards hold them; where no text is read, each image once."""
     images = to_tensor(pictures.pixels.to(reconstructor.device))
     places = pictures.places.to(reconstructor.device)
     if reconstructor.config.encoder_reads_text:
@@ -231,7 +231,7 @@ def encode(reconstructor: Reconstructor, pictures: Pictures) -> Latents:
 def extract_features(
     network: FeatureNetwork, pictures: Pictures, reconstructor: Reconstructor
 ) -> PictureFeatures:
-    """Those of each picture once, on the device and in the precision of the ``reconstructor``."""
+    """Those of each image once, on the device and in the precision of the ``reconstructor``."""
     device, values = reconstructor.device, torch.empty(0, network.width)
     if len(pictures.pixels):
         with run_in(device, reconstructor.precision):
