@@ -115,7 +115,7 @@ def test_classes(by_class: Path, tmp_path: Path) -> None:
     assert pixels(pipe(class_labels=["sky", 0]).images) == expected
     with pytest.raises(ValueError, match="class_labels: 3 is none of 0 to 2"):
         pipe(class_labels=3)
-    with pytest.raises(ValueError, match="this generator draws classes"):
+    with pytest.raises(ValueError, match="this generator takes classes"):
         pipe("a prompt")
     with pytest.raises(ValueError, match="give a prompt, or class_labels"):
         pipe()

@@ -161,8 +161,8 @@ def test_a_sentence_stands_for_a_class_without_captions() -> None:
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda pipe, _: pipe.of_class("sky"), "this generator draws prompts, not classes"),
-        (lambda _, pipe: pipe("sky"), "this generator draws classes, not prompts: ask with"),
+        (lambda pipe, _: pipe.of_class("sky"), "this generator takes prompts, not classes"),
+        (lambda _, pipe: pipe("sky"), "this generator takes classes, not prompts: ask with"),
         (
             lambda _, pipe: pipe.of_class(["sky", "food-fruits"]),
             "class 'food-fruits' is unknown to this generator of 3 classes; there is food-fruit",

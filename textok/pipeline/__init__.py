@@ -1,4 +1,4 @@
-"""Pictures and captions in, pictures out."""
+"""Images and captions in, images out."""
 
 from textok.data.class_captions import ClassCaptions
 from textok.pipeline.files import generate_files

@@ -1,4 +1,4 @@
-"""A pipeline that draws faster on a GPU: recorded as CUDA graphs, its blocks compiled or fused."""
+"""A pipeline that generates faster on a GPU: as CUDA graphs, its blocks compiled or fused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def compile_drawing(
 ) -> None:
     """Let a generator sample and a tokenizer decode by ``mode``, in place of an earlier one.
 
-    Warns of what ``device`` or the installation lack; drawing goes on without it. Raises
+    Warns of what ``device`` or the installation lack; generation goes on without it. Raises
     ValueError for another mode.
     """
     modes = get_args(CompileMode)
@@ -54,7 +54,7 @@ TORCH_MODES = {"blocks": "default", "autotune": "max-autotune-no-cudagraphs"}
 
 
 def _blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """Those that sampling and decoding call; a MaskGIT is drawn from as it is."""
+    """Those that sampling and decoding call; a MaskGIT is sampled from as it is."""
     if isinstance(network, DiT) or not isinstance(network, TokenGenerator):
         yield from repeated_parts(network)
 

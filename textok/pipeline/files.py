@@ -1,4 +1,4 @@
-"""Pictures drawn into files, each with a note of what it was drawn from."""
+"""Images generated into files, each with a note of what it was generated from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from textok.runtime.sheet import picture_sheet, save_picture
 from textok.runtime.untrusted import regular_file
 
 CELL = 128
-"""Least pixels a side of a picture on a sheet."""
+"""Least pixels a side of an image on a sheet."""
 SHEET_ROWS = 256
 PROMPT_BYTES = 64_000_000
 """Of a file of prompts."""
@@ -129,7 +129,7 @@ def slug(text: str, limit: int = 40) -> str:
 
 
 def _rows(request: Request) -> list[ImageRequest]:
-    """Each picture of the request, in the order in which they are drawn."""
+    """Each image of the request, in the order in which they are generated."""
     captions: tuple[str | None, ...] = request.captions or (None,)
     each = captions * len(request.conditions) if len(captions) == 1 else captions
     return [
@@ -142,7 +142,7 @@ def _rows(request: Request) -> list[ImageRequest]:
 
 
 def _draw(pipe: TextToImage, request: Request, rows: Sequence[ImageRequest]) -> list[Image.Image]:
-    """The pictures, under a bar. Raises ValueError where the model is asked the wrong way."""
+    """The images, under a bar. Raises ValueError where the model is asked the wrong way."""
     pipe.expect("class" if request.classes else "text", rows, negative=request.negative)
     sampling = request.sampling or pipe.sampling
     pipe.generator.config.check_sampling(sampling)
@@ -175,7 +175,7 @@ def _name(request: Request, place: int) -> str:
 
 
 def _note(request: Request, place: int) -> Drawn:
-    """Of one picture: the prompts of its batch alone, which are all that it may depend on."""
+    """Of one image: the prompts of its batch alone, which are all that it may depend on."""
     count, start = request.num_images, place - place % request.batch_size
     stop = min(start + request.batch_size, len(request.conditions) * count)
     first, last = start // count, -(-stop // count)

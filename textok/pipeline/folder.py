@@ -102,7 +102,7 @@ def save_pipeline(
 ) -> Path:
     """Write a pipeline folder, weights in ``precision``; it appears whole or not at all.
 
-    The model card shows ``example`` as prompt (a class where the generator draws classes) and ends
+    The model card shows ``example`` as prompt (a class where the generator takes classes) and ends
     with ``notes``, Markdown on data, licence and limits. An older pipeline in ``folder`` is
     replaced. Raises ValueError where ``folder`` holds anything else.
     """

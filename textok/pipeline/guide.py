@@ -74,7 +74,7 @@ def load_guide(name: str | Path, parts: PipelineParts) -> DiT:
     )
     require(
         list(guide.classes) == list(parts.classes),
-        f"{refused}: draws other classes, or in another order: train both on the same latents",
+        f"{refused}: has other classes, or in another order: train both on the same latents",
     )
     require(
         parts.text is None or (guide.text is not None and same_features(guide.text, parts.text)),

@@ -35,7 +35,7 @@ def image_requests(
     several = read_texts(conditions, "prompt")
     require(len(several) > 0, "nothing to generate: give a prompt")
     whole = isinstance(seed, Integral) and LEAST_SEED <= seed <= MOST_SEED - num_images
-    require(whole, f"seed is {seed!r}: it is one whole number, the first picture's of every prompt")
+    require(whole, f"seed is {seed!r}: it is one whole number, the first image's of every prompt")
     if caption is not None:
         (caption,) = read_captions(caption, 1) or [""]
     return [

@@ -1,6 +1,6 @@
-"""What people pass for pictures and captions, read into the tensors and texts that models take.
+"""What people pass for images and captions, read into the tensors and texts that models take.
 
-Legend: B pictures, S pixels, the side of the square that a tokenizer sees.
+Legend: B images, S pixels, the side of the square that a tokenizer sees.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from textok.data.pixels import BadImageError, decode, pil_to_square, to_pil, to_
 from textok.runtime.untrusted import regular_file
 
 Picture: TypeAlias = Image.Image | str | Path | NDArray[np.uint8] | Tensor
-"""One picture, in a form that ``read_pictures`` takes."""
+"""One image, in a form that ``read_pictures`` takes."""
 Pictures: TypeAlias = Picture | Sequence[Picture]
-"""One picture or several; a tensor or array of four dimensions is several."""
+"""One image or several; a tensor or array of four dimensions is several."""
 Captions: TypeAlias = str | Sequence[str | None] | None
 """One caption an image; "" or None where there is none."""
 
@@ -33,7 +33,7 @@ GREY_RGB_RGBA = (1, 3, 4)
 
 
 def read_pictures(given: Pictures, size: int) -> Tensor:
-    """Pictures as a float32 tensor (B, 3, S, S) in [-1, 1], S being ``size``.
+    """Images as a float32 tensor (B, 3, S, S) in [-1, 1], S being ``size``.
 
     One of these, or a list or tuple of them, of several kinds at will:
 
@@ -49,26 +49,26 @@ def read_pictures(given: Pictures, size: int) -> Tensor:
     if isinstance(given, Tensor) and given.ndim == 4 and given.is_floating_point():
         return _in_range(given, size)
     several = _listed(given)
-    require(len(several) > 0, "there are no pictures: give one or more")
+    require(len(several) > 0, "there are no images: give one or more")
     images = []
     for place, one in enumerate(several):
         try:
             images.append(_image(one, size))
         except ValueError as error:
-            where = f"picture {place + 1} of {len(several)}: " if len(several) > 1 else ""
+            where = f"image {place + 1} of {len(several)}: " if len(several) > 1 else ""
             raise ValueError(f"{where}{error}") from error
     return torch.stack(images)
 
 
 def read_picture(given: Picture, size: int) -> Image.Image:
-    """One of the pictures of ``read_pictures`` as the S x S picture that the tokenizer sees."""
+    """One of the images of ``read_pictures`` as the S x S image that the tokenizer sees."""
     if isinstance(given, Tensor) and given.is_floating_point():
         return to_pil(_image(given, size))
     return Image.fromarray(_square(given, size))
 
 
 def read_captions(given: Captions, count: int) -> list[str] | None:
-    """A caption for each of ``count`` pictures, "" where there is none; None without captions.
+    """A caption for each of ``count`` images, "" where there is none; None without captions.
 
     Raises ValueError where their numbers differ, and for anything but texts and None.
     """
@@ -106,7 +106,7 @@ def read_texts(given: Captions, what: str) -> list[str]:
 
 
 def _listed(given: Any) -> list[Any]:
-    """One after another; what is a single picture, or is no kind of picture, alone."""
+    """One after another; what is a single image, or is no kind of image, alone."""
     if isinstance(given, (Tensor, np.ndarray)) and given.ndim == 4:
         return list(given)
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
@@ -127,7 +127,7 @@ def _in_range(images_B3HW: Tensor, size: int) -> Tensor:
         raise ValueError(
             f"{_dtype(images_B3HW)} tensor of shape {shape if shape[0] > 1 else shape[1:]}: this "
             f"tokenizer takes floats as (3, {size}, {size}) or (B, 3, {size}, {size}) in [-1, 1]; "
-            "pictures of other sizes are taken as uint8 tensors, arrays or PIL images"
+            "images of other sizes are taken as uint8 tensors, arrays or PIL images"
         )
     if len(images_B3HW) == 0:
         return images_B3HW.float()
@@ -149,7 +149,7 @@ def _square(one: Any, size: int) -> NDArray[np.uint8]:
     try:
         return pil_to_square(ImageOps.exif_transpose(picture), size)
     except (OSError, SyntaxError) as error:  # a file that Pillow opened and has yet to read
-        name = getattr(one, "filename", "") or "picture"
+        name = getattr(one, "filename", "") or "image"
         raise ValueError(f"{name}: damaged ({error})") from error
 
 
@@ -159,18 +159,18 @@ def _read_file(path: Path, size: int) -> Image.Image:
     except BadImageError as error:
         raise ValueError(f"{path}: {error}") from error
     except OSError as error:
-        raise ValueError(f"{path}: no picture can be read there ({error.strerror})") from error
+        raise ValueError(f"{path}: no image can be read there ({error.strerror})") from error
 
 
 def _of_pixels(one: Any) -> Image.Image:
-    """A picture of a uint8 array or tensor."""
+    """An image of a uint8 array or tensor."""
     pixels = one
     if isinstance(one, Tensor) and one.dtype == torch.uint8 and one.ndim == 3:
         pixels = rearrange(one.detach().cpu(), "c h w -> h w c").numpy()
     good = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.size > 0
     if not (good and (pixels.ndim == 2 or pixels.shape[2:] in {(c,) for c in GREY_RGB_RGBA})):
         raise ValueError(
-            f"{_described(one)} is no picture that is taken: give PIL images, paths, uint8 arrays "
+            f"{_described(one)} is no image that is taken: give PIL images, paths, uint8 arrays "
             "(H, W) or (H, W, 1, 3 or 4), uint8 tensors (1, 3 or 4, H, W), float tensors in "
             "[-1, 1], or a list of them"
         )

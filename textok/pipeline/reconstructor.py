@@ -1,4 +1,4 @@
-"""Pictures and captions to tokens and back: the tokenizer, its text encoder and pixels joined."""
+"""Images and captions to tokens and back: the tokenizer, its text encoder and pixels joined."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def decoding_seeds(keys: Sequence[str], *, draw: int = 0) -> list[int]:
 
 
 class Reconstructor:
-    """A tokenizer that takes pictures and captions.
+    """A tokenizer that takes images and captions.
 
-    Pictures are PIL images, paths, uint8 arrays or tensors of any size, which are resized so that
+    Images are PIL images, paths, uint8 arrays or tensors of any size, which are resized so that
     their shorter side fits the tokenizer's image size and cropped to the central square, or float
     tensors in [-1, 1] of that size; or a list of any of these (``textok.pipeline.inputs``).
-    Captions, a text or None for each picture, go to the encoder, the decoder or both, as the
+    Captions, a text or None for each image, go to the encoder, the decoder or both, as the
     tokenizer was trained; one that reads no text ignores them. The text encoder that the tokenizer
     names is loaded at the first caption, unless ``text`` gives its features.
     ``precision`` is what the tokenizer runs in (``textok.runtime.device.run_in``); its results are
@@ -104,9 +104,9 @@ class Reconstructor:
     def encode(
         self, pictures: Pictures, captions: Captions = None, *, num_tokens: int | None = None
     ) -> Latents:
-        """Pictures to Latents (B, K, C), or to their first ``num_tokens`` tokens.
+        """Images to Latents (B, K, C), or to their first ``num_tokens`` tokens.
 
-        Raises ValueError for what is no picture or caption, saying what is taken, and where their
+        Raises ValueError for what is no image or caption, saying what is taken, and where their
         numbers differ.
         """
         images = read_pictures(pictures, self.config.image_size).to(self.device)
@@ -158,7 +158,7 @@ class Reconstructor:
         decoding: DecodingConfig | None = None,
         num_samples: int = 1,
     ) -> list[Image.Image]:
-        """Latents to pictures; the arguments are those of ``decode_tensor``."""
+        """Latents to images; the arguments are those of ``decode_tensor``."""
         images = self.decode_tensor(
             latents, captions, seeds=seeds, decoding=decoding, num_samples=num_samples
         )
@@ -174,7 +174,7 @@ class Reconstructor:
         decoding: DecodingConfig | None = None,
         num_samples: int = 1,
     ) -> list[Image.Image]:
-        """Pictures through ``num_tokens`` tokens (all K without it) and back.
+        """Images through ``num_tokens`` tokens (all K without it) and back.
 
         The other arguments are those of ``decode_tensor``.
         """
@@ -187,7 +187,7 @@ class Reconstructor:
         """The central square of ``picture`` as the tokenizer sees it.
 
         Turned as its EXIF orientation asks, transparent parts on white. Raises ValueError for what
-        is no picture.
+        is no image.
         """
         return read_picture(picture, self.config.image_size)
 

@@ -1,4 +1,4 @@
-"""Captions or classes in, pictures out: text encoder, generator, scale and tokenizer joined."""
+"""Captions or classes in, images out: text encoder, generator, scale and tokenizer joined."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ OnStep = Callable[[int], None]
 class TextToImage(Pushable):
     """A generator and its tokenizer that take prompts, or names of classes.
 
-    Picture j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
-    is the same, to one level of 255, whatever else is drawn. Text encoders are loaded at the first
-    caption, one only where the generator and the tokenizer read the same. ``precision`` is what
-    generator and tokenizer run in (``textok.runtime.device.run_in``).
+    Image j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
+    is the same, to one level of 255, whatever else is generated. Text encoders are loaded at the
+    first caption, one only where the generator and the tokenizer read the same. ``precision`` is
+    what generator and tokenizer run in (``textok.runtime.device.run_in``).
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class TextToImage(Pushable):
         return cls(parts, device=device, dtype=dtype, precision=precision)
 
     def compile(self, mode: CompileMode = "graph") -> None:
-        """Draw faster from now on, on a GPU; see ``textok.config.networks.CompileMode``.
+        """Generate faster from now on, on a GPU; see ``textok.config.networks.CompileMode``.
 
-        The first pictures of each batch size and each sampling take longer, and ``on_step`` is told
+        The first images of each batch size and each sampling take longer, and ``on_step`` is told
         of all steps at the end. Without a CUDA device, without Triton, or where something cannot
-        be recorded, a warning says so and drawing goes on without. Raises ValueError for another
+        be recorded, a warning says so and generation goes on without. Raises ValueError for another
         mode.
         """
         compile_drawing(self.generator, self.tokenizer, mode, device=self.device)
@@ -115,12 +115,12 @@ class TextToImage(Pushable):
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
-        """``num_images`` pictures of each prompt, those of the first prompt first.
+        """``num_images`` images of each prompt, those of the first prompt first.
 
         Args:
-            prompts: What to draw; an empty prompt, or None, draws anything.
-            num_images: Pictures a prompt.
-            seed: Of each prompt's first picture; the next has the next.
+            prompts: What to generate; an empty prompt, or None, generates anything.
+            num_images: Images a prompt.
+            seed: Of each prompt's first image; the next has the next.
             steps: Of the sampler, instead of the model's own number.
             guidance: Scale of classifier-free guidance, instead of the model's own.
             time_shift: Of a flow's times, instead of the model's own; above 1 more steps near the
@@ -129,10 +129,10 @@ class TextToImage(Pushable):
             decoding: How a decoder that samples does it, instead of the tokenizer's own way.
             negative: What guidance leads away from.
             caption: What the tokenizer's decoder reads instead of the prompt.
-            batch_size: Pictures at once.
+            batch_size: Images at once.
             on_step: Told the number of steps done in a batch, after each.
 
-        Raises ValueError for a generator that draws classes, and for settings that cannot be.
+        Raises ValueError for a generator that takes classes, and for settings that cannot be.
         """
         options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
         pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
@@ -162,12 +162,12 @@ class TextToImage(Pushable):
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
-        """``num_images`` pictures of each class, with the settings of ``__call__``.
+        """``num_images`` images of each class, with the settings of ``__call__``.
 
-        The decoder reads ``caption``, or one that the picture's seed draws from those known of the
+        The decoder reads ``caption``, or one that the image's seed draws from those known of the
         class: held out from training if there are such. ``negative`` is the name of a class.
 
-        Raises ValueError for a class that there is not, and for a generator that draws prompts.
+        Raises ValueError for a class that there is not, and for a generator that takes prompts.
         """
         options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
         pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
@@ -194,7 +194,7 @@ class TextToImage(Pushable):
             "text": "prompts, not classes: ask with a prompt",
             "class": "classes, not prompts: ask with `of_class`, on the command line --class",
         }
-        require(found == condition, f"this generator draws {ask[found]}")
+        require(found == condition, f"this generator takes {ask[found]}")
         if found == "class":
             for name in (negative, *(one.condition for one in pictures)):
                 self._label(name)
@@ -278,7 +278,7 @@ class TextToImage(Pushable):
         return self.classes.index(name)
 
     def decoder_caption(self, one: ImageRequest) -> str:
-        """What the decoder reads of a picture: its caption, the prompt, or one of its class."""
+        """What the decoder reads of an image: its caption, the prompt, or one of its class."""
         if one.caption is not None:
             return one.caption
         if self._prompts is not None or not one.condition.strip():

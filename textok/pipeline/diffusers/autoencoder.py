@@ -57,7 +57,7 @@ class TokenDistribution:
         return self.mean
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Tokens (B, K, C) at noise of ``generator``, which is drawn on its own device."""
+        """Tokens (B, K, C) at noise of ``generator``, which is sampled on its own device."""
         device = self.mean.device if generator is None else generator.device
         noise = torch.randn(self.mean.shape, generator=generator, device=device)
         return self.latents.sample(noise.to(self.mean))

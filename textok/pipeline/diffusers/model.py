@@ -47,7 +47,7 @@ class TexTokModel(ModelMixin):  # type: ignore[misc]
         save_pipeline(folder, self.parts)
 
     def drawing(self) -> TextToImage:
-        """What draws where the model is now, in the numbers that it has now."""
+        """What generates where the model is now, in the numbers that it has now."""
         where = (self.device, self.dtype)
         if self._drawing is None or self._where != where:
             self._drawing = TextToImage(self.parts, device=where[0], dtype=where[1])

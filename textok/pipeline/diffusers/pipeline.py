@@ -24,7 +24,7 @@ from textok.runtime.repository import Pushable
 
 
 class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
-    """Draws what ``TextToImage`` draws, to the pixel, with the arguments of diffusers."""
+    """Generates what ``TextToImage`` generates, to the pixel, with the arguments of diffusers."""
 
     model_cpu_offload_seq = "model"
 
@@ -61,10 +61,10 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
 
         Args:
             prompt: One or several, for a generator that reads captions.
-            class_labels: Names or numbers of classes, for a generator that draws those.
+            class_labels: Names or numbers of classes, for a generator that takes those.
             num_inference_steps: Of the sampler, instead of the model's own number.
             guidance_scale: Of classifier-free guidance, instead of the model's own.
-            negative_prompt: What guidance leads away from; the name of a class where it draws them.
+            negative_prompt: What guidance leads away from; the name of a class where it takes them.
             num_images_per_prompt: Image j of a prompt has the seed ``seed + j``.
             generator: Its initial seed counts in place of ``seed``; of a list, one an image, each
                 one's own. No state of it is used or changed.
@@ -73,7 +73,7 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
             output_type: PIL images, an array (B, H, W, 3) or a tensor (B, 3, H, W) in [0, 1].
             return_dict: An ``ImagePipelineOutput``, or a tuple.
 
-        Raises ValueError for settings that cannot be, and for what the generator cannot draw.
+        Raises ValueError for settings that cannot be, and for what the generator does not take.
         """
         require(output_type in ("pil", "np", "pt"), f"output_type is {output_type!r}: pil, np, pt")
         given = [one for one in (prompt, class_labels) if one is not None]
@@ -115,7 +115,7 @@ def _names(labels: int | str | Sequence[int | str], classes: Sequence[str]) -> l
 
 
 def _seeded(pictures: list[ImageRequest], generators: Any) -> list[ImageRequest]:
-    """Each picture with the seed of its own generator."""
+    """Each image with the seed of its own generator."""
     seeds = [one.initial_seed() for one in generators]
     require(
         len(seeds) == len(pictures),
