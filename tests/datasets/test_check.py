@@ -56,7 +56,7 @@ def test_a_sheet_shows_pictures_with_their_captions(
     assert main(["data", "check", str(photos), "--split", "train"]) == 0  # its own is replaced
     Path("data-check.png").write_bytes(encoded(5))
     assert main(["data", "check", str(photos)]) == 2
-    assert "data-check.png is there already and was not drawn by textok" in capsys.readouterr().err
+    assert "data-check.png is there already and was not written by" in capsys.readouterr().err
     assert Path("data-check.png").read_bytes() == encoded(5)
 
 

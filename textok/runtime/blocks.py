@@ -19,7 +19,7 @@ def repeated_parts(module: nn.Module) -> Iterator[nn.Module]:
 def compile_network(module: nn.Module) -> None:
     """Compile the blocks, in the time of one for all that are alike; without such, the whole.
 
-    DiT-XL's 28 for drawing took 1 second this way on a GPU, 15 as one graph, and ran as fast.
+    DiT-XL's 28 for sampling took 1 second this way on a GPU, 15 as one graph, and ran as fast.
     """
     parts = list(repeated_parts(module))
     kinds = {(type(part), *(value.shape for value in part.parameters())) for part in parts}

@@ -25,9 +25,9 @@ def png_note(note: Mapping[str, object]) -> PngImagePlugin.PngInfo:
 
 
 def require_own(path: Path) -> None:
-    """Raise ValueError where a file lies that textok did not draw, OSError where none can be made.
+    """Raise ValueError where a file lies that textok did not write, OSError where none can be made.
 
-    Called before anything is drawn.
+    Called before anything is generated.
     """
     require_writable(path.parent)
     if path.exists():
@@ -35,7 +35,7 @@ def require_own(path: Path) -> None:
             read_png_note(path)
         except (ValueError, OSError):
             raise ValueError(
-                f"{path} is there already and was not drawn by textok: choose another place"
+                f"{path} is there already and was not written by textok: choose another place"
             ) from None
 
 
@@ -51,7 +51,7 @@ def read_png_note(path: Path) -> dict[str, Any]:
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise ValueError(f"{path}: damaged ({error})") from error
     if text is None:
-        raise ValueError(f"{path}: holds no note of textok; it was not drawn by `textok generate`")
+        raise ValueError(f"{path}: holds no note of textok; `textok generate` did not write it")
     try:
         note = json.loads(text)
     except (ValueError, RecursionError):
