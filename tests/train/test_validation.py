@@ -212,7 +212,7 @@ def test_without_a_validation_split_it_says_so(
 ) -> None:
     run = replace(config.run, out=str(tmp_path / "run"), validate_every=1)
     data = replace(config.data, path=str(split / "train"), split="train")
-    with pytest.raises(ValueError, match="12 of 12 validation pictures are trained on; give"):
+    with pytest.raises(ValueError, match="12 of 12 validation images are trained on; give"):
         train_tokenizer(replace(config, data=data, run=run))
     shutil.copytree(split / "train", tmp_path / "data" / "train")
     data = replace(config.data, path=str(tmp_path / "data"))

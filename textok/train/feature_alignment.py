@@ -115,8 +115,8 @@ class GeneratorAlignment:
     """REPA (arXiv 2410.06940, section 3.2) for tokens without a grid.
 
     REPA aligns the state of each patch with the feature at its place. K tokens have no places, each
-    may tell of the whole picture, and training sees no pixels: so the mean of their K states is
-    aligned with the one pooled feature of the picture that is stored beside its latents.
+    may tell of the whole image, and training sees no pixels: so the mean of their K states is
+    aligned with the one pooled feature of the image that is stored beside its latents.
     """
 
     def __init__(self, projection: Projection, *, weight: float, block: int) -> None:

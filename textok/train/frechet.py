@@ -1,4 +1,4 @@
-"""The Frechet loss of a training: frozen networks, and statistics of the real pictures."""
+"""The Frechet loss of a training: frozen networks, and statistics of the real images."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def real_moments(
     images: CaptionedImages, network: FeatureNetwork, *, folder: Path, distributed: Distributed
 ) -> Moments:
     """Mean and covariance of the features of ``images``, stored in ``folder``."""
-    require(len(images) > 1, f"data.path {images.config.path}: one picture alone has no covariance")
+    require(len(images) > 1, f"data.path {images.config.path}: one image alone has no covariance")
     path = folder / f"{network.name}-{images_digest(images, network.protocol)}.safetensors"
     if not all(distributed.gather_objects(path.is_file())):
         found = _measured(images, network, distributed)
@@ -109,7 +109,7 @@ def _measured(
         min(BATCH, len(images) - start)
         for start in range(rank * BATCH, len(images), world_size * BATCH)
     )
-    what = f"{network.metric} statistics of the real pictures"
+    what = f"{network.metric} statistics of the real images"
     with counter(what, total=total, shown=distributed.is_main) as count:
         for batch in batches:
             features = network.extract(batch.images.to(distributed.device))

@@ -24,7 +24,7 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
     Run it again after any interruption: it resumes from the newest good checkpoint. Works in one
     process and under ``torchrun`` or ``accelerate launch`` alike. No pixel is read: latents,
     captions and the tokenizer come from the folder of ``textok extract``. ``frechet`` alone reads
-    the pictures, once.
+    the images, once.
 
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.

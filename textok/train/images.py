@@ -143,7 +143,7 @@ def open_validation(
     shared = sum((record.file, record.span) in known for record in images.records)
     require(
         shared == 0,
-        f"run.validate_every: {shared} of {len(images)} validation pictures are trained on; give "
+        f"run.validate_every: {shared} of {len(images)} validation images are trained on; give "
         f"{data.path} the sub-folders train and val, or set it to 0",
     )
     return MeasuredImages(evenly(images, run.validate_images), distributed=distributed)

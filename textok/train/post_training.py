@@ -1,4 +1,4 @@
-"""Post-training of a generator by a Frechet loss on the pictures that it draws.
+"""Post-training of a generator by a Frechet loss on the images that it generates.
 
 Legend: B micro-batch, S sampling steps, K latent tokens, C channels.
 """
@@ -32,7 +32,7 @@ from textok.types import Condition, LatentBatch, Latents
 
 
 class PostTraining:
-    """The Frechet loss of pictures drawn under the conditions of a batch (arXiv 2604.28190).
+    """The Frechet loss of images generated under the conditions of a batch (arXiv 2604.28190).
 
     No condition is left out. With ``frechet.own`` above 0 also the generator's ``own`` objective,
     which validation losses are of in any case.
@@ -76,7 +76,7 @@ class PostTraining:
         return self._own.validation_losses(network, latents, condition, generator)
 
     def _drawn(self, network: Network, batch: LatentBatch, randomness: StepRandomness) -> Tensor:
-        """Pictures (B, 3, H, W), not clamped."""
+        """Images (B, 3, H, W), not clamped."""
         assert randomness.seeds is not None
         seeds: list[int] = randomness.seeds.tolist()
         first = self._sampling.steps - 1 if self._config.gradient == "last" else 0
@@ -144,7 +144,7 @@ class PictureDecoder:
         self._device, self._precision = device, precision
 
     def __call__(self, tokens_BKC: Tensor, captions: list[str]) -> Tensor:
-        """Pictures (B, 3, H, W), not clamped, of normalised tokens."""
+        """Images (B, 3, H, W), not clamped, of normalised tokens."""
         text = None if self._text is None else self._text(captions).to(self._device)
         with autocast(self._device, self._precision):
             return self._tokenizer.decode(self._scale.denormalise(tokens_BKC), text).float()
@@ -169,7 +169,7 @@ class PostTrainer:
     ) -> PostTraining:
         """In place of the generator's ``own``, which is marked with the networks of the loss.
 
-        The first time it measures the real pictures.
+        The first time it measures the real images.
         """
         config, distributed = self.config, session.distributed
         loss = open_frechet_loss(
@@ -201,14 +201,14 @@ def open_post_trainer(
 ) -> PostTrainer | None:
     """That of ``frechet``; None where its weight is 0.
 
-    Raises ValueError where pictures or networks are missing, or where the tokenizer samples.
+    Raises ValueError where images or networks are missing, or where the tokenizer samples.
     """
     if config.frechet.weight == 0:
         return None
     shape = parts.tokenizer.config
     require(
         shape.decoding != "flow",
-        f"frechet.weight is above 0 but the tokenizer of {config.latents.path} draws pixels by "
+        f"frechet.weight is above 0 but the tokenizer of {config.latents.path} decodes pixels by "
         "sampling, which passes no gradients: set it to 0",
     )
     return PostTrainer(

@@ -46,7 +46,7 @@ class StepRandomness:
     mask: Tensor | None = None
     """(B, K) bool: the code is hidden."""
     seeds: Tensor | None = None
-    """(B,) int64: of the pictures that are drawn, one each."""
+    """(B,) int64: of the images that are generated, one each."""
     hidden_share: Tensor | None = None
     """(B,) share of the codes of all G rows that are hidden: the same number in every row."""
 
@@ -146,7 +146,7 @@ def sample_for_mean_flow(
 
 
 def sample_seeds(source: RandomSource, step: int) -> Tensor:
-    """Seeds (G,) of the pictures that a generator draws in ``step``, in no other step."""
+    """Seeds (G,) of the images that a generator makes in ``step``, in no other step."""
     return torch.randint(2**62, (source.batch_size,), generator=source.generator(step))
 
 

@@ -133,7 +133,7 @@ class TrainingTask(Generic[Network]):
     def training_state(self) -> dict[str, Any]:
         """What another training of this network goes on from, beside the averaged weights.
 
-        The populations of a Frechet loss are not in it: they are made of this training's pictures.
+        The populations of a Frechet loss are not in it: they are made of this training's images.
         """
         state = self.state_dict()
         kept = {name: value for name, value in state.items() if name not in ("guard", "frechet")}
