@@ -1,4 +1,4 @@
-"""The MaskGIT-VQGAN of bytedance/1d-tokenizer: alone, and as what draws a two-stage tokenizer's.
+"""The MaskGIT-VQGAN of bytedance/1d-tokenizer: alone, and as the decoder of a two-stage tokenizer.
 
 Their decoder counts resolutions from the finest, ours in the order in which it passes them.
 """

@@ -27,7 +27,7 @@ class ExportedModel:
     tokenizer: Tokenizer
     parts: PipelineParts | None = None
     sampling: SamplingConfig | None = None
-    """How images are drawn, where there is a generator."""
+    """How images are sampled, where there is a generator."""
 
     @property
     def generator(self) -> DiT | None:
@@ -116,7 +116,7 @@ def _check_tokenizer(tokenizer: Tokenizer, name: str) -> None:
 
 
 def _fits(parts: PipelineParts, sampler: str) -> bool:
-    """Whether the generator can be drawn from by that sampler."""
+    """Whether the generator can be sampled by that sampler."""
     try:
         parts.generator.config.check_sampling(
             replace(parts.sampling, sampler=sampler)  # type: ignore[arg-type]

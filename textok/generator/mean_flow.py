@@ -98,7 +98,7 @@ class MeanFlowEmbedding(nn.Module):
 
 
 class MeanFlowNetwork(Protocol):
-    """What pictures are drawn from; ``textok.generator.DiT`` is one."""
+    """What is sampled from; ``textok.generator.DiT`` is one."""
 
     @property
     def config(self) -> GeneratorConfig: ...

@@ -29,7 +29,7 @@ FRESH_NOISE = ("ddpm", "sde")
 
 
 class StepwiseNetwork(Protocol[P]):
-    """What pictures are drawn from; ``textok.generator.DiT`` is one."""
+    """What is sampled from; ``textok.generator.DiT`` is one."""
 
     @property
     def config(self) -> GeneratorConfig: ...

@@ -18,7 +18,7 @@ from textok.types import Condition
 
 
 class TokenGenerator(nn.Module, ABC):
-    """A network that makes the K tokens of a picture out of a condition and a seed."""
+    """A network that makes the K tokens of an image out of a condition and a seed."""
 
     kind: ClassVar[str]
     """Its part of config.json."""
@@ -27,7 +27,7 @@ class TokenGenerator(nn.Module, ABC):
     """Pretrained networks that it was trained against by a Frechet loss."""
     grad_checkpointing = False
     recorder: Recorder | None = None
-    """By way of which pictures are drawn, where the steps can be recorded."""
+    """By way of which tokens are sampled, where the steps can be recorded."""
 
     @abstractmethod
     def sample(
@@ -39,9 +39,9 @@ class TokenGenerator(nn.Module, ABC):
         negative: Condition | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Tokens of B pictures: numbers (B, K, C), or codes (B, K) int64.
+        """Tokens of B images: numbers (B, K, C), or codes (B, K) int64.
 
-        All chance of picture i follows from ``seeds[i]`` alone: it does not depend on the batch,
+        All chance of image i follows from ``seeds[i]`` alone: it does not depend on the batch,
         nor on the device. ``negative``, of as many rows, is what guidance leads away from, in place
         of the null condition. ``on_step`` is told the number of steps done, after each.
 

@@ -148,7 +148,7 @@ def load_text_encoder(
         raise ValueError(f"text.encoder: cannot load {folder.path}: {reason}") from error
     model.requires_grad_(False)
     if shard:
-        # Half a second that drawing a picture need not wait.
+        # Half a second that generating an image need not wait.
         from textok.runtime import sharding
 
         sharding.shard(model, torch.device(device))

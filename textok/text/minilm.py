@@ -1,4 +1,4 @@
-"""The packaged MiniLM without transformers, whose import takes longer than drawing a picture.
+"""The packaged MiniLM without transformers, whose import takes longer than generating an image.
 
 Legend: B captions, T text tokens, D width.
 """

@@ -204,7 +204,7 @@ class FlowDecoder(nn.Module):
     def noise(self, seeds: Sequence[int] | None, count: int) -> Tensor:
         """(B, N, P) standard normal on the CPU, each row from its own seed; 0 for all without them.
 
-        It has nothing in common with what a generator of latents draws from the same seed.
+        It has nothing in common with what a generator of latents samples from the same seed.
         Raises ValueError for more or fewer seeds than the ``count`` of images.
         """
         seeds = [0] * count if seeds is None else seeds

@@ -23,7 +23,7 @@ from textok.vqgan.pretrained import OLD_KEYS, read_vqgan, write_vqgan
 
 
 class VQGANDecoder(nn.Module):
-    """Codebook and decoder: what draws, for a tokenizer whose decoder names codes."""
+    """Codebook and decoder: what decodes to pixels, for a tokenizer whose decoder names codes."""
 
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How much of a picture is hidden, and which of its tokens. Legend: B batch, K tokens."""
+"""How much of an image is hidden, and which of its tokens. Legend: B batch, K tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 def mask_ratio(uniform_B: Tensor) -> Tensor:
     """Shares (B,) of the tokens to hide in training, out of uniform numbers in [0, 1).
 
-    arccos(u) / (pi / 2): more often most of a picture than little of it (MaskGIT, arXiv 2202.04200,
+    arccos(u) / (pi / 2): more often most of an image than little of it (MaskGIT, arXiv 2202.04200,
     section 3.3, with the arccos of MUSE, arXiv 2301.00704, section 2.6).
     """
     return (uniform_B.acos() / (pi / 2)).clamp(1e-6, 1)

@@ -1,4 +1,4 @@
-"""MaskGIT: what the hidden codes of a picture are, from those that are seen and the condition.
+"""MaskGIT: what the hidden codes of an image are, from those that are seen and the condition.
 
 Legend: B batch, K tokens, V codes, S = 1 + K positions, D width.
 """
