@@ -1,4 +1,4 @@
-"""The pictures of a set with all that is known of each, as a line of JSON says it."""
+"""The images of a set with all that is known of each, as a line of JSON says it."""
 
 from __future__ import annotations
 

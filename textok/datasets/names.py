@@ -1,4 +1,4 @@
-"""Names of files made of the keys of pictures."""
+"""Names of files made of the keys of images."""
 
 from __future__ import annotations
 

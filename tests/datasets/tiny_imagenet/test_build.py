@@ -161,8 +161,8 @@ def test_lost_pictures_are_counted(folder: Path, tmp_path: Path) -> None:
         ("wnids.txt", "has no wnids.txt"),
         ("words.txt", "has no words.txt"),
         ("val/val_annotations.txt", "has no val/val_annotations.txt"),
-        ("val/images", "no pictures in val/images"),
-        ("train/n02012849", "no pictures in train/n02012849/images"),
+        ("val/images", "no images in val/images"),
+        ("train/n02012849", "no images in train/n02012849/images"),
     ],
 )
 def test_what_is_missing_is_named(

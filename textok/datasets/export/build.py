@@ -29,7 +29,7 @@ class ExportedSplit:
     shards: int
     bytes: int
     bad: dict[str, str]
-    """Key and reason of each picture that could not be read."""
+    """Key and reason of each image that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from textok.datasets.export.pictures import Pictures
 
 CAPTION, CAPTIONS = "caption", "captions"
 IMAGE = "image"
-"""Column of the pictures; metadata of that name, which a table gives to files, is left out."""
+"""Column of the images; metadata of that name, which a table gives to files, is left out."""
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One name in the metadata of pictures."""
+    """One name in the metadata of images."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class Column:
     """The names that values are numbers of."""
 
     def value(self, facts: Mapping[str, object]) -> object:
-        """The value of a picture; None where it has none."""
+        """The value of an image; None where it has none."""
         value = facts.get(self.name)
         if value is None and self.name == CAPTIONS:
             value = facts.get(CAPTION)
@@ -51,7 +51,7 @@ class Column:
 def find_columns(pictures: Pictures) -> list[Column]:
     """The columns that hold the metadata of all splits, captions and class first.
 
-    ``caption`` where no picture has several captions, else ``captions``, a list.
+    ``caption`` where no image has several captions, else ``captions``, a list.
     """
     everything = [picture for several in pictures.values() for picture in several]
     columns = [Column(name="key", kind="string")]

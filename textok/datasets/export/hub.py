@@ -19,7 +19,7 @@ from textok.runtime.files import atomic_write, write_text
 ROWS_A_GROUP = 100
 """Rows that a reader of parquet reads at once, as `datasets` writes images."""
 BYTES_A_GROUP = 1 << 28
-"""Or fewer rows, where pictures are large."""
+"""Or fewer rows, where images are large."""
 DATA = "data"
 SPLITS = {"val": "validation"}
 

@@ -1,4 +1,4 @@
-"""The pictures that are exported, each under the name of its file, and their bytes."""
+"""The images that are exported, each under the name of its file, and their bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ALL = "train"
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture of a set."""
+    """One image of a set."""
 
     name: str
     """Of its file, without the suffix."""
@@ -55,7 +55,7 @@ Pictures = Mapping[str, Sequence[Picture]]
 
 
 def read_set(data: DataConfig, splits: Sequence[str], *, dots: bool) -> Pictures:
-    """The pictures of ``splits``, or of all that there are, in the order of the set.
+    """The images of ``splits``, or of all that there are, in the order of the set.
 
     ``dots``: whether names of files may have any.
 
@@ -91,7 +91,7 @@ def digest(pictures: Pictures) -> str:
 def read_bytes(
     pictures: Sequence[Picture], bad: dict[str, str], advance: Callable[[int], None]
 ) -> Iterator[tuple[Picture, str, bytes]]:
-    """Each picture with its suffix and its bytes.
+    """Each image with its suffix and its bytes.
 
     Those that cannot be read go to ``bad`` (key: reason). They are not decoded.
     """

@@ -23,14 +23,14 @@ class Written:
     images: int
     bytes: int
     bad: dict[str, str] = field(default_factory=dict)
-    """Key and reason of each picture that is left out."""
+    """Key and reason of each image that is left out."""
     files: tuple[str, ...] = ()
-    """Name of each picture's file, where they lie in files of their own."""
+    """Name of each image's file, where they lie in files of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Some pictures of a split, in their order."""
+    """Some images of a split, in their order."""
 
     split: str
     number: int
@@ -44,7 +44,7 @@ class Shard:
 
 
 class Format(Protocol):
-    """A way to store pictures with what is known of them, in the folder ``out``."""
+    """A way to store images with what is known of them, in the folder ``out``."""
 
     @property
     def out(self) -> Path: ...
@@ -59,11 +59,11 @@ class Format(Protocol):
         """Whether what an earlier run wrote is still there."""
 
     def finish(self, pictures: Pictures, written: Mapping[str, Sequence[Written]]) -> None:
-        """Write what comes last, of the pictures and finished shards of each split."""
+        """Write what comes last, of the images and finished shards of each split."""
 
 
 def cut(split: str, pictures: Sequence[Picture], size: int) -> Iterator[Shard]:
-    """The shards of a split, of ``size`` pictures but for the last."""
+    """The shards of a split, of ``size`` images but for the last."""
     starts = range(0, len(pictures), size)
     for number, start in enumerate(starts):
         some = pictures[start : start + size]

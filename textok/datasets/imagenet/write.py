@@ -1,4 +1,4 @@
-"""One class as one tar shard: pictures, captions and metadata, whole or not at all."""
+"""One class as one tar shard: images, captions and metadata, whole or not at all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Recipe:
         return round(kept) + tar * images
 
     def encode(self, data: bytes) -> tuple[str, bytes]:
-        """Suffix and bytes of a picture, read to its end. Raises BadImageError."""
+        """Suffix and bytes of an image, read to its end. Raises BadImageError."""
         if not self.size:
             decode(data, size=1)  # a JPEG at an eighth: all of its bytes, few of its pixels
             return (".png" if data.startswith(b"\x89PNG") else ".jpg"), data
@@ -67,7 +67,7 @@ class Recipe:
         if self.encoding == "png":
             image.save(stream, "PNG")
             return ".png", stream.getvalue()
-        # Full resolution of colour too: the pictures are what a tokenizer has to reproduce.
+        # Full resolution of colour too: the images are what a tokenizer has to reproduce.
         image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
         return ".jpg", stream.getvalue()
 
@@ -148,7 +148,7 @@ def write_shard(job: Job) -> Written:
 def _members(
     record: Record, synset: str, recipe: Recipe, suffix: str, data: bytes
 ) -> list[tuple[str, bytes]]:
-    """Picture, caption and metadata of one image as WebDataset names them."""
+    """Image, caption and metadata of one image as WebDataset names them."""
     names = class_names()
     name = names[synset]
     facts = {"label": name, "synset": synset, "class_index": list(names).index(synset)}

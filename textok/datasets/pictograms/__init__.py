@@ -1,4 +1,4 @@
-"""Real captioned pictures from npm packages: fetch, draw, caption, split by concept."""
+"""Real captioned images from npm packages: fetch, draw, caption, split by concept."""
 
 from textok.datasets.pictograms.build import Summary, build_pictograms
 

@@ -41,9 +41,9 @@ class Summary:
     exact_duplicates: int
     near_duplicates: int
     twins_of_train: int
-    """Held-out pictures dropped because a train picture looks the same."""
+    """Held-out images dropped because a train image looks the same."""
     failures: Mapping[str, str]
-    """Why a picture could not be drawn, by key."""
+    """Why an image could not be drawn, by key."""
 
 
 def build_pictograms(config: PictogramsConfig, *, progress: bool = True) -> Summary:
@@ -52,7 +52,7 @@ def build_pictograms(config: PictogramsConfig, *, progress: bool = True) -> Summ
     Writes {train,val,test,test_seen}/ with metadata.jsonl and lossless WebP files of ``size``
     pixels, LICENSES.md, contact-sheet.png and summary.json: the same bytes on every run.
     ``out``/.sources keeps the packages and ``out``/.build the work done; both may be deleted
-    after the build. Pictures that failed are tried again by the next run.
+    after the build. Images that failed are tried again by the next run.
 
     Raises:
         ValueError: ``out`` holds something else, a package cannot be had
@@ -102,7 +102,7 @@ def _check_place(out: Path, recipe: Path, size: int) -> None:
 
 
 def _lay_out(out: Path, selection: Selection, files: Mapping[str, Path], *, aside: Path) -> None:
-    """Move the pictures to their splits, those left out to ``aside``, and write the rest."""
+    """Move the images to their splits, those left out to ``aside``, and write the rest."""
     wanted = {p.key: out / p.split / f"{p.key}.webp" for p in selection.pictures}
     for folder in {aside, *(out / split for split in SPLITS)}:
         folder.mkdir(exist_ok=True)

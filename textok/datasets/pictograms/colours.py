@@ -1,4 +1,4 @@
-"""Name the main colours of a picture."""
+"""Name the main colours of an image."""
 
 from __future__ import annotations
 

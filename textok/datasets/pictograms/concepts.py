@@ -1,4 +1,4 @@
-"""What a picture shows, apart from its style, skin tone and gender: its concept."""
+"""What an image shows, apart from its style, skin tone and gender: its concept."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def concept_label(label: str) -> str:
 
 
 def join_by_name(codes_and_labels: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Return the concept of every picture: one per concept code, and per normalised label.
+    """Return the concept of every image: one per concept code, and per normalised label.
 
     Args:
-        codes_and_labels: by picture key, its code points ("" if unknown) and its label.
+        codes_and_labels: by image key, its code points ("" if unknown) and its label.
     """
     parent: dict[str, str] = {}
 
@@ -68,8 +68,8 @@ def merge_lookalikes(concepts: Mapping[str, str], pairs: Iterable[Pair]) -> dict
     own drawings only: chains of small steps would end in groups of hundreds.
 
     Args:
-        concepts: concept by picture key.
-        pairs: pictures that look alike.
+        concepts: concept by image key.
+        pairs: images that look alike.
     """
     distances: dict[str, dict[str, float]] = {}
     for pair in pairs:

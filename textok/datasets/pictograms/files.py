@@ -1,4 +1,4 @@
-"""The texts beside the pictures: metadata and licences."""
+"""The texts beside the images: metadata and licences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWA
 
 
 def write_metadata(folder: Path, pictures: Iterable[Picture]) -> None:
-    """Write ``folder``/metadata.jsonl, one line a picture; the class is called "label"."""
+    """Write ``folder``/metadata.jsonl, one line an image; the class is called "label"."""
     lines = []
     for picture in pictures:
         fields = asdict(picture)

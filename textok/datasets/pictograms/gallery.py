@@ -1,4 +1,4 @@
-"""Draw all pictures into a folder, continuing where an earlier run stopped."""
+"""Draw all images into a folder, continuing where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILURES_IN_A_ROW = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """What was measured of each drawn picture, and why others failed, by key."""
+    """What was measured of each drawn image, and why others failed, by key."""
 
     measurements: Mapping[str, Measurement]
     failures: Mapping[str, str]
@@ -35,10 +35,10 @@ def draw_all(
 ) -> Gallery:
     """Draw what is not drawn yet and return all measurements.
 
-    A picture is drawn when it has a line in ``log`` and its file in ``files`` exists.
+    An image is drawn when it has a line in ``log`` and its file in ``files`` exists.
 
     Raises:
-        ValueError: many pictures in a row failed, so that something is wrong with the machine.
+        ValueError: many images in a row failed, so that something is wrong with the machine.
     """
     known = _read_log(log)
     done = {d.key: known[d.key] for d in drawings if d.key in known and files[d.key].is_file()}
@@ -60,7 +60,7 @@ def draw_all(
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:
                     raise ValueError(
-                        f"the last {in_a_row} pictures could not be drawn"
+                        f"the last {in_a_row} images could not be drawn"
                         f" ({key}: {outcome.failure}); run the command again to continue"
                     )
             else:

@@ -1,4 +1,4 @@
-"""The npm packages the pictures and their names come from, and how to get their tarballs."""
+"""The npm packages the images and their names come from, and how to get their tarballs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 class Package:
     """One pinned package; ``style`` names the drawings in it, None if it has none.
 
-    ``licence`` is the SPDX name of the pictures' licence and ``credit`` the attribution it asks
+    ``licence`` is the SPDX name of the images' licence and ``credit`` the attribution it asks
     for.
     """
 

@@ -1,4 +1,4 @@
-"""Join drawings with names and measurements into the pictures of the data set."""
+"""Join drawings with names and measurements into the images of the data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SKIN_TONE = re.compile(r" ((?:medium )?(?:light|dark)|medium) skin tone$")
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture of the data set; its fields stand in its line of metadata.jsonl.
+    """One image of the data set; its fields stand in its line of metadata.jsonl.
 
     ``captions`` are the full one and the plain one, without colours. ``core`` marks one tone and
     gender of a concept in a style.
@@ -46,7 +46,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The pictures that are kept, sorted by key, and how many were dropped and why."""
+    """The images that are kept, sorted by key, and how many were dropped and why."""
 
     pictures: tuple[Picture, ...]
     exact_duplicates: int
@@ -108,7 +108,7 @@ def _pairs_within_styles(
 def _without_near_duplicates(
     keys: Sequence[str], concepts: Mapping[str, str], pairs: Sequence[Pair]
 ) -> list[str]:
-    """Drop what hardly differs from an earlier picture of the same style and concept."""
+    """Drop what hardly differs from an earlier image of the same style and concept."""
     near: dict[str, list[str]] = {}
     for pair in pairs:
         if pair.distance < NEAR_DUPLICATE and concepts[pair.first] == concepts[pair.second]:

@@ -1,4 +1,4 @@
-"""Pictograms of products with names like those of a catalogue: the pictures that textok shows."""
+"""Pictograms of products with names like those of a catalogue: the images that textok shows."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ PRODUCTS = {
 
 
 def make_products(data: Path, out: Path) -> None:
-    """Cut the pictures of ``PRODUCTS`` out of a build, those that it left out too.
+    """Cut the images of ``PRODUCTS`` out of a build, those that it left out too.
 
     Args:
         data: a folder that `build_pictograms` finished, with its .build.
         out: replaced if it exists; gets a metadata.jsonl and WebP files of ``SIDE`` pixels.
 
     Raises:
-        ValueError: ``data`` lacks a picture.
+        ValueError: ``data`` lacks an image.
     """
     found = {path.stem: path for path in data.rglob("*.webp")}
     missing = sorted(set(PRODUCTS) - set(found))
@@ -82,6 +82,6 @@ def _on_white(path: Path) -> Image.Image:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of a finished build")
-    parser.add_argument("out", type=Path, help="folder of the pictures, replaced if it exists")
+    parser.add_argument("out", type=Path, help="folder of the images, replaced if it exists")
     arguments = parser.parse_args()
     make_products(arguments.data, arguments.out)

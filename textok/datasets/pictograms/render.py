@@ -1,4 +1,4 @@
-"""Draw one picture on white and measure it; runs inside worker processes."""
+"""Draw one image on white and measure it; runs inside worker processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from textok.datasets.pictograms.sources import Drawing
 from textok.runtime.files import atomic_write
 
 MASTER = 256
-"""Pixels at which every picture is drawn and measured, so that captions and splits do not depend
+"""Pixels at which every image is drawn and measured, so that captions and splits do not depend
 on the size that is kept."""
 THUMB = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What the later steps need to know of a picture: pixel hash, thumbnail, main colours.
+    """What the later steps need to know of an image: pixel hash, thumbnail, main colours.
 
     ``thumb`` is the hexadecimal form of 16 x 16 x 3 bytes.
     """
@@ -43,7 +43,7 @@ class Job:
 
 
 def render(job: Job) -> Measurement:
-    """Draw, measure and store one picture as lossless WebP.
+    """Draw, measure and store one image as lossless WebP.
 
     Raises:
         ValueError: the drawing cannot be rasterised or is blank.

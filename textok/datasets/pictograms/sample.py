@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 def make_sample(data: Path, out: Path, *, counts: Mapping[str, int] = COUNTS) -> None:
-    """Copy a few core pictures of every split, varied in style and group, without OpenMoji.
+    """Copy a few core images of every split, varied in style and group, without OpenMoji.
 
     Args:
         data: a folder that `build_pictograms` finished.

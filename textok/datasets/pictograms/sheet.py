@@ -19,10 +19,10 @@ COLUMNS, BANDS = 20, 4
 def write_sheet(path: Path, pictures: Iterable[Picture], files: Mapping[str, Path]) -> None:
     """Draw up to 80 concepts in 4 bands, one row a style and one column a concept, as PNG.
 
-    Core pictures alone are shown, and first the concepts that most styles draw.
+    Core images alone are shown, and first the concepts that most styles draw.
 
     Args:
-        files: the file of every picture by key.
+        files: the file of every image by key.
     """
     keys: dict[str, dict[str, str]] = {}
     for picture in pictures:

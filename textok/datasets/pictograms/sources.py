@@ -26,7 +26,7 @@ COUNTRY_FLAG = re.compile(r"1f1[ef].-1f1[ef].$|1f3f4-e0067")
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """One picture of a package: an SVG text or the bytes of a raster file.
+    """One image of a package: an SVG text or the bytes of a raster file.
 
     ``code`` holds its code points as in "1f469-200d-1f692" without FE0F, or is empty where the
     package tells none; ``name`` is the package's own name for it.
@@ -46,7 +46,7 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Name:
-    """What the picture of one code point sequence is called and how it is filed."""
+    """What the image of one code point sequence is called and how it is filed."""
 
     label: str
     group: str
@@ -81,7 +81,7 @@ def read_drawings(tarballs: Mapping[str, Path]) -> list[Drawing]:
 
 
 def read_names(tarballs: Mapping[str, Path]) -> dict[str, Name]:
-    """Return names by plain code: Emojibase's, and OpenMoji's for the pictures only it has."""
+    """Return names by plain code: Emojibase's, and OpenMoji's for the images only it has."""
     with _members(tarballs[OPENMOJI]) as files:
         rows = json.loads(files["data/openmoji.json"]())
     names: dict[str, Name] = {}

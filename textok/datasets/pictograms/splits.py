@@ -1,4 +1,4 @@
-"""Divide the pictures so that no concept crosses train, val and test."""
+"""Divide the images so that no concept crosses train, val and test."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def split_of(concept: str) -> str:
 
 
 def assign_splits(pictures: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Return the split of every picture.
+    """Return the split of every image.
 
-    About 3 % of the train pictures go to "test_seen": all pictures of a concept in one style, as
+    About 3 % of the train images go to "test_seen": all images of a concept in one style, as
     long as train keeps that concept in another style.
 
     Args:

@@ -1,4 +1,4 @@
-"""Find pictures that look alike, by the RMS difference of 16 x 16 thumbnails."""
+"""Find images that look alike, by the RMS difference of 16 x 16 thumbnails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two pictures by key and the RMS difference of their thumbnails, in steps of 0..255."""
+    """Two images by key and the RMS difference of their thumbnails, in steps of 0..255."""
 
     first: str
     second: str
@@ -31,7 +31,7 @@ def near_pairs(
     *,
     below: float,
 ) -> Iterator[Pair]:
-    """Yield the pairs of a first and another, second picture that differ by less than ``below``."""
+    """Yield the pairs of a first and another, second image that differ by less than ``below``."""
     left, right = _thumbs(firsts, measurements), _thumbs(seconds, measurements)
     right_norms = (right**2).sum(1)
     for start in range(0, len(firsts), BLOCK):

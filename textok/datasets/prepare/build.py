@@ -16,7 +16,7 @@ from textok.runtime.counter import counter
 from textok.runtime.files import write_text
 
 VERSION = 1
-"""Raised when the same source gives other pictures or tables."""
+"""Raised when the same source gives other images or tables."""
 SHOWN_SPLITS = ("train", "val", "test")
 
 
@@ -29,9 +29,9 @@ class Prepared:
     classes: int
     without_caption: int
     duplicates: int
-    """Pictures left out because another one has the same bytes."""
+    """Images left out because another one has the same bytes."""
     bad: dict[str, str]
-    """Key and reason of each picture that could not be read."""
+    """Key and reason of each image that could not be read."""
     source: dict[str, str]
     """The reader's summary of each split of the source; ``all`` where it has none."""
 
@@ -39,14 +39,14 @@ class Prepared:
 def prepare_data(config: PrepareConfig, *, progress: bool = True) -> Prepared:
     """Write ``out``/{train,val,test}: PNG files of ``size`` pixels and metadata.jsonl.
 
-    Of pictures with equal bytes the first by key is kept, or the one of test, then of val, where
+    Of images with equal bytes the first by key is kept, or the one of test, then of val, where
     the source has splits. Those are kept; without, a hash of the key decides. Nothing depends on
     the order of files or on ``data.workers`` (0: in this process). The same call continues a run
     that was interrupted.
 
     Raises:
         ValueError: the source cannot be read, or ``out`` holds something else.
-        BadFilesError: more than ``data.max_bad_share`` of the pictures cannot be read.
+        BadFilesError: more than ``data.max_bad_share`` of the images cannot be read.
     """
     data, out, size, workers = config.data, config.out, config.size, config.data.workers
     place = Place(out=out, note="prepare", kind="a prepared set", usual={"resize": "lanczos"})

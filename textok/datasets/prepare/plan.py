@@ -1,4 +1,4 @@
-"""Which pictures of a set are prepared, in which split and under which name."""
+"""Which images of a set are prepared, in which split and under which name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textok.datasets.names import file_names
 from textok.runtime.counter import counter
 
 SPLITS = ("test", "val", "train")
-"""In a source with splits the picture in the first of these stays, of those with equal bytes."""
+"""In a source with splits the image in the first of these stays, of those with equal bytes."""
 NAMES = {"validation": "val"}
 
 
@@ -29,7 +29,7 @@ class Shares:
     test: float
 
     def split(self, key: str) -> str:
-        """Drawn by the key alone: it stays so when pictures are added."""
+        """Drawn by the key alone: it stays so when images are added."""
         drawn = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
         if drawn < self.test:
             return "test"
@@ -38,7 +38,7 @@ class Shares:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture to prepare."""
+    """One image to prepare."""
 
     id: str
     """Its key, with the split before it where the source has splits."""
@@ -57,11 +57,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All pictures, sorted by key in each split, and what was left out."""
+    """All images, sorted by key in each split, and what was left out."""
 
     items: list[Item]
     duplicates: list[str]
-    """Keys of pictures whose bytes another one has."""
+    """Keys of images whose bytes another one has."""
     bad: dict[str, str]
     """Files that could not be read, and why."""
     reports: dict[str, ReadReport]
@@ -77,7 +77,7 @@ class Plan:
 
 
 def plan(data: DataConfig, shares: Shares, *, workers: int, progress: bool) -> Plan:
-    """Read the lists of ``data`` and the bytes of its pictures.
+    """Read the lists of ``data`` and the bytes of its images.
 
     Raises:
         ValueError: ``data`` cannot be read.

@@ -1,4 +1,4 @@
-"""Pictures decoded, made square, resized, and written as PNG."""
+"""Images decoded, made square, resized, and written as PNG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS_A_JOB = 3_600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Some pictures and where they go."""
+    """Some images and where they go."""
 
     items: Sequence[Item]
     out: Path
@@ -33,7 +33,7 @@ class Job:
 def write_pictures(
     items: Sequence[Item], out: Path, *, size: int, data: DataConfig, workers: int
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Write pictures in groups: how many are done, and which could not be read and why."""
+    """Write images in groups: how many are done, and which could not be read and why."""
     jobs = [
         Job(
             items=items[start : start + PICTURES_A_JOB],
@@ -55,7 +55,7 @@ def write_pictures(
 
 
 def write_job(job: Job) -> dict[str, str]:
-    """Write the pictures of a job; id and reason of those that cannot be read.
+    """Write the images of a job; id and reason of those that cannot be read.
 
     Raises OSError where a file cannot be written.
     """
@@ -77,5 +77,5 @@ def write_job(job: Job) -> dict[str, str]:
 
 
 def picture_path(out: Path, item: Item) -> Path:
-    """The file of a picture."""
+    """The file of an image."""
     return out / item.split / f"{item.name}.png"

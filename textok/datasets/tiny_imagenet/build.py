@@ -1,4 +1,4 @@
-"""All labelled pictures to tar shards: choose the splits, write, count."""
+"""All labelled images to tar shards: choose the splits, write, count."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class SplitSummary:
     bytes: int
     without_box: int
     missing: list[str]
-    """Pictures that a published list names but that are not there."""
+    """Images that a published list names but that are not there."""
     bad: dict[str, str]
-    """Why a picture was left out, by its name."""
+    """Why an image was left out, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class _Written:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """Some pictures of a split, to write to one file."""
+    """Some images of a split, to write to one file."""
 
     split: str
     number: int
@@ -82,7 +82,7 @@ class _Shard:
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
     def finished(self, place: Place) -> _Written | None:
-        """What an earlier run wrote from the same pictures."""
+        """What an earlier run wrote from the same images."""
         written = read_note(self.note, _Written)
         if written is None or not self.path.is_file():
             return None
@@ -102,7 +102,7 @@ def build_tiny_imagenet(
 
     Raises:
         ValueError: ``source`` is not Tiny ImageNet, or ``out`` holds something else.
-        BadFilesError: more than ``max_bad_share`` of the pictures are missing or unreadable.
+        BadFilesError: more than ``max_bad_share`` of the images are missing or unreadable.
     """
     require_range("max_bad_share", max_bad_share, 0, 1)
     _check_place(out)
@@ -134,7 +134,7 @@ def build_tiny_imagenet(
 
 
 def choose_val(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """Train and val pictures, in their order; val has those of the smallest hashes."""
+    """Train and val images, in their order; val has those of the smallest hashes."""
     by_class: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         by_class[picture.of.wnid].append(picture)
@@ -202,7 +202,7 @@ def _write(shard: _Shard, place: Place, advance: Callable[[int], None]) -> _Writ
 
 
 def _facts(picture: Picture, width: int, height: int) -> dict[str, object]:
-    """The JSON of a picture: captions, class, names and, where there is a box, size and place."""
+    """The JSON of an image: captions, class, names and, where there is a box, size and place."""
     seen = None if picture.box is None else layout(picture.box, width, height)
     facts: dict[str, object] = {
         "captions": captions_of(picture, seen),

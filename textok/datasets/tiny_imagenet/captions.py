@@ -9,7 +9,7 @@ from textok.datasets.tiny_imagenet.source import Box, Picture
 
 CLOSE_UP = "close-up"
 SIZES = ((0.85, CLOSE_UP), (0.45, "large"), (0.15, "medium-sized"), (0.0, "small"))
-"""(share of the picture that the box covers at least, word)."""
+"""(share of the image that the box covers at least, word)."""
 MIDDLE = (0.42, 0.58)
 """Where the box's middle counts as neither left nor right, neither top nor bottom."""
 PLACES = (
@@ -54,7 +54,7 @@ class Layout:
 
 
 def layout(box: Box, width: int, height: int) -> Layout:
-    """Size word and place word of a box in a picture of ``width`` x ``height`` pixels."""
+    """Size word and place word of a box in an image of ``width`` x ``height`` pixels."""
     left, top, right, bottom = box
     share = (right - left + 1) * (bottom - top + 1) / (width * height)
     across = (left + right + 1) / 2 / width
@@ -68,7 +68,7 @@ def captions_of(picture: Picture, seen: Layout | None) -> list[str]:
     """Four to six captions, the first the fullest, the second "a photo of a CLASS".
 
     Without a box all are of the class alone. Templates and synonyms are picked by hashes of the
-    picture's name.
+    image's name.
     """
     label, names = picture.of.label, picture.of.names
     synonym = names[1 + _pick(picture.name, "synonym", len(names) - 1)] if names[1:] else label

@@ -32,7 +32,7 @@ class ObjectClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One labelled picture."""
+    """One labelled image."""
 
     path: str
     of: ObjectClass
@@ -52,7 +52,7 @@ class Published:
     train: list[Picture]
     val: list[Picture]
     missing: dict[str, list[str]]
-    """By folder (train, val): pictures that a list names but that are not there."""
+    """By folder (train, val): images that a list names but that are not there."""
 
 
 def read_published(source: Path) -> Published:
@@ -74,7 +74,7 @@ def read_published(source: Path) -> Published:
     for wnid, one in classes.items():
         folder = f"train/{wnid}"
         found = images.get(f"{folder}/images", [])
-        require(bool(found), f"{source}: has no pictures in {folder}/images; is it unpacked whole?")
+        require(bool(found), f"{source}: has no images in {folder}/images; is it unpacked whole?")
         boxes = {row[0]: _box(row[1:]) for row in _rows(place, f"{folder}/{wnid}_boxes.txt", 5)}
         train += [_picture(p, one, boxes.get(PurePosixPath(p).name)) for p in found]
         missing["train"] += boxes.keys() - {PurePosixPath(path).name for path in found}
@@ -82,7 +82,7 @@ def read_published(source: Path) -> Published:
     unknown = sorted({row[0] for row in rows.values()} - classes.keys())
     require(not unknown, f"{source}: {ANNOTATIONS} has {unknown[:1]}, which {WNIDS} has not")
     here = {PurePosixPath(path).name: path for path in images.get("val/images", [])}
-    require(bool(here.keys() & rows.keys()), f"{source}: has no pictures in val/images")
+    require(bool(here.keys() & rows.keys()), f"{source}: has no images in val/images")
     unlabelled = sorted(here.keys() - rows.keys())
     require(not unlabelled, f"{source}: {ANNOTATIONS} does not name {unlabelled[:1]}")
     missing["val"] += rows.keys() - here.keys()
