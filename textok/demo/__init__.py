@@ -1,1 +1,1 @@
-"""What the package shows of itself, on the pictures that ship with it."""
+"""What the package shows of itself, on the images that ship with it."""

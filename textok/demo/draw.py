@@ -1,4 +1,4 @@
-"""Pictures from a prompt or a class, as files that say inside what they were drawn from."""
+"""Images from a prompt or a class, as files that say inside what they were generated from."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def draw(
     negative: str = "",
     on_step: OnStep | None = None,
 ) -> list[Path]:
-    """Draw up to ``PICTURES`` pictures of a prompt, or of a class, into files in ``folder``.
+    """Generate up to ``PICTURES`` images of a prompt, or of a class, into files in ``folder``.
 
     Each has the note that `textok generate --repeat` reads. Raises ValueError where the model has
-    no generator, and for what it cannot draw.
+    no generator, and for what it does not take.
     """
     assert num_images <= PICTURES
     request = Request(
@@ -67,7 +67,7 @@ def draw_rows(
     negative: str = "",
     on_step: OnStep | None = None,
 ) -> list[Image.Image]:
-    """Pictures in one batch. Raises ValueError for what the model cannot draw."""
+    """Images in one batch. Raises ValueError for what the model does not take."""
     pipe = studio.pipe
     require(pipe is not None, f"{studio.name} is a tokenizer: it has no generator to draw with")
     assert pipe is not None

@@ -17,12 +17,12 @@ from textok.pipeline.image_request import image_requests
 from textok.types import Latents
 
 Reading = Literal["the nearer one's", "the first one's", "the second one's", "none"]
-"""Whose caption the decoder reads between two pictures."""
+"""Whose caption the decoder reads between two images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Pictures in named rows and columns."""
+    """Images in named rows and columns."""
 
     rows: list[str]
     columns: list[str]
@@ -38,9 +38,9 @@ def swap(
     *,
     num_tokens: int | None = None,
 ) -> Grid:
-    """The tokens of each picture, decoded with every caption, with none and with ``own``.
+    """The tokens of each image, decoded with every caption, with none and with ``own``.
 
-    Row i has the tokens of picture i, which were made with its own caption; a column has one
+    Row i has the tokens of image i, which were made with its own caption; a column has one
     caption. ``num_tokens`` keeps the first ones. Raises ValueError for a tokenizer whose decoder
     reads no caption, and for more tokens than there are.
     """
@@ -69,7 +69,7 @@ def interpolate(
     count: int,
     reading: Reading = "the nearer one's",
 ) -> list[tuple[float, Image.Image]]:
-    """``count`` pictures on the straight line between the tokens of two, each with its place.
+    """``count`` images on the straight line between the tokens of two, each with its place.
 
     Raises ValueError for discrete tokens, between which there is nothing.
     """
@@ -129,7 +129,7 @@ def sampling_grid(
 
 
 def _stack(latents: Latents, count: int) -> Latents:
-    """One picture's latents ``count`` times."""
+    """One image's latents ``count`` times."""
     codes = None if latents.codes is None else latents.codes.expand(count, -1)
     return Latents(mean=latents.mean.expand(count, -1, -1), codes=codes)
 

@@ -1,4 +1,4 @@
-"""Pictures with words, as HTML without scripts or links: every text is escaped."""
+"""Images with words, as HTML without scripts or links: every text is escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textok.demo.reconstruct import GAIN, Comparison, Way
 from textok.demo.studio import Studio
 
 SMALL = 192
-"""Pictures of fewer pixels a side are enlarged with sharp pixels."""
+"""Images of fewer pixels a side are enlarged with sharp pixels."""
 TITLES = {"with": "Its caption", "without": "No caption", "own": "Your caption"}
 
 
@@ -41,7 +41,7 @@ def comparison(found: Comparison, studio: Studio, *, num_tokens: int | None = No
 
 
 def grid(found: Grid) -> str:
-    """Rows with a title each, columns with theirs above the pictures."""
+    """Rows with a title each, columns with theirs above the images."""
     columns = len(found.columns)
     rows = []
     for name, pictures in zip(found.rows, found.pictures, strict=True):
@@ -55,13 +55,13 @@ def grid(found: Grid) -> str:
 
 
 def strip(pictures: Sequence[tuple[float, Image.Image]]) -> str:
-    """Pictures in a row, each with its share of the second picture."""
+    """Images in a row, each with its share of the second image."""
     cells = "".join(_figure(picture, f"{100 * place:.0f} %") for place, picture in pictures)
     return f'<div class="cells" style="--n:{len(pictures)}">{cells}</div>'
 
 
 def _samples(found: Comparison) -> str:
-    """Pictures of the same tokens from other noise, and their mean, in a row; "" without any."""
+    """Images of the same tokens from other noise, and their mean, in a row; "" without any."""
     if found.mean is None:
         return ""
     cells = [_figure(one.picture, f"PSNR {one.psnr:.2f} dB") for one in found.samples]

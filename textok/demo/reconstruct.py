@@ -1,4 +1,4 @@
-"""One picture through its tokens with and without a caption, seen and measured."""
+"""One image through its tokens with and without a caption, seen and measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GAIN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A picture reconstructed with one caption, or with none ("")."""
+    """An image reconstructed with one caption, or with none ("")."""
 
     caption: str
     picture: Image.Image
@@ -33,7 +33,7 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One of the pictures that a decoder that samples makes of the same tokens and caption."""
+    """One of the images that a decoder that samples makes of the same tokens and caption."""
 
     picture: Image.Image
     psnr: float
@@ -42,7 +42,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A picture and its reconstructions."""
+    """An image and its reconstructions."""
 
     original: Image.Image
     """The central square, at the tokenizer's size."""
@@ -72,7 +72,7 @@ def compare(
     ``num_tokens`` are kept, and beside them all for ``whole``. Encoder and decoder read the same
     caption, and numbers are kept in 16 bits, as `textok evaluate reconstruction` does it. Of a
     decoder that samples also ``num_samples`` of the first of these. Raises ValueError for more
-    tokens than there are, and for several samples of a decoder that makes one picture.
+    tokens than there are, and for several samples of a decoder that makes one image.
     """
     original = studio.reconstructor.prepare(picture)
     captions = {"with": caption, "without": "", "own": own}
@@ -101,7 +101,7 @@ def compare(
 def _samples(
     studio: Studio, original: Image.Image, caption: str, num_tokens: int | None, count: int
 ) -> list[Sample]:
-    """``count`` pictures of the same tokens and caption, and their mean."""
+    """``count`` images of the same tokens and caption, and their mean."""
     model = studio.reconstructor
     latents = _in_16_bits(model.encode(original, caption, num_tokens=num_tokens))
     made = model.decode_tensor(latents, [caption], num_samples=count)

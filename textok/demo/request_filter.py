@@ -70,7 +70,7 @@ DISPOSITION = b"content-disposition"
 
 
 class RequestFilter:
-    """ASGI middleware. ``folder`` holds the page's uploads and drawn files.
+    """ASGI middleware. ``folder`` holds the page's uploads and generated files.
 
     ``hosts``: the names under which the page is served. ``before_call`` is run before each request
     that asks the model.

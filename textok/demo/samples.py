@@ -1,4 +1,4 @@
-"""The bundled pictures with their captions."""
+"""The bundled images with their captions."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def serve(
 def page_app(
     studio: Studio, *, hosts: Hosts | None = None, users: Sequence[tuple[str, str]] = ()
 ) -> Iterator[FastAPI]:
-    """The page as an ASGI application; its uploads and drawn files go when it is left.
+    """The page as an ASGI application; its uploads and generated files go when it is left.
 
     ``hosts``: the names under which it is served, by default those of this machine alone.
     ``users``: names and passwords of visitors that are let in; everybody where there are none.

@@ -40,12 +40,12 @@ class Studio:
 
     @property
     def samples(self) -> bool:
-        """Whether the decoder makes another picture of the same tokens from other noise."""
+        """Whether the decoder makes another image of the same tokens from other noise."""
         return self.config.decoding == "flow"
 
     @property
     def fewest_tokens(self) -> int:
-        """Those that a picture can be decoded from, of a nested tokenizer."""
+        """Those that an image can be decoded from, of a nested tokenizer."""
         return self.reconstructor.tokenizer.fewest_tokens
 
     @property
@@ -54,7 +54,7 @@ class Studio:
 
     @property
     def classes(self) -> list[str]:
-        """Names of those that are drawn."""
+        """Names of those that are generated."""
         return [] if self.pipe is None else self.pipe.classes
 
     @cached_property
@@ -73,7 +73,7 @@ class Studio:
         return True
 
     def tokens(self, k: int | None = None) -> str:
-        """What a picture is kept as, in words: "16 tokens of 8 numbers"."""
+        """What an image is kept as, in words: "16 tokens of 8 numbers"."""
         codes = self.config.codebook_size
         each = f"out of {codes:,} codes" if codes else f"of {self.config.channels} numbers"
         k = self.config.num_tokens if k is None else k

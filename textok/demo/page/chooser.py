@@ -1,4 +1,4 @@
-"""A picture and its caption: uploaded, or one of the samples."""
+"""An image and its caption: uploaded, or one of the samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Upload = Mapping[str, object] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Bundled pictures."""
+    """Bundled images."""
 
     paths: Sequence[Path]
     captions: Sequence[str]
@@ -28,16 +28,16 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Chooser:
-    """The two fields of one picture."""
+    """The two fields of one image."""
 
     picture: gr.Image
     caption: gr.Textbox
     changed: tuple[gr.events.Dependency, ...]
-    """A sample was clicked, or a picture uploaded; the fields are filled in by then."""
+    """A sample was clicked, or an image uploaded; the fields are filled in by then."""
 
 
 def chooser(label: str, samples: Samples, *, first: int, reads_text: bool) -> Chooser:
-    """Fields for a picture that starts as sample number ``first``."""
+    """Fields for an image that starts as sample number ``first``."""
     with gr.Group():
         picture = gr.Image(
             str(samples.paths[first]),
@@ -80,7 +80,7 @@ def chooser(label: str, samples: Samples, *, first: int, reads_text: bool) -> Ch
 
 
 def chosen_picture(upload: Upload, *, size: int) -> Image.Image:
-    """The picture of a field. Raises ValueError where it is empty or cannot be read."""
+    """The image of a field. Raises ValueError where it is empty or cannot be read."""
     path = upload.get("path") if isinstance(upload, Mapping) else None
     require(isinstance(path, str), "no picture: choose a sample, or upload one")
     picture, remark = read_picture(str(path), size=size)

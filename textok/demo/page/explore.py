@@ -34,7 +34,7 @@ from textok.demo.page.say import spoken
 from textok.demo.studio import Studio
 
 Pair = tuple[list[Image.Image], list[str]]
-"""Two pictures and their captions."""
+"""Two images and their captions."""
 
 SWAP = (
     "Tokens hold what the caption does not say. Along a row the tokens stay and the caption "
@@ -47,12 +47,12 @@ NO_LINE = "The tokens of {name} are codes out of a list: there is nothing betwee
 GRID = "One {what} from the same noise: more steps down, more guidance to the right."
 NO_GRID = "{name} is a tokenizer without a generator: it takes no steps."
 FIRST = (0, 3)
-"""Samples that the two pictures start as."""
+"""Samples that the two images start as."""
 COUNT = 7
 
 
 def swap_tab(studio: Studio, samples: Samples) -> None:
-    """Two pictures, their tokens and captions exchanged, and what lies between them."""
+    """Two images, their tokens and captions exchanged, and what lies between them."""
     swaps, line = studio.config.decoder_reads_text, not studio.config.codebook_size
     lead = SWAP + (SWAP_FEW if studio.config.nested else "")
     gr.Markdown(lead if swaps else NO_SWAP.format(name=studio.name), elem_classes="lead")
@@ -187,7 +187,7 @@ def _inputs(two: list[Chooser]) -> list[gr.components.Component]:
 
 
 def _pair(studio: Studio, one: Upload, its: object, other: Upload, others: object) -> Pair:
-    """The pictures and captions of the fields. Raises ValueError naming the field."""
+    """The images and captions of the fields. Raises ValueError naming the field."""
     pictures = [chosen_picture(upload, size=studio.config.image_size) for upload in (one, other)]
     texts = [(its, "caption of picture 1"), (others, "caption of picture 2")]
     return pictures, [checked_text(text, what) for text, what in texts]

@@ -22,7 +22,7 @@ enough for the rest."""
 
 
 def build_page(studio: Studio, folder: Path) -> gr.Blocks:
-    """The page of ``studio``; files that it draws go into ``folder`` and are deleted in time."""
+    """The page of ``studio``; generated files go into ``folder`` and are deleted in time."""
     paths, captions = sample_pictures(SAMPLES)
     samples = Samples(paths=paths, captions=captions)
     stop = Stop()

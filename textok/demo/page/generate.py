@@ -1,4 +1,4 @@
-"""The tab that draws pictures from a prompt, or of a class."""
+"""The tab that generates images from a prompt, or of a class."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEPT = (
 )
 DrawnFiles = list[tuple[str, str]]
 AT_ONCE = 4
-"""Most passes of the generator a picture with which the page draws while one types."""
+"""Most passes of the generator an image with which the page generates while one types."""
 
 
 def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
@@ -77,7 +77,7 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
     answer = spoken(_answer(studio, folder, stop))
     gr.on([go.click, *submits], answer, asked, gallery, api_name="generate", **LANE)
     if pipe.sampling.sampler == "meanflow" and pipe.sampling.steps <= AT_ONCE:
-        # "always_last": of what is typed while a picture is drawn, the last is drawn next.
+        # "always_last": of what is typed while an image is made, the last is made next.
         prompt.input(answer, asked, gallery, trigger_mode="always_last", **LANE, **QUIET)
     halt.click(stop.ask, api_visibility="private")
 
@@ -95,7 +95,7 @@ def _answer(studio: Studio, folder: Path, stop: Stop) -> Callable[..., DrawnFile
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  gradio looks for it here
     ) -> DrawnFiles:
-        """Files of the pictures, each with its seed."""
+        """Files of the images, each with its seed."""
         text = checked_prompt(prompt, studio)
         num_images = checked_whole(count, "pictures", 1, PICTURES)
         first = checked_seed(seed)

@@ -19,13 +19,13 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class Stop:
-    """Ends a visitor's drawing at its next step, on request or when the page is closed."""
+    """Ends a visitor's sampling at its next step, on request or when the page is closed."""
 
     def __init__(self) -> None:
         self._drawing: set[str | None] = set()
 
     def ask(self, request: gr.Request) -> None:
-        """The drawing of this visitor, if there is one, is not wanted any longer."""
+        """The sampling of this visitor, if there is one, is not wanted any longer."""
         self._drawing.discard(request.session_hash)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The tab that shows what a caption does for a picture's tokens."""
+"""The tab that shows what a caption does for an image's tokens."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def reconstruct_tab(studio: Studio, samples: Samples) -> None:
             go = gr.Button("Reconstruct", variant="primary")
         with gr.Column(scale=5, min_width=300, elem_classes="result"):
             shown = gr.HTML(start, elem_id="comparison")
-    # A decoder that makes one picture of its tokens has no samples to ask for.
+    # A decoder that makes one image of its tokens has no samples to ask for.
     inputs = [fields.picture, fields.caption, own, kept, *([count] if studio.samples else [])]
     work = spoken(answer)
     gr.on(

@@ -1,4 +1,4 @@
-"""The fields that say what to draw and how."""
+"""The fields that say what to generate and how."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerFields:
-    """What the model draws with by default, to be changed."""
+    """What the model samples with by default, to be changed."""
 
     steps: gr.Slider
     guidance: gr.Slider
@@ -83,7 +83,7 @@ def seed_field() -> gr.Number:
 
 
 def checked_prompt(prompt: object, studio: Studio) -> str:
-    """What to draw. Raises ValueError for a prompt that is too long."""
+    """What to generate. Raises ValueError for a prompt that is too long."""
     text = checked_text(prompt, "class" if studio.draws_classes else "prompt")
     if not text:
         note("nothing was asked for: this draws anything")
@@ -102,7 +102,7 @@ def checked_sampling(
     temperature: object = None,
     sampler: object = None,
 ) -> SamplingConfig:
-    """The model's settings with those given. Raises ValueError for what it cannot draw with."""
+    """The model's settings with those given. Raises ValueError for what it cannot sample with."""
     assert studio.pipe is not None
     own = studio.pipe.sampling
     options = SamplingOptions(
