@@ -87,6 +87,10 @@ def test_a_saved_pipeline_is_an_export(by_text: Path, exported: Path, tmp_path: 
     by_file = load(again, custom_pipeline=str(again / "pipeline.py"))
     assert pixels(by_file("an owl").images) == expected
 
+    small = pipe.save_pretrained(tmp_path / "small", precision=torch.bfloat16)
+    weights = "model/generator/model.safetensors"
+    assert (small / weights).stat().st_size < 0.6 * (again / weights).stat().st_size
+
     (again / "photo.png").touch()
     with pytest.raises(ValueError, match=r"again: not an export for diffusers \(photo\.png\)"):
         pipe.save_pretrained(again)

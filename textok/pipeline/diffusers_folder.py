@@ -6,6 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
+import torch
+
 from textok.config.check import require
 from textok.pipeline.card import TAGS, TASKS
 from textok.pipeline.folder import PipelineParts, save_pipeline
@@ -52,8 +54,10 @@ The Python files only import textok, which has to be installed. `model/` is a pi
 """
 
 
-def save_diffusers(folder: str | Path, parts: PipelineParts) -> Path:
-    """Write a pipeline for diffusers; ``folder`` appears whole or not at all.
+def save_diffusers(
+    folder: str | Path, parts: PipelineParts, *, precision: torch.dtype | None = None
+) -> Path:
+    """Write a pipeline for diffusers, weights in ``precision``; it appears whole or not at all.
 
     An older one in ``folder`` is replaced. Raises ValueError where it holds anything else.
     """
@@ -69,7 +73,7 @@ def save_diffusers(folder: str | Path, parts: PipelineParts) -> Path:
     ):
         whole = Path(part) / "pipeline"  # made here, so that it has the usual rights
         whole.mkdir()
-        save_pipeline(whole / MODEL, parts)
+        save_pipeline(whole / MODEL, parts, precision=precision)
         write_text(whole / INDEX, json.dumps(MODEL_INDEX, indent=2) + "\n")
         write_text(whole / CODE, PIPELINE)
         write_text(whole / MODEL / f"{COMPONENT}.py", MODEL_CODE)

@@ -32,15 +32,17 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
         super().__init__()
         self.register_modules(model=model)
 
-    def save_pretrained(self, save_directory: str | Path, **others: Any) -> Path:
+    def save_pretrained(
+        self, folder: str | Path, *, precision: torch.dtype | None = None, **others: Any
+    ) -> Path:
         """Write the files of ``textok export diffusers``, whole or not at all; returns the folder.
 
-        Weights are safetensors in one file a network. Raises ValueError for a folder that holds
-        anything but such a pipeline, and for a variant or an upload.
+        Weights are safetensors in one file a network, in ``precision``. Raises ValueError for a
+        folder that holds anything but such a pipeline, and for a variant or an upload.
         """
         require(others.get("variant") is None, "textok takes no variant: leave it out")
         require(not others.get("push_to_hub"), "push_to_hub: call pipe.push_to_hub(repo_id)")
-        return save_diffusers(save_directory, self.model.parts)
+        return save_diffusers(folder, self.model.parts, precision=precision)
 
     def __call__(
         self,
