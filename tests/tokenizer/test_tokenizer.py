@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from textok.config import TokenizerConfig, ViTConfig
 from textok.nn import block
 from textok.tokenizer import Tokenizer, kl_divergence
+from textok.tokenizer.transformer import Trunk
 from textok.types import Latents, TextFeatures
 
 SMALL = ViTConfig(width=32, depth=2, heads=2)
@@ -64,11 +66,11 @@ def test_patches_come_back_in_place() -> None:
 
 @pytest.mark.parametrize("layout", ["textok", "titok"])
 @pytest.mark.parametrize("caption", [True, False])
-def test_without_gradients_the_last_block_makes_only_what_is_read(
+def test_the_last_block_makes_only_what_is_read(
     layout: Literal["textok", "titok"], caption: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, read = make(layout=layout), text() if caption else None
-    made: list[int] = []
+    depth, made = CONFIG.encoder.depth, list[int]()
     attend = block.attend
 
     def spy(q: torch.Tensor, *given: Any) -> torch.Tensor:
@@ -76,21 +78,51 @@ def test_without_gradients_the_last_block_makes_only_what_is_read(
         return attend(q, *given)
 
     monkeypatch.setattr(block, "attend", spy)
-    latents = model.encode(images(), read)
-    drawn = model.decode(latents, read)
-    assert len(set(made)) <= 2  # encoder and decoder, every block of each
-    made.clear()
-    with torch.inference_mode():
-        again = model.encode(images(), read)
-        torch.testing.assert_close(again.mean, latents.mean, atol=1e-5, rtol=0)
-        torch.testing.assert_close(model.decode(latents, read), drawn, atol=1e-5, rtol=0)
-        depth = CONFIG.encoder.depth
+    for gradients in (True, False):
+        made.clear()
+        with torch.set_grad_enabled(gradients):
+            found = model(images(), read).images
         assert (made[depth - 1], made[-1]) == (6, 16)
         assert min(made[0], made[depth]) >= 16 + 6
-        # Where the last block's states are asked for, it makes all.
-        asked = model(images(), read, hidden_after=CONFIG.decoder.depth)
-    assert asked.hidden is not None and asked.hidden.shape[1] == 16
-    torch.testing.assert_close(asked.images, model(images(), read).images, atol=1e-5, rtol=0)
+    # Where the last block's states are asked for, it makes all.
+    made.clear()
+    asked = model(images(), read, hidden_after=CONFIG.decoder.depth)
+    assert asked.hidden is not None and asked.hidden.shape[1] == 16 and made[-1] > 16
+    torch.testing.assert_close(asked.images, found, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["textok", "titok"])
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_gradients_are_those_of_a_whole_last_block(
+    layout: Literal["textok", "titok"], recomputed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    trunk = Trunk(SMALL, layout=layout, qk_norm=True).double()
+    given = torch.randn(2, 9, 32, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 32, dtype=torch.float64)
+    keys = torch.arange(9) < torch.tensor([[9], [7]])
+    learned = list(trunk.parameters())
+    monkeypatch.setattr(block, "attend", F.scaled_dot_product_attention)  # in float64 too
+    trunk.grad_checkpointing = recomputed
+
+    def gradients(hidden_after: int) -> tuple[torch.Tensor, ...]:
+        out, hidden = trunk.with_hidden(given, keys, hidden_after, read=slice(4, 7))
+        loss = (out * weight).sum()
+        if hidden is not None:
+            loss = loss + hidden.square().mean()
+        return torch.autograd.grad(loss, [given, *learned])
+
+    short = [gradients(0), gradients(1)]
+    forward = block.Block.forward
+
+    def whole(self: Any, x: Any, keys: Any = None, read: Any = None) -> torch.Tensor:
+        made = forward(self, x, keys)
+        return made if read is None else made[:, read]
+
+    monkeypatch.setattr(block.Block, "forward", whole)
+    trunk.grad_checkpointing = False
+    for found, hidden_after in zip(short, (0, 1), strict=True):
+        torch.testing.assert_close(found, gradients(hidden_after), atol=1e-12, rtol=1e-12)
 
 
 def test_pad_tokens_have_no_influence() -> None:

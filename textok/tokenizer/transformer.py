@@ -42,8 +42,8 @@ class Trunk(nn.Module):
     def forward(self, x_BSD: Tensor, keys_BS: Tensor | None, *, read: slice) -> Tensor:
         """(B, S, D) to the positions ``read`` of it, a slice with both ends.
 
-        Positions where ``keys_BS`` is False are attended to by none. Without gradients the last
-        block makes nothing else than what is read.
+        Positions where ``keys_BS`` is False are attended to by none. The last block makes nothing
+        else than what is read.
         """
         return self.with_hidden(x_BSD, keys_BS, read=read)[0]
 
@@ -55,22 +55,18 @@ class Trunk(nn.Module):
             x_BSD = torch.cat([self.cls.expand(x_BSD.shape[0], -1, -1), x_BSD], dim=1)
             keys_BS = None if keys_BS is None else F.pad(keys_BS, (1, 0), value=True)
         x_BSD, hidden_BSD, first = self.norm_in(x_BSD), None, 0 if self.cls is None else 1
-        depth = len(self.blocks)
-        short = hidden_after < depth and not torch.is_grad_enabled()
+        read = slice(read.start + first, read.stop + first)
+        depth, recompute = len(self.blocks), self.grad_checkpointing and torch.is_grad_enabled()
+        made: slice | None = None
         for number, block in enumerate(self.blocks, start=1):
-            if short and number == depth:
-                return self.norm(block(x_BSD, keys_BS, _moved(read, first))), hidden_BSD
-            if self.grad_checkpointing and torch.is_grad_enabled():
-                x_BSD = checkpoint(block, x_BSD, keys_BS, use_reentrant=False)
+            made = read if number == depth and hidden_after < depth else None
+            if recompute:
+                x_BSD = checkpoint(block, x_BSD, keys_BS, made, use_reentrant=False)
             else:
-                x_BSD = block(x_BSD, keys_BS)
+                x_BSD = block(x_BSD, keys_BS, made)
             if number == hidden_after:
                 hidden_BSD = x_BSD[:, first:]
-        return self.norm(x_BSD[:, first:] if first else x_BSD)[:, read], hidden_BSD
-
-
-def _moved(read: slice, first: int) -> slice:
-    return slice(read.start + first, read.stop + first)
+        return self.norm(x_BSD if made else x_BSD[:, read]), hidden_BSD
 
 
 def join(
