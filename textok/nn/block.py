@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.nn import few_keys, fused
+from textok.nn.gelu import TanhGELU
 from textok.nn.linear import Linear
 
 
@@ -78,7 +79,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 def mlp(width: int, *, exact_gelu: bool = False) -> nn.Sequential:
     """The feed-forward layers of a block, four times as wide inside."""
-    gelu = nn.GELU(approximate="none" if exact_gelu else "tanh")
+    gelu = nn.GELU() if exact_gelu else TanhGELU()
     return nn.Sequential(Linear(width, 4 * width), gelu, Linear(4 * width, width))
 
 
