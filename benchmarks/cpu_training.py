@@ -2,10 +2,11 @@
 
     python -m benchmarks.cpu_training --threads 1 --out docs/results/training-speed/one-core
 
-Before: attention by torch's kernel in float32, LPIPS with channels first. Now: what `textok train`
-does (`textok.nn.block`, `textok.nn.lpips`). All variants start from the same weights and take turns
-in one process; times are of its CPU time, since others may use the core meanwhile. LPIPS's weights
-are needed (`textok convert lpips`).
+Before: attention and GELU by torch's kernels, attention in float32, a whole last block in encoder
+and decoder, LPIPS with channels first. Now: what `textok train` does (`textok.nn.few_keys`,
+`textok.nn.gelu`, `textok.tokenizer.transformer`, `textok.nn.lpips`). All variants start from the
+same weights and take turns in one process; times are of its CPU time, since others may use the core
+meanwhile. LPIPS's weights are needed (`textok convert lpips`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
@@ -33,7 +33,8 @@ from benchmarks.training import count_flops, read_config
 from benchmarks.training_steps import Config, Task, training_step
 from textok.config.check import require, require_range
 from textok.evaluate.markdown import markdown_table
-from textok.nn import adaptive_block, block
+from textok.nn import few_keys, gelu
+from textok.nn.block import Block
 from textok.nn.lpips import LPIPS
 from textok.runtime.files import write_text
 
@@ -85,28 +86,28 @@ class Timed:
     """Of all steps, from the first."""
 
 
-def torchs_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """``textok.nn.block.attend`` on a CPU as it was."""
-    with torch.autocast("cpu", enabled=False):
-        out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
-    return out.to(v.dtype)
-
-
 @contextmanager
 def as_before(on: bool) -> Iterator[None]:
-    """With the attention and the LPIPS of before."""
+    """With the attention, the GELU, the last block and the LPIPS of before."""
     if not on:
         yield
         return
-    maps = LPIPS.maps
+    maps, forward = LPIPS.maps, Block.forward
 
     def channels_first(self: LPIPS, images_B3HW: Tensor) -> list[Tensor]:
         with patch.object(Tensor, "contiguous", lambda given, **_: given):
             return maps(self, images_B3HW)
 
+    def whole(
+        self: Block, x_BSD: Tensor, keys_BS: Tensor | None = None, read: slice | None = None
+    ) -> Tensor:
+        made = forward(self, x_BSD, keys_BS)
+        return made if read is None else made[:, read]
+
     with (
-        patch.object(block, "attend", torchs_attention),
-        patch.object(adaptive_block, "attend", torchs_attention),
+        patch.object(few_keys, "usable", lambda *_: False),
+        patch.object(gelu, "usable", lambda *_: False),
+        patch.object(Block, "forward", whole),
         patch.object(LPIPS, "maps", channels_first),
     ):
         yield
@@ -182,9 +183,11 @@ def write_report(
         + f"; a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in bf16 reaches "
         f"{highest:.0f} GFLOP/s.",
         "",
-        "Before: attention by torch's kernel in float32, LPIPS with channels first. Now: attention "
-        "as two products in bf16, LPIPS with channels last. Compiled: with `run.compile`. *At the "
-        "peak's rate* is the share of a step that the products and convolutions of its networks "
+        "Before: attention and GELU by torch's kernels, attention in float32, a whole last block "
+        "in encoder and decoder, LPIPS with channels first. Now: attention by passes of its own "
+        "with products in bf16, GELU looked up, a last block of what is read alone, LPIPS with "
+        "channels last. Compiled: with `run.compile`, which fuses GELU. *At the peak's rate* is "
+        "the share of a step that the products and convolutions of its networks, as they are now, "
         "would take at the rate of the large product, without those of the optimiser Muon. Losses "
         "are on one random batch, from the same weights, at the peak of the rate.",
         "",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from benchmarks import cpu_training
 from benchmarks.cpu_training import Settings, as_before, in_turns
-from textok.nn import adaptive_block, block
-from textok.nn.block import SelfAttention, attend
+from textok.nn import gelu
+from textok.nn.block import Block
 from textok.nn.lpips import LPIPS
 
 VIT = "{width: 16, depth: 1, heads: 2}"
@@ -51,19 +54,28 @@ def test_the_report_compares_variants_from_the_same_start(
     assert "| 1.00 (1.00 to 1.00) |" in (tmp_path / "training.md").read_text()
 
 
-def test_before_is_the_way_it_was() -> None:
+def test_before_is_the_way_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    attention, network = SelfAttention(32, 2), LPIPS("alex")
+    block, network = Block(32, 2, qk_norm=True), LPIPS("alex")
     x, images = torch.randn(2, 5, 32), torch.rand(1, 3, 64, 64)
-    found = []
+    monkeypatch.setattr(gelu, "ENOUGH", 0)
+    queries: list[int] = []
+    attend, found = F.scaled_dot_product_attention, []
+
+    def spy(q: Tensor, *given: Any, **options: Any) -> Tensor:
+        queries.append(q.shape[2])
+        return attend(q, *given, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
     for on in (False, True):
         with as_before(on), torch.autocast("cpu", torch.bfloat16):
-            found.append((attention(x), network.maps(images)))
+            out = block(x, None, slice(1, 3))
+            assert gelu.usable(out.bfloat16()) is not on
+            found.append((out, network.maps(images)))
     (now, last), (before, first) = found
+    assert queries == [5]  # a whole block by torch's kernel
     assert not torch.equal(now, before) and torch.allclose(now, before, atol=0.02)
     assert last[1].is_contiguous(memory_format=torch.channels_last) and first[1].is_contiguous()
-    for module in (block, adaptive_block):
-        assert vars(module)["attend"] is attend
 
 
 def test_turns_are_in_the_order_asked_for(presets: list[str], tmp_path: Path) -> None:

@@ -23,13 +23,14 @@ class TanhGELU(nn.Module):
     """``nn.GELU(approximate="tanh")``, in the type of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _quicker(x):
+        if not usable(x):
             return F.gelu(x, approximate="tanh")
         out: Tensor = _LookUp.apply(x)  # type: ignore[no-untyped-call]
         return out
 
 
-def _quicker(x: Tensor) -> bool:
+def usable(x: Tensor) -> bool:
+    """Whether numbers are looked up, here and now."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.bfloat16
