@@ -110,7 +110,8 @@ class Report:
             ", ".join(f"{name} {value}" for name, value in self.machine.items()) + ".",
             "",
             "Images of 256 px to codes or latents and back, random weights, each model by its own "
-            "modules: TiTok by 1d-tokenizer and, with the same weights converted, by textok; "
+            "modules: TiTok by 1d-tokenizer and, with the same weights converted, by textok, which "
+            "packs them as a pipeline does that is loaded (not TiTok-L's, which are too many); "
             "SD-VAE and DC-AE by diffusers. "
             + (f"In fp32, before anything was timed: {same}. " if same else "")
             + "bf16 means bf16 weights; 1d-tokenizer's codebook stays in fp32, without which it "

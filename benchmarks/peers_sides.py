@@ -22,6 +22,7 @@ from textok.config.read import load_config
 from textok.convert.official import Official
 from textok.convert.source import Checkpoint
 from textok.convert.titok import convert_titok
+from textok.nn.linear import use_packed
 from textok.tokenizer import Tokenizer
 
 TITOKS = {
@@ -59,7 +60,9 @@ def read_titok(name: str) -> TokenizerConfig:
 
 
 def ours(tokenizer: Tokenizer) -> Side:
+    """As a ``Reconstructor`` that is loaded runs it."""
     config = tokenizer.config
+    use_packed(tokenizer)
 
     def draw(count: int) -> Tensor:
         return torch.randint(config.codebook.size, (count, config.num_tokens))

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import textok.nn.linear as linear
-from textok.nn.linear import Linear
+from textok.nn.block import MLP
+from textok.nn.linear import Linear, use_packed
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """What went to oneDNN."""
     given: list[Tensor] = []
-    quicker = Linear._quicker
+    quicker = Linear.quicker
 
     def spy(self: Linear, x: Tensor) -> bool:
         quick = quicker(self, x)
         given.extend([x] * quick)
         return quick
 
-    monkeypatch.setattr(Linear, "_quicker", spy)
+    monkeypatch.setattr(Linear, "quicker", spy)
     monkeypatch.setattr(linear, "ENOUGH", 0)
     return given
 
@@ -61,3 +65,86 @@ def test_small_products_are_left_to_torch(
     with torch.inference_mode():
         Linear(16, 24)(torch.randn(3, 16))
     assert taken == []
+
+
+def add_through_data(layer: Linear) -> None:
+    """As adapters are merged."""
+    layer.weight.data += 1.0
+
+
+def replace_weight(layer: Linear) -> None:
+    layer.weight = nn.Parameter(layer.weight.detach() + 1.0)
+
+
+@torch.no_grad()
+def add_in_place(layer: Linear) -> None:
+    layer.weight += 1.0
+
+
+def load(layer: Linear) -> None:
+    layer.load_state_dict({"weight": layer.weight + 1.0, "bias": layer.bias})
+
+
+def there_and_back(layer: Linear) -> None:
+    layer.to(torch.bfloat16).to(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "change", [add_through_data, replace_weight, add_in_place, load, there_and_back]
+)
+def test_packed_weights_follow_theirs(
+    change: Callable[[Linear], None], taken: list[Tensor]
+) -> None:
+    torch.manual_seed(0)
+    layer, x = Linear(16, 24), torch.randn(3, 16)
+    use_packed(layer)
+    for count in (1, 2):
+        with torch.inference_mode():
+            expected = nn.functional.linear(x, layer.weight, layer.bias)
+            torch.testing.assert_close(layer(x), expected)
+            if taken:
+                packed = linear._PACKED[layer]
+                layer(x)
+                assert linear._PACKED[layer] is packed and packed.weight.is_mkldnn
+        if count == 1:
+            change(layer)
+
+
+def test_a_packed_layer_is_copied_and_saved_as_any(taken: list[Tensor]) -> None:
+    layer, x = Linear(16, 24), torch.randn(3, 16)
+    use_packed(layer)
+    with torch.inference_mode():
+        out = layer(x)
+        copied = copy.deepcopy(layer)
+        with torch.no_grad():
+            copied.weight.zero_()
+        assert torch.equal(copied(x), copied.bias.expand(3, -1))
+        assert torch.equal(layer(x), out)
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_large_networks_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(Linear(16, 24), nn.GELU(), Linear(24, 16))
+    monkeypatch.setattr(linear, "MOST", 2 * 16 * 24 - 1)
+    use_packed(network)
+    assert not network[0].packs
+    monkeypatch.setattr(linear, "MOST", 2 * 16 * 24)
+    use_packed(network)
+    assert network[0].packs and network[2].packs
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_gelu_with_the_product_is_gelu_after_it(
+    exact: bool, packed: bool, taken: list[Tensor]
+) -> None:
+    torch.manual_seed(0)
+    mlp, x = MLP(16, exact_gelu=exact), torch.randn(5, 16) * 3
+    if packed:
+        use_packed(mlp)
+    expected = mlp(x)  # with gradients
+    assert not taken
+    with torch.inference_mode():
+        torch.testing.assert_close(mlp(x), expected, atol=1e-6, rtol=1e-5)
+    hidden = nn.functional.gelu(mlp[0](x), approximate="none" if exact else "tanh")
+    torch.testing.assert_close(expected, mlp[2](hidden))

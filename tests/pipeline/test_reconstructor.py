@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.nn.linear import Linear
 from textok.pipeline import Reconstructor
 from textok.pipeline.inputs import read_pictures
 from textok.runtime.device import autocast
@@ -181,6 +182,15 @@ def test_cached_features_give_the_same(reconstructor: Reconstructor, tmp_path: P
     assert any((tmp_path / "cache").rglob("*.safetensors"))
     expected = reconstructor.encode(PICTURE, "a cat").mean
     torch.testing.assert_close(cached.encode(PICTURE, "a cat").mean, expected)
+
+
+def test_a_loaded_tokenizer_packs_its_weights(tmp_path: Path) -> None:
+    given = tokenizer()
+    loaded = Reconstructor.from_pretrained(given.save_pretrained(tmp_path / "model"))
+    Reconstructor(given)  # as in training, whose weights change
+    for one, packs in ((given, False), (loaded.tokenizer, True)):
+        layers = [layer for layer in one.modules() if isinstance(layer, Linear)]
+        assert layers and all(layer.packs is packs for layer in layers)
 
 
 def test_bf16(reconstructor: Reconstructor) -> None:

@@ -13,6 +13,7 @@ from textok.config import TextConfig
 from textok.config.generator import GuidanceConfig, SamplingConfig
 from textok.data.pixels import to_pil
 from textok.generator.sample import sample
+from textok.nn.linear import Linear
 from textok.pipeline import ClassCaptions, ImageRequest, TextToImage
 from textok.text import on_the_fly, open_features
 from textok.text.encoder import FrozenTextEncoder
@@ -59,6 +60,12 @@ def test_it_is_the_generator_the_scale_and_the_decoder_in_turn(pipe: TextToImage
     latents = tokens * torch.tensor([2.0, 3.0]) + torch.tensor([0.5, -1.0])
     expected = to_pil(pipe.tokenizer.decode(latents, text)[0])
     assert pipe("a red apple", seed=7)[0].tobytes() == expected.tobytes()
+
+
+def test_both_networks_pack_their_weights(pipe: TextToImage) -> None:
+    for network in (pipe.generator, pipe.tokenizer):
+        layers = [layer for layer in network.modules() if isinstance(layer, Linear)]
+        assert layers and all(layer.packs for layer in layers)
 
 
 def test_settings_reach_the_sampler(pipe: TextToImage) -> None:

@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.nn import fused
-from textok.nn.block import HeadNorm, SelfAttention, attend, mlp
+from textok.nn.block import MLP, HeadNorm, SelfAttention, attend
 from textok.nn.dropout import Dropout
 from textok.nn.linear import Linear
 from textok.types import TextFeatures
@@ -87,7 +87,7 @@ class DiTBlock(nn.Module):
         self.modulation = Linear(width, 6 * width) if own_modulation else None
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.text = CrossAttention(width, heads, qk_norm=qk_norm) if reads_text else None
-        self.mlp = mlp(width)
+        self.mlp = MLP(width)
         self.dropout = Dropout(dropout)
 
     def init_weights(self) -> None:

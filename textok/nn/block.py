@@ -5,6 +5,8 @@ Legend: B batch, S sequence, D width, H heads, E head width.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -77,10 +79,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return out.to(v.dtype)
 
 
-def mlp(width: int, *, exact_gelu: bool = False) -> nn.Sequential:
+class MLP(nn.Sequential):
     """The feed-forward layers of a block, four times as wide inside."""
-    gelu = nn.GELU() if exact_gelu else TanhGELU()
-    return nn.Sequential(Linear(width, 4 * width), gelu, Linear(4 * width, width))
+
+    def __init__(self, width: int, *, exact_gelu: bool = False) -> None:
+        gelu = nn.GELU() if exact_gelu else TanhGELU()
+        super().__init__(Linear(width, 4 * width), gelu, Linear(4 * width, width))
+        self._approximate: Literal["none", "tanh"] = "none" if exact_gelu else "tanh"
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner, gelu, outer = self
+        if isinstance(inner, Linear) and inner.quicker(x):
+            return outer(inner.with_gelu(x, self._approximate))
+        return outer(gelu(inner(x)))
 
 
 class Block(nn.Module):
@@ -99,7 +110,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         self.attention = SelfAttention(width, heads, qk_norm=qk_norm)
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
-        self.mlp = mlp(width, exact_gelu=exact_gelu)
+        self.mlp = MLP(width, exact_gelu=exact_gelu)
 
     def forward(
         self, x_BSD: Tensor, keys_BS: Tensor | None = None, read: slice | None = None

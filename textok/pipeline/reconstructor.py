@@ -17,6 +17,7 @@ from textok.config.check import require_range
 from textok.config.decoding import AS_TRAINED
 from textok.config.networks import RunPrecision
 from textok.data.pixels import to_pil
+from textok.nn.linear import use_packed
 from textok.pipeline.inputs import (
     Captions,
     Picture,
@@ -96,6 +97,7 @@ class Reconstructor:
         check_dtype(dtype)
         device = pick_device(str(device))
         tokenizer = Tokenizer.from_pretrained(name, revision=revision, token=token)
+        use_packed(tokenizer)
         return cls(
             tokenizer, text_cache=text_cache, device=device, dtype=dtype, precision=precision
         )

@@ -18,6 +18,7 @@ from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.config.networks import CompileMode, RunPrecision
 from textok.data.class_captions import ClassCaptions
 from textok.data.pixels import to_pil
+from textok.nn.linear import use_packed
 from textok.pipeline.compile import compile_drawing
 from textok.pipeline.decoder_text import open_decoder_text
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
@@ -87,6 +88,8 @@ class TextToImage(Pushable):
         check_dtype(dtype)
         device = pick_device(str(device))
         parts = load_pipeline(name, revision=revision, token=token)
+        for network in (parts.generator, parts.tokenizer):
+            use_packed(network)
         return cls(parts, device=device, dtype=dtype, precision=precision)
 
     def compile(self, mode: CompileMode = "graph") -> None:

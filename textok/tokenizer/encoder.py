@@ -6,6 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import TokenizerConfig
+from textok.nn.linear import Linear
 from textok.nn.positions import sincos_grid, small_normal
 from textok.nn.text import TextProjection
 from textok.tokenizer.bottleneck import Encoded, build_bottleneck
@@ -20,7 +21,7 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.encoder.width
         self.patch_size = config.patch_size
-        self.embed = nn.Linear(3 * config.patch_size**2, width)
+        self.embed = Linear(3 * config.patch_size**2, width)
         self.positions = nn.Parameter(sincos_grid(config.grid, width))
         self.queries = nn.Parameter(small_normal(config.num_tokens, width))
         self.text = (

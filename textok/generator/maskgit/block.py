@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from textok.config.maskgit import MaskGITConfig
 from textok.nn.adaptive_block import CrossAttention, TextKeys
-from textok.nn.block import attend, mlp
+from textok.nn.block import MLP, attend
 from textok.types import TextFeatures
 
 
@@ -52,7 +52,7 @@ class MaskGITBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
         reads_text = config.condition == "text"
         self.text = CrossAttention(width, heads, qk_norm=False) if reads_text else None
-        self.mlp = mlp(width, exact_gelu=True)
+        self.mlp = MLP(width, exact_gelu=True)
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
