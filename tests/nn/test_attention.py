@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from textok.nn import few_keys
 from textok.nn.block import SelfAttention, attend
@@ -58,6 +60,24 @@ def test_few_keys_give_what_attention_gives(
     assert [one.dtype for one in found[1:]] == [one.dtype for one in given + norms]
     if masked:  # the keys that the first row does not see get no gradient
         assert found[2][0, :, 4:].abs().max() == found[3][0, :, 4:].abs().max() == 0
+
+
+def test_a_layer_has_a_forward_derivative() -> None:
+    torch.manual_seed(0)
+    layer, x = SelfAttention(32, 2, qk_norm=True), torch.randn(2, 5, 32)
+    along = torch.randn_like(x)
+
+    def tangent() -> Tensor:
+        with forward_ad.dual_level():
+            found = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, along))).tangent
+        assert found is not None
+        return found
+
+    with sdpa_kernel(SDPBackend.MATH):
+        exact = tangent()
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = tangent()
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.02)
 
 
 def test_a_norm_of_nothing_is_nothing() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from textok.nn import gelu
 from textok.nn.gelu import TanhGELU
@@ -40,6 +41,20 @@ def test_any_layout_and_mode() -> None:
     assert torch.equal(
         slope, torch.autograd.grad(F.gelu(given, approximate="tanh"), given, grad)[0]
     )
+
+
+def test_it_has_a_forward_derivative() -> None:
+    given, along = (
+        torch.randn(512, 512, generator=torch.Generator().manual_seed(seed)).bfloat16()
+        for seed in (0, 1)
+    )
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(given, along)
+        found, expected = (
+            forward_ad.unpack_dual(out).tangent
+            for out in (TanhGELU()(dual), F.gelu(dual, approximate="tanh"))
+        )
+    assert found is not None and torch.equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 import textok.nn.linear as linear
 from textok.nn.block import MLP
@@ -56,6 +57,18 @@ def test_gradients_autocast_and_other_types_are_left_to_torch(taken: list[Tensor
             assert layer(x).dtype == torch.bfloat16
         assert layer.to(torch.bfloat16)(x.bfloat16()).dtype == torch.bfloat16
     assert taken == []
+
+
+def test_forward_derivatives_are_left_to_torch(taken: list[Tensor]) -> None:
+    torch.manual_seed(0)
+    block, x, along = MLP(16), torch.randn(3, 16), torch.randn(3, 16)
+    with torch.no_grad():
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(block(forward_ad.make_dual(x, along))).tangent
+        step = 1e-2
+        expected = (block(x + step * along) - block(x - step * along)) / (2 * step)
+    assert tangent is not None
+    torch.testing.assert_close(tangent, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_small_products_are_left_to_torch(

@@ -13,18 +13,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 FEW = 256
 """Most keys for which the (B, H, S, T) of two products are worth holding."""
 
 
 def usable(q_BHSE: Tensor, k_BHTE: Tensor) -> bool:
-    """Whether attention of these is trained so, here and now."""
+    """Whether attention of these is trained so, here and now.
+
+    Not in forward-mode differentiation.
+    """
     return (
         q_BHSE.device.type == "cpu"
         and q_BHSE.dtype == torch.bfloat16
         and k_BHTE.shape[-2] <= FEW
         and torch.is_grad_enabled()
+        and forward_ad.unpack_dual(q_BHSE).tangent is None
     )
 
 

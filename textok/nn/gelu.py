@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 ENOUGH = 2**16
 """Fewest numbers that are worth the longer way in."""
@@ -30,12 +31,13 @@ class TanhGELU(nn.Module):
 
 
 def usable(x: Tensor) -> bool:
-    """Whether numbers are looked up, here and now."""
+    """Whether numbers are looked up, here and now; not in forward-mode differentiation."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.bfloat16
         and x.numel() >= ENOUGH
         and not torch.compiler.is_compiling()
+        and forward_ad.unpack_dual(x).tangent is None
     )
 
 

@@ -9,11 +9,14 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 ENOUGH = 2**21
 """Fewest multiplications that are worth the longer way in, some 15 microseconds."""
 MOST = 2**28
 """Most weights of a network that are packed: a second GiB beside their own."""
+FEW = 32
+"""Outputs of a layer, of which a weight is looked at to tell whether they changed."""
 
 
 class Linear(nn.Linear):
@@ -34,7 +37,10 @@ class Linear(nn.Linear):
         return self._product(x, "gelu", approximate)
 
     def quicker(self, x: Tensor) -> bool:
-        """Whether oneDNN takes the product, and it is large enough."""
+        """Whether oneDNN takes the product, and it is large enough.
+
+        Its product has no derivative, neither backward nor forward.
+        """
         return (
             x.device.type == "cpu"
             and x.dtype == self.weight.dtype == torch.float32
@@ -42,6 +48,7 @@ class Linear(nn.Linear):
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
+            and forward_ad.unpack_dual(x).tangent is None
             and torch.backends.mkldnn.is_available()
             and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         )
@@ -75,8 +82,8 @@ class _Packed:
     weight: Tensor
     version: int
     few_now: Tensor
-    """The first of these as they are at any time: some changes, as by merged adapters, leave the
-    version as it is."""
+    """Some of these as they are at any time: changes of ``weight.data``, as by
+    merged adapters, leave the version as it is."""
     few: list[float]
 
     def is_of(self, weight: Tensor) -> bool:
@@ -101,7 +108,7 @@ def _packed(layer: Linear) -> Tensor:
         except NotImplementedError:  # an older torch
             layer.packs = False
             return weight
-        few, version = weight.detach()[0, :4], weight._version
+        few, version = weight.detach()[:: max(1, len(weight) // FEW), 0], weight._version
         known = _Packed(weight=packed, version=version, few_now=few, few=few.tolist())
         _PACKED[layer] = known
     return known.weight
