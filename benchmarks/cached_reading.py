@@ -123,8 +123,11 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if not settings.data:
             write_images(Path(folder), settings.images)
-        images = open_images(settings.data or f"{folder}/folder", settings)
-        rows, filled = measure(images, settings)
+        try:
+            images = open_images(settings.data or f"{folder}/folder", settings)
+            rows, filled = measure(images, settings)
+        except (ValueError, OSError) as error:
+            sys.exit(f"cached_reading: error: {error}")
     write_report(
         rows,
         filled,

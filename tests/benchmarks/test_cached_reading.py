@@ -50,3 +50,9 @@ def test_ratios_are_of_the_same_turn(tmp_path: Path) -> None:
     text = (tmp_path / "cached.md").read_text()
     assert "| cache in ram | 10 | 2.00 (1.50 to 3.00) |" in text
     assert "ram: 61.4 MB, filled in 2.0 s (2,500 pictures/s)" in text
+
+
+def test_data_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^cached_reading: error: data\.path .* does not exist"):
+        main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()

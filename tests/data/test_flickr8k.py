@@ -68,3 +68,17 @@ def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
     write_folder(tmp_path, {"Flickr8k.token.txt": "a.jpg#0 no tab\n", "a.jpg": IMAGE})
     with pytest.raises(ValueError, match=r"Flickr8k\.token\.txt line 1: no tab"):
         opened(tmp_path)
+
+
+def test_numbers_of_boxes_and_classes_are_no_captions(tmp_path: Path) -> None:
+    boxes = {
+        f"{name}/{name}_boxes.txt": f"{name}_0.png\t0\t10\t63\t58\n{name}_1.png\t1\t2\t3\t4\n"
+        for name in ("n01", "n02")
+    }
+    images = [f"{name}/images/{name}_{i}.png" for name in ("n01", "n02") for i in range(2)]
+    files = {**boxes, "all.csv": "n01_0.png,7\n", **dict.fromkeys(images, IMAGE)}
+    write_folder(tmp_path, files)
+    assert [record.captions for record in opened(tmp_path).records] == [()] * 4
+    # A number among words is a caption as any.
+    write_folder(tmp_path, {"all.csv": "n01_0.png,7\nn01_1.png,seven\n"})
+    assert [record.captions for record in opened(tmp_path).records] == [("7",), ("seven",)]

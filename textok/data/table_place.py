@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from textok.config.check import require
@@ -26,10 +27,10 @@ MANY = 50
 """So many files of one kind in a folder are no tables, but captions of an image each."""
 LARGEST = 200 << 20
 """A document of more bytes is looked into only if its name has "caption" in it."""
-
-
 GIVE_UP = 20_000
 """Rows without an image after which a table is of other ones."""
+LINES = 100
+"""Of a table without a header, one of which says something in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +155,16 @@ def _without(plain: Table, name: str, pictures: PictureFiles) -> FoundTable | No
     if plain.path.suffix.startswith(".json"):
         return None
     with plain.path.open(encoding="utf-8-sig", errors="replace") as stream:
-        head = stream.readline()
+        lines = list(islice(stream, LINES))
+    head = next(iter(lines), "")
     between = plain.delimiter or ("\t" if "\t" in head else delimiter_of(plain.path, head))
     first, *others = (part.strip().strip('"') for part in head.split(between))
     first = first.partition("#")[0]
     if not others or not is_image(first) or not pictures.find(first).path:
         return None
+    last = (line.rpartition(between)[2] for line in lines)
+    if not any(letter.isalpha() for text in last for letter in text):
+        return None  # numbers, as of a box or a class
     columns = ("file_name", *("" for _ in others[1:]), "caption")
     table = replace(plain, columns=columns, delimiter=between, image_column="file_name")
     return FoundTable(table=table, name=name, has_captions=True, has_labels=False)
