@@ -172,7 +172,7 @@ def write_report(rows: Sequence[Row], arguments: Sequence[str], folder: Path) ->
         "features of such a list are computed once for all pictures. The text encoder (one layer "
         "timed, with random weights, times their number) is therefore in the last two columns "
         "alone: its time for a caption, and the ratio if each picture's caption is encoded anew. "
-        "On a CPU textok gives its fp32 products to oneDNN; "
+        "On a CPU textok gives its fp32 products to oneDNN, with weights of up to a GiB packed; "
         "the peer's go where torch sends them, to MKL.",
         "",
         *_how_steps_were_timed(rows),

@@ -19,6 +19,7 @@ from textok.config.generator import DiTShape, GeneratorConfig, SamplingConfig
 from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
 from textok.generator.mean_flow import MeanFlowCondition, sample_mean_flow
+from textok.nn.linear import use_packed
 from textok.tokenizer import Tokenizer
 from textok.types import Condition, TextFeatures
 
@@ -192,6 +193,7 @@ class TexTok:
         with torch.device(self.place.device):
             self.tokenizer = Tokenizer(tokenizer)
         self.tokenizer.to(dtype=self.place.dtype).eval()
+        use_packed(self.tokenizer)  # as a pipeline that is loaded
         self._decode = self.place.compile(self.tokenizer.decode)
 
     @torch.inference_mode()
