@@ -18,29 +18,34 @@ import tyro
 from matplotlib.figure import Figure
 
 from studies.notes import write_noted
+from studies.pairs.gains import gain, mean
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
 
 PAPER = 29.2
 """Per cent of FID on ImageNet at 256 px, the mean over 32 to 256 tokens (arXiv 2412.05796)."""
-REGRESSION = {"products": "products", "photographs": "photographs"}
-"""Folder of each study of decoders that predict, and its data."""
 HEADS = ("tokenizer", "tokens", "seeds")
 ABOUT = """How much lower the Frechet distance of reconstructions is with the caption than
-without, in per cent of the distance without: two trainings of equal length each, by all studies
-that compare them. In [the paper](../../faithfulness.md) it is 29.2 % on ImageNet, of FID;
-FD-EffLite0 is no FID (docs/evaluation.md)."""
+without, in per cent of the distance without, by all studies that compare them. Of two trainings: of
+equal length, one with the caption and one without; the difference holds what any two trainings
+differ by. Within one: the same tokenizer with the caption and with none, which it has seen in a
+share of its training images. In [the paper](../../faithfulness.md) it is 29.2 % on ImageNet, of FID
+and of two trainings; FD-EffLite0 is no FID (docs/evaluation.md)."""
+Percent = Mapping[str, float | None]
+"""By the name of the metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """Of one pair of tokenizers at one number of tokens."""
+    """Of tokenizers of one kind at one number of tokens, means over seeds."""
 
     label: str
     tokens: int
     seeds: int
-    percent: Mapping[str, float | None]
-    """By the name of the metric."""
+    two: Percent
+    """Of two trainings."""
+    within: Percent
+    """Of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,50 +57,65 @@ class Settings:
     out: Path = Path("docs/results/caption-gains")
 
 
-def regression_gains(found: Mapping[str, Any], data: str) -> Iterator[Gain]:
-    """Of a study of pairs: text in both sides at each K, then in one side."""
-    gains = found["tokenizer_fd_gain_percent"]
-    for count in next(iter(gains.values()))["by_tokens"]:
-        by_seed = [each["by_tokens"][count]["by_seed"] for each in gains.values()]
-        seeds = sum(value is not None for value in by_seed[0].values())
-        percent = {name: each["by_tokens"][count]["mean"] for name, each in gains.items()}
-        yield Gain(label=data, tokens=int(count), seeds=seeds, percent=percent)
-    sides = found["one_sided_gain_percent"]
-    for side in ("encoder", "decoder"):
-        percent = {name: each[side] for name, each in sides.items()}
-        tokens = {one["tokens"] for one in found["tokenizers"] if one["text"] == side}
-        seeds = sum(one["text"] == side for one in found["tokenizers"])
-        for count in tokens:
-            label = f"{data}, {side} alone"
-            yield Gain(label=label, tokens=count, seeds=seeds, percent=percent)
+def gains_of(entries: Sequence[Mapping[str, Any]], label: str) -> Iterator[Gain]:
+    """Of tokenizers as studies list them, by the place of the text and K."""
+    none = {(e["tokens"], e["seed"]): _frechet(e, "absent") for e in entries if e["text"] == "none"}
+    for text, place in (
+        ("both", ""),
+        ("encoder", ", encoder alone"),
+        ("decoder", ", decoder alone"),
+    ):
+        read = [entry for entry in entries if entry["text"] == text]
+        for tokens in sorted({entry["tokens"] for entry in read}):
+            here = [entry for entry in read if entry["tokens"] == tokens]
+            true = [_frechet(entry, "true") for entry in here]
+            yield Gain(
+                label=label + place,
+                tokens=tokens,
+                seeds=len(here),
+                two=_means([none.get((tokens, entry["seed"]), {}) for entry in here], true),
+                within=_means([_frechet(entry, "absent") for entry in here], true),
+            )
 
 
-def flow_gains(found: Mapping[str, Any]) -> Iterator[Gain]:
-    """Of the study of decoders: regression with a discriminator, flow, and nested flow."""
-    kinds = {"regression": "photographs, discriminator", "flow": "photographs, flow"}
-    for decoder, label in kinds.items():
-        name = f"caption_gain_percent_{decoder}"
-        tables = {metric: table[name]["by_tokens"] for metric, table in found["networks"].items()}
-        for count in next(iter(tables.values()), {}):
-            percent = {metric: table[count] for metric, table in tables.items()}
-            yield Gain(label=label, tokens=int(count), seeds=1, percent=percent)
-    nested = found.get("nested") or {"gain_percent": {}}
-    for way, by_tokens in nested["gain_percent"].items():
-        label = "photographs, nested flow"
-        label += "" if way == "both" else f", guidance {nested['guidance']}"
-        for count, percent in by_tokens.items():
-            yield Gain(label=label, tokens=int(count), seeds=1, percent=percent)
+def _frechet(entry: Mapping[str, Any], captions: str) -> Percent:
+    found: Percent = entry["captions"].get(captions, {}).get("frechet", {})
+    return found
+
+
+def _means(without: Sequence[Percent], with_text: Sequence[Percent]) -> Percent:
+    """The gain in each metric, the mean over what was measured both ways."""
+    pairs = list(zip(without, with_text, strict=True))
+    metrics = dict.fromkeys(name for each in with_text for name in each)
+    return {name: mean(gain(a.get(name), b.get(name)) for a, b in pairs) for name in metrics}
+
+
+def nested_gains(nested: Mapping[str, Any], label: str) -> Iterator[Gain]:
+    """Of a nested pair, by the number of tokens decoded from; with guidance, too."""
+    for way, name in (("both", ""), ("guided", f", guidance {nested['guidance']}")):
+        for count, row in nested[way].items():
+            true, absent = row["frechet"], nested["absent"].get(count, {}).get("frechet", {})
+            none = nested["none"].get(count, {}).get("frechet", {})
+            yield Gain(
+                label=label + name,
+                tokens=int(count),
+                seeds=1,
+                two=_means([none], [true]),
+                within=_means([absent], [true]),
+            )
 
 
 def measured(results: Path) -> list[Gain]:
     """What the studies under ``results`` have measured. Raises OSError if one has no summary."""
-    found = [
-        gain
-        for folder, data in REGRESSION.items()
-        for gain in regression_gains(_summary(results / folder), data)
-    ]
-    found += flow_gains(_summary(results / "flow-decoder"))
-    return [gain for gain in found if any(value is not None for value in gain.percent.values())]
+    found: list[Gain] = []
+    for folder in ("products", "photographs"):
+        found += gains_of(_summary(results / folder)["tokenizers"], folder)
+    flow = _summary(results / "flow-decoder")
+    for decoder, kind in (("regression", "discriminator"), ("flow", "flow")):
+        found += gains_of(flow["decoders"][decoder]["tokenizers"], f"photographs, {kind}")
+    if flow.get("nested"):
+        found += nested_gains(flow["nested"], "photographs, nested flow")
+    return found
 
 
 def _summary(folder: Path) -> Any:
@@ -104,12 +124,14 @@ def _summary(folder: Path) -> Any:
 
 def write(gains: Sequence[Gain], out: Path) -> None:
     """``README.md`` and ``gains.png``; what is written by hand below the table stays."""
-    metrics = list(dict.fromkeys(name for gain in gains for name in gain.percent))
-    rows = [
-        [gain.label, str(gain.tokens), str(gain.seeds), *(_shown(gain, name) for name in metrics)]
-        for gain in gains
-    ]
-    heads = [*HEADS, *(f"{name} lower by %" for name in metrics)]
+    metrics = list(dict.fromkeys(name for one in gains for name in one.within))
+    rows = []
+    for one in gains:
+        percents = [one.two.get(name) for name in metrics]
+        percents += [one.within.get(name) for name in metrics]
+        rows.append([one.label, str(one.tokens), str(one.seeds), *map(_shown, percents)])
+    heads = [*HEADS, *(f"{name}: two trainings" for name in metrics)]
+    heads += [f"{name}: within one" for name in metrics]
     parts = ["# What makes a caption pay", ABOUT, "    python -m studies.caption_gains"]
     parts += ["![gains.png](gains.png)", "\n".join(markdown_table(heads, rows))]
     out.mkdir(parents=True, exist_ok=True)
@@ -117,30 +139,33 @@ def write(gains: Sequence[Gain], out: Path) -> None:
     write_noted(out / "README.md", "\n\n".join(parts) + "\n")
 
 
-def _shown(gain: Gain, metric: str) -> str:
-    value = gain.percent.get(metric)
-    return "–" if value is None else f"{value:.1f}"
+def _shown(percent: float | None) -> str:
+    return "–" if percent is None else f"{percent:.1f}"
 
 
 def _plot(gains: Sequence[Gain], metric: str, path: Path) -> None:
-    """Gains against tokens, a line for each kind of tokenizer."""
-    figure = Figure(figsize=(7, 4), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    counts = sorted({gain.tokens for gain in gains})
-    for label in dict.fromkeys(gain.label for gain in gains):
-        known = sorted(
-            (counts.index(gain.tokens), gain.percent[metric])
-            for gain in gains
-            if gain.label == label and gain.percent.get(metric) is not None
-        )
-        axes.plot(*zip(*known, strict=True), "o-", label=label)
-    axes.axhline(PAPER, color="black", linestyle="--", linewidth=1, label="paper, ImageNet, FID")
-    axes.axhline(0, color="black", linewidth=0.5)
-    axes.set_xticks(range(len(counts)), [str(count) for count in counts])
-    axes.set_xlabel("tokens")
-    axes.set_ylabel(f"{metric} lower by %")
-    axes.grid(visible=True, alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
+    """Gains against tokens, a line for each kind of tokenizer; of two trainings and within one."""
+    figure = Figure(figsize=(10, 4), dpi=90, layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    counts = sorted({one.tokens for one in gains})
+    for axes, of in zip(panels, ("two", "within"), strict=True):
+        for label in dict.fromkeys(one.label for one in gains):
+            known = [
+                (counts.index(one.tokens), percent)
+                for one in gains
+                if one.label == label and (percent := getattr(one, of).get(metric)) is not None
+            ]
+            places, percents = [one[0] for one in known], [one[1] for one in known]
+            axes.plot(places, percents, "o-", label=label)
+        axes.axhline(PAPER, color="black", linestyle="--", linewidth=1, label="paper")
+        axes.axhline(0, color="black", linewidth=0.5)
+        axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+        axes.set_xlabel("tokens")
+        axes.grid(visible=True, alpha=0.3)
+    panels[0].set_title("two trainings")
+    panels[1].set_title("within one")
+    panels[0].set_ylabel(f"{metric} lower by %")
+    panels[1].legend(frameon=False, fontsize="small", loc="center right")
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 

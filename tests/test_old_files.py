@@ -9,7 +9,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +155,23 @@ def test_settings_of_old_are_the_same_settings(kind: str) -> None:
         assert not missing, f"{file}: {missing}"
 
 
+CHANGED: dict[str, dict[str, dict[str, Any]]] = {
+    # Never trained before it was changed.
+    "products-flow-64": {"loss": {"perceptual_phases": 1}, "run": {"steps": 4_000}},
+}
+"""Presets that were changed on purpose, and what they said before."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_presets_are_what_they_were(kind: str) -> None:
-    """A preset that is changed on purpose is named here, with what was changed."""
     for file in sorted(Path("settings", kind).glob("*.yaml")):
         if file.stem not in ("defaults", "others"):
-            old = read.settings(kind, str(file))
-            assert read.settings(kind, file.stem) == old, file
+            new = read.settings(kind, file.stem)
+            before = {
+                group: replace(getattr(new, group), **values)
+                for group, values in CHANGED.get(file.stem, {}).items()
+            }
+            assert replace(new, **before) == read.settings(kind, str(file)), file
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)

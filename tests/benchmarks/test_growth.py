@@ -20,7 +20,7 @@ def counted(**sizes: int) -> float:
     middle = Size(tokens=32, patches=64, text=32, batch=4, resolution=64, processes=1)
     size = replace(middle, **sizes)
     size = replace(size, resolution=sizes.get("resolution", 8 * isqrt(size.patches)))
-    config = size.config(ViTConfig(width=16, depth=1, heads=2))
+    config = size.config(ViTConfig(width=16, depth=2, heads=2))
     return count_tokenizer(config).flops
 
 
