@@ -26,8 +26,6 @@ from textok.config import TextConfig, TokenizerConfig, TrainTokenizerConfig, ViT
 from textok.config.check import require, require_range
 
 Axis = Literal["tokens", "patches", "resolution", "text", "batch", "processes"]
-
-
 SIDE = 8
 """Patches along a side of the image, where they do not vary."""
 
@@ -78,7 +76,7 @@ class Settings:
     batch: tuple[int, ...] = (1, 4, 16, 32)
     """B."""
     processes: tuple[int, ...] = (1, 2)
-    """That train together, one thread each; at most as many as there are cores."""
+    """That train together, one thread each; which take as many cores."""
     width: int = 192
     """Of the ViTs."""
     depth: int = 2

@@ -8,7 +8,6 @@ Reads what the studies have written; trains nothing.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 
 from studies.notes import write_noted
 from studies.pairs.gains import gain, mean
+from studies.pairs.job import refuse
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
 
@@ -175,7 +175,7 @@ def main(settings: Settings) -> None:
     try:
         write(measured(settings.results), settings.out)
     except (OSError, KeyError, ValueError) as error:
-        sys.exit(f"caption_gains: error: {error}")
+        refuse(f"caption_gains: {error}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def test_all_gains_that_were_measured_are_listed(tmp_path: Path) -> None:
     assert (out / "gains.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_missing_study_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"caption_gains: error: .*summary\.json"):
+def test_a_missing_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(Settings(results=tmp_path, out=tmp_path / "out"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: caption_gains: ") and "summary.json" in line
     assert not (tmp_path / "out").exists()

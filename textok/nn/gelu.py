@@ -20,12 +20,15 @@ CHUNK = 2**18
 """Numbers at once: what lies between two operators stays in the cache."""
 
 
-class TanhGELU(nn.Module):
+class TanhGELU(nn.GELU):
     """``nn.GELU(approximate="tanh")``, in the type of its input."""
+
+    def __init__(self) -> None:
+        super().__init__(approximate="tanh")
 
     def forward(self, x: Tensor) -> Tensor:
         if not usable(x):
-            return F.gelu(x, approximate="tanh")
+            return super().forward(x)
         out: Tensor = _LookUp.apply(x)  # type: ignore[no-untyped-call]
         return out
 

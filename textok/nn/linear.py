@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -32,8 +32,8 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return self._product(x) if self.quicker(x) else super().forward(x)
 
-    def with_gelu(self, x: Tensor, approximate: Literal["none", "tanh"]) -> Tensor:
-        """GELU of the layer's output in one step, for what is ``quicker``."""
+    def with_gelu(self, x: Tensor, approximate: str) -> Tensor:
+        """``nn.GELU(approximate)`` of the output in one step, for what is ``quicker``."""
         return self._product(x, "gelu", approximate)
 
     def quicker(self, x: Tensor) -> bool:
@@ -82,8 +82,8 @@ class _Packed:
     weight: Tensor
     version: int
     few_now: Tensor
-    """Some of these as they are at any time: changes of ``weight.data``, as by
-    merged adapters, leave the version as it is."""
+    """Some of these as they are at any time: changes of ``weight.data``, as by merged adapters,
+    leave the version as it is."""
     few: list[float]
 
     def is_of(self, weight: Tensor) -> bool:
