@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from tests.evaluate.conftest import generate
+from tests.together import together
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
@@ -308,7 +308,7 @@ def test_two_processes_find_what_one_finds(
 ) -> None:
     one = _evaluation(pictures, tmp_path / "one")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    mp.spawn(_evaluate, args=(tmp_path / "store", pictures, tmp_path / "two"), nprocs=2)
+    together(_evaluate, tmp_path / "store", pictures, tmp_path / "two", processes=2)
     two = read_generation_report(tmp_path / "two" / "report.json")
 
     assert two.scores == one.scores

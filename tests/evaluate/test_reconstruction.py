@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 from torch.nn import functional
 
 from tests.evaluate.conftest import reconstruct
+from tests.together import together
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
@@ -281,7 +281,7 @@ def test_two_processes_find_what_one_finds(
     one = reconstruct(model("vq"), data(pictures), tmp_path / "one", batch_size=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     arguments = (tmp_path / "store", model("vq"), data(pictures), tmp_path / "two")
-    mp.spawn(_evaluate, args=arguments, nprocs=2)
+    together(_evaluate, *arguments, processes=2)
     two = json.loads((tmp_path / "two" / "report.json").read_text())
 
     assert two["protocol"]["images"] == TEST

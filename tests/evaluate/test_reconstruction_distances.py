@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from numpy.typing import NDArray
 
 from tests.evaluate.conftest import reconstruct
 from tests.evaluate.test_reconstruction import SIZE, TEST, data, few_features, originals
+from tests.together import together
 from textok.evaluate import compare_reports, read_report, reconstruction
 from textok.metrics.image import from_8bit, to_8bit
 from textok.pipeline import Reconstructor
@@ -143,7 +143,7 @@ def test_two_processes_find_what_one_finds(
         reference=file,
     )
     monkeypatch.setenv("WORLD_SIZE", "2")
-    mp.spawn(_evaluate, args=(tmp_path, model("none"), str(pictures)), nprocs=2)
+    together(_evaluate, tmp_path, model("none"), str(pictures), processes=2)
     two = read_report(tmp_path / "two" / "report.json")
 
     assert two.rows[0].frechet == pytest.approx(one.rows[0].frechet, rel=1e-9)

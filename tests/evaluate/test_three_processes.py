@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from tests.evaluate.conftest import generate, reconstruct
 from tests.evaluate.test_generation import COUNT, Copier, embed, painter
 from tests.evaluate.test_reconstruction import TEST, data, few_features
+from tests.together import together
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate import generation, reconstruction
@@ -87,7 +87,7 @@ def root(
     root = tmp_path_factory.mktemp("evaluations")
     (root / "one").mkdir()
     evaluate(pictures, model("both"), root / "one")
-    mp.spawn(_work, args=(root, pictures, model("both")), nprocs=WORLD)
+    together(_work, root, pictures, model("both"), processes=WORLD)
     return root
 
 

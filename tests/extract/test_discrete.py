@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 
 from tests.extract.make import make_latents
+from tests.together import together
 from textok.config import DataConfig, TokenizerConfig, ViTConfig
 from textok.config.tokenizer import CodebookConfig
 from textok.data import open_captioned_images
@@ -122,7 +122,7 @@ def test_two_processes_make_what_one_makes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    mp.spawn(_extract, args=(tmp_path / "store", model, tmp_path / "two", options), nprocs=2)
+    together(_extract, tmp_path / "store", model, tmp_path / "two", options, processes=2)
 
     assert contents(tmp_path / "two") == contents(whole)
 

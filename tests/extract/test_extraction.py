@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tests.extract.make import make_latents
+from tests.together import together
 from textok.cli.main import main
 from textok.config import DataConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.config.data import TextStoreConfig
@@ -340,7 +340,7 @@ def test_two_processes_make_what_one_makes(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     out = tmp_path / "two"
-    mp.spawn(_extract, args=(tmp_path / "store", model("both"), out, options), nprocs=2)
+    together(_extract, tmp_path / "store", model("both"), out, options, processes=2)
 
     for name in ("train", "val"):
         assert contents(out / name) == contents(whole / name)

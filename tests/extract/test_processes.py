@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from PIL import Image
 
 from tests.extract.make import make_latents
 from tests.text.conftest import save_t5
+from tests.together import together
 from textok.cli.main import main
 from textok.config import DataConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.config.data import TextStoreConfig
@@ -81,7 +81,7 @@ def root(model: Path, data: DataConfig, tmp_path_factory: pytest.TempPathFactory
     for way, settings in WAYS.items():
         make(model, data, root / f"{way}-1", **settings)
     for world_size in (2, 3):
-        mp.spawn(_work, args=(world_size, root, model, data), nprocs=world_size)
+        together(_work, world_size, root, model, data, processes=world_size)
     return root
 
 

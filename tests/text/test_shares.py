@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch.distributed.tensor import DTensor
 
+from tests.together import together
 from textok.config.data import TextConfig
 from textok.text import FeatureCache, cache, encoder
 
@@ -60,7 +60,7 @@ def warm(rank: int, store: Path, config: TextConfig, root: Path) -> None:
 def warmed(t5_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TextConfig, Path]:
     config = TextConfig(encoder=str(t5_folder), max_tokens=6)
     root = tmp_path_factory.mktemp("warmed")
-    mp.spawn(warm, args=(root / "store", config, root), nprocs=3)
+    together(warm, root / "store", config, root, processes=3)
     return config, root
 
 
