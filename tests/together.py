@@ -8,8 +8,8 @@ from typing import Any
 
 import torch.multiprocessing as mp
 
-PRELOAD = ["pytest", "torch", "textok.cli.main", "textok.evaluate", "textok.extract", "textok.train"]
-PRELOAD += ["textok.pipeline", "transformers.models.t5.modeling_t5"]
+PRELOAD = ["pytest", "torch", "textok.cli.main", "textok.pipeline", "textok.evaluate"]
+PRELOAD += ["textok.extract", "textok.train", "transformers.models.t5.modeling_t5"]
 """What takes seconds to import: once, by the process that all others are forked from."""
 
 

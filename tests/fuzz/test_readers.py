@@ -40,7 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TextToImage, "from_pretrained", from_pretrained)
-        patch.setattr("textok.train.report.draw_curves", lambda *_: None)
         yield make
 
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 
-import textok.train.report
 from tests.train.tasks import make_parts, make_validator
 from textok.config import (
     DiTShape,
@@ -86,7 +85,6 @@ def trained(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FrozenTextEncoder, "__call__", note)
-        patch.setattr(textok.train.report, "draw_curves", lambda log, target: None)
         for name, config in settings.items():
             encoded.clear()
             folder = train_generator(replace(config, run=replace(config.run, out=str(root / name))))

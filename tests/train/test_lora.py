@@ -132,9 +132,7 @@ def test_whole_trainings_of_a_tokenizer_and_of_a_generator(
     start: TrainTokenizerConfig,
     generator_config: TrainGeneratorConfig,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
     run = replace(start.run, steps=1, out=str(tmp_path / "tokenizer"), precision="bf16")
     train_tokenizer(replace(start, run=run, loss=replace(start.loss, gan=GanConfig(weight=0))))
     train_tokenizer(

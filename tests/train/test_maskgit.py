@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-import textok.train.report
 from textok.config import (
     GuidanceConfig,
     SamplingConfig,
@@ -85,9 +84,7 @@ def test_captions_too_can_ask(
     maskgit_config: TrainMaskGITConfig,
     text_codes: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(textok.train.report, "draw_curves", lambda log, target: None)
     text = TextConfig(max_tokens=8, drop=0.3)
     uvit = ViTConfig(width=32, depth=2, heads=2)
     config = replace(
@@ -109,9 +106,7 @@ def test_a_dit_trains_on_the_vectors_of_codes(
     generator_config: TrainGeneratorConfig,
     codes: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(textok.train.report, "draw_curves", lambda log, target: None)
     config = replace(
         generator_config,
         latents=replace(generator_config.latents, path=str(codes)),

@@ -56,10 +56,8 @@ def first(
 ) -> tuple[TrainTokenizerConfig, Path]:
     """A training that published its state, and its model."""
     out = tmp_path_factory.mktemp("first") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textok.train.report.draw_curves", lambda log, target: None)
-        done = replace(base, run=replace(base.run, out=str(out)))
-        train_tokenizer(done)
+    done = replace(base, run=replace(base.run, out=str(out)))
+    train_tokenizer(done)
     return done, out / "model"
 
 
@@ -137,10 +135,8 @@ def test_what_does_not_fit_is_new_and_named(first: tuple[TrainTokenizerConfig, P
 def test_a_whole_training_goes_on_and_is_not_begun_anew_when_resumed(
     first: tuple[TrainTokenizerConfig, Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
     run = replace(first[0].run, out=str(tmp_path / "run"), steps=1, publish_training_state=False)
     settings = followed(first, run=run)
     train_tokenizer(settings)
@@ -187,9 +183,8 @@ def test_a_damaged_state_is_refused(
 
 
 def test_a_generator_goes_on_from_a_pipeline(
-    generator_config: TrainGeneratorConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    generator_config: TrainGeneratorConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
     run = replace(
         generator_config.run, out=str(tmp_path / "run"), steps=2, publish_training_state=True
     )

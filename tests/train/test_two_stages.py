@@ -133,10 +133,7 @@ def test_stage_2_moves_pixels_and_leaves_the_encoder(
     assert codes is not None and kept is not None and torch.equal(codes, kept)
 
 
-def test_both_stages_and_the_vqgan_end_to_end(
-    stage1: TrainTokenizerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("textok.train.report.draw_curves", lambda log, target: None)
+def test_both_stages_and_the_vqgan_end_to_end(stage1: TrainTokenizerConfig, tmp_path: Path) -> None:
     short = replace(stage1.run, steps=2, sheet_every=2)
     first = TrainVQGANConfig(
         vqgan=SHAPE,
