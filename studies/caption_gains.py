@@ -19,11 +19,14 @@ from matplotlib.figure import Figure
 from studies.notes import write_noted
 from studies.pairs.gains import gain, mean
 from studies.pairs.job import refuse
+from studies.pairs.nested import GUIDANCE, rows_of
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
 
 PAPER = 29.2
 """Per cent of FID on ImageNet at 256 px, the mean over 32 to 256 tokens (arXiv 2412.05796)."""
+BUNDLED = {"both": "true", "absent": "absent"}
+"""Rows of the bundled tokenizer's report, as those of a nested pair; it has no partner."""
 HEADS = ("tokenizer", "tokens", "seeds")
 ABOUT = """How much lower the Frechet distance of reconstructions is with the caption than
 without, in per cent of the distance without, by all studies that compare them. Of two trainings: of
@@ -92,10 +95,10 @@ def _means(without: Sequence[Percent], with_text: Sequence[Percent]) -> Percent:
 
 def nested_gains(nested: Mapping[str, Any], label: str) -> Iterator[Gain]:
     """Of a nested pair, by the number of tokens decoded from; with guidance, too."""
-    for way, name in (("both", ""), ("guided", f", guidance {nested['guidance']}")):
-        for count, row in nested[way].items():
+    for way, name in (("both", ""), ("guided", f", guidance {GUIDANCE}")):
+        for count, row in nested.get(way, {}).items():
             true, absent = row["frechet"], nested["absent"].get(count, {}).get("frechet", {})
-            none = nested["none"].get(count, {}).get("frechet", {})
+            none = nested.get("none", {}).get(count, {}).get("frechet", {})
             yield Gain(
                 label=label + name,
                 tokens=int(count),
@@ -107,9 +110,12 @@ def nested_gains(nested: Mapping[str, Any], label: str) -> Iterator[Gain]:
 
 def measured(results: Path) -> list[Gain]:
     """What the studies under ``results`` have measured. Raises OSError if one has no summary."""
-    found: list[Gain] = []
-    for folder in ("products", "photographs"):
-        found += gains_of(_summary(results / folder)["tokenizers"], folder)
+    bundled = results / "bundled-tokenizer" / "test"
+    nested = {way: rows_of(bundled, source) for way, source in BUNDLED.items()}
+    found = list(gains_of(_summary(results / "products")["tokenizers"], "products"))
+    found += nested_gains(nested, "products, bundled")
+    found += nested_gains(_summary(results / "flow-products")["nested"], "products, flow")
+    found += gains_of(_summary(results / "photographs")["tokenizers"], "photographs")
     flow = _summary(results / "flow-decoder")
     for decoder, kind in (("regression", "discriminator"), ("flow", "flow")):
         found += gains_of(flow["decoders"][decoder]["tokenizers"], f"photographs, {kind}")

@@ -9,9 +9,9 @@ from typing import Any
 from PIL import Image
 
 from studies.flow_decoder.budgets import FEW, Decoder
-from studies.flow_decoder.nested import GUIDANCE, GUIDED
 from studies.flow_decoder.summary import MEAN
 from studies.notes import write_noted
+from studies.pairs.nested import nested_tables
 from studies.pairs.pictures import newer
 from studies.pairs.study import PAIR, SPLIT, Study
 from studies.text_gain import Member
@@ -36,13 +36,6 @@ COLUMNS = {
 """Of the table of one network."""
 SINGLE = {"psnr": "PSNR dB ↑", "ssim": "SSIM ↑", "lpips": "LPIPS ↓", "lpips_alex": "LPIPS-Alex ↓"}
 """Metrics of single images, where they were measured."""
-NESTED = {
-    "no text": "none",
-    "caption": "both",
-    f"caption, guidance {GUIDANCE}": GUIDED,
-    "caption left out": "absent",
-}
-"""Columns of the table of nested tokenizers."""
 Found = Mapping[str, Any]
 
 
@@ -119,24 +112,7 @@ def _generators(found: Found) -> list[str]:
 
 def _nested(found: Found, *, picture: bool) -> list[str]:
     """What the caption is worth to the nested tokenizers at each number of tokens."""
-    nested = found["nested"] or {}
-    ways = {name: nested.get(way, {}) for name, way in NESTED.items()}
-    counts = sorted({int(count) for each in ways.values() for count in each})
-    lines = []
-    for metric in dict.fromkeys(
-        m for each in ways.values() for row in each.values() for m in row["frechet"]
-    ):
-        rows = []
-        for count in map(str, counts):
-            distances = [
-                each.get(count, {}).get("frechet", {}).get(metric) for each in ways.values()
-            ]
-            gains = [
-                nested["gain_percent"][way].get(count, {}).get(metric) for way in ("both", GUIDED)
-            ]
-            rows.append([count, *map(_number, (*distances, *gains))])
-        heads = ["tokens", *(f"{name} ↓" for name in ways), "gain %", "gain %, guided"]
-        lines += [metric + ":", "", *markdown_table(heads, rows), ""]
+    lines = nested_tables(found["nested"])
     lines += ["![nested.png](nested.png)"] if picture else []
     return ["## Nested tokenizers that sample", "", *lines] if lines else []
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from studies.flow_decoder.budgets import FEW, Decoder
-from studies.flow_decoder.nested import nested_entry
+from studies.flow_decoder.nested import nested_runs
 from studies.pairs.found import Entry, generator_entry, judged, tokenizer_entry
 from studies.pairs.gains import gain, mean
+from studies.pairs.nested import nested_entry
 from studies.pairs.study import PAIR, Study, every_generator, members
 from studies.pairs.summary import read_hardware
 
@@ -52,7 +53,7 @@ def summary(
         "metric": metrics[0] if metrics else None,
         "goals": GOALS,
         "networks": networks,
-        "nested": nested_entry(studies["flow"]),
+        "nested": nested_entry(nested_runs(studies["flow"])),
         "hardware": read_hardware(runs),
         "commands": list(commands),
         "decoders": {

@@ -10,6 +10,7 @@ import pytest
 
 from studies.caption_gains import Settings, main
 from studies.notes import NOTES
+from tests.studies.reports import reported
 
 
 def tokenizer(text: str, seed: int, **frechet: float) -> dict[str, Any]:
@@ -31,18 +32,26 @@ def test_all_gains_that_were_measured_are_listed(tmp_path: Path) -> None:
     decoders = {"regression": {"tokenizers": []}, "flow": {"tokenizers": photographs[1:2]}}
     summaries = {
         "products": {"tokenizers": []},
+        "flow-products": {"nested": nested},
         "photographs": {"tokenizers": photographs},
         "flow-decoder": {"decoders": decoders, "nested": nested},
     }
     for name, found in summaries.items():
         (results / name).mkdir(parents=True)
         (results / name / "summary.json").write_text(json.dumps(found))
+    reported(
+        results / "bundled-tokenizer" / "test",
+        [("true", 1, 90.0), ("absent", 1, 100.0), ("pca", 1, 150.0)],
+    )
     out.mkdir()
     (out / "README.md").write_text(f"before\n\n{NOTES}\n\nBy hand.\n")
     main(Settings(results=results, out=out))
     text = (out / "README.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert rows[2:] == [
+        "| products, bundled | 1 | 1 | – | 10.0 |",
+        "| products, flow | 0 | 1 | 12.5 | – |",
+        "| products, flow, guidance 3 | 0 | 1 | 50.0 | – |",
         "| photographs | 4 | 2 | 15.0 | 12.5 |",
         "| photographs, decoder alone | 4 | 1 | 1.0 | – |",
         "| photographs, flow | 4 | 1 | – | 25.0 |",

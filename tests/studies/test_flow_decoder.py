@@ -21,6 +21,7 @@ from studies.notes import NOTES
 from studies.pairs.job import is_named
 from studies.pairs.summary import note_hardware
 from studies.text_gain import Member
+from tests.studies.reports import reported
 from textok.config import (
     DecodingConfig,
     TextConfig,
@@ -211,13 +212,3 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     assert "| 0 | 100.00 | 60.00 | 50.00 | 80.00 | 40.00 | 50.00 |" in page
     assert "| 2 | 40.00 | 30.00 | 29.00 | 40.00 | 25.00 | 27.50 |" in page
     assert "![nested.png](nested.png)" in page
-
-
-def reported(folder: Path, rows: list[tuple[str, int, float]]) -> None:
-    """A report of as much as the study reads."""
-    folder.mkdir(parents=True)
-    every = [
-        {"source": source, "tokens": count, "frechet": fd, "metrics": {"psnr": {"mean": 9.0}}}
-        for source, count, fd in rows
-    ]
-    (folder / "report.json").write_text(json.dumps({"metric": "FD", "rows": every}))

@@ -1,0 +1,116 @@
+"""What a product's name is worth to a decoder that samples, from no token to eight.
+
+A nested pair, with names and without, otherwise equal: one pair of trainings tells it at every
+number of tokens.
+
+    python -m studies.flow_products --data data/products-64 --runs runs/flow-products
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from studies.notes import write_noted
+from studies.pairs.job import refuse, require_splits
+from studies.pairs.nested import Measurement, measuring_steps, nested_entry, nested_tables
+from studies.pairs.study import PAIR
+from studies.pairs.summary import note_hardware, read_hardware, write_summary
+from studies.steps import Step, plan, run_steps, words
+
+PRESET = "products-flow-64"
+COUNTS = (0, 1, 2, 4, 8)
+JUDGES = words("--precision", "bf16", "--workers", 0)
+JUDGES += words("--feature-networks", "efficientnet_lite0", "vgg16")
+TRAINING, MEASURING = 46.0, 4.5
+"""Images a second on one core with bf16 instructions."""
+BATCH = 64
+COMMAND = "python -m studies.flow_products"
+ABOUT = """One nested tokenizer of product images (64 px, 0 to 8 tokens, C = 8, 4.4 M parameters)
+whose decoder samples by flow matching, with the names in both sides, and one without, equal in all
+else; both measured on held-out products. FD-EffLite0 is no FID (docs/evaluation.md). Gains are
+those of two trainings; "caption left out" is the first tokenizer without the name, which it has
+seen in a share of its training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train and measure what is not done yet; the same command goes on."""
+
+    data: Path = Path("data/products-64")
+    """Images with a name each, in train, val and test, as `textok data prepare` makes them."""
+    runs: Path = Path("runs/flow-products")
+    """Folder of the runs."""
+    out: Path = Path("docs/results/flow-products")
+    """Folder of the results."""
+    steps: int = 3_000
+    """Of each training; 2 shows that everything works, and its numbers mean nothing."""
+    limit: int = 500
+    """Test images."""
+    minutes: float = 0
+    """Begin no step after this many minutes; 0 goes on to the end."""
+
+
+def every_step(arguments: Arguments) -> list[Step]:
+    """Train and measure the one with names, then the one without."""
+    runs = {text: arguments.runs / text for text in PAIR}
+    measurement = Measurement(
+        data=arguments.data,
+        counts=COUNTS,
+        limit=arguments.limit,
+        speed=MEASURING,
+        flags=(*JUDGES, "--text-cache", str(arguments.runs / "text-cache")),
+    )
+    measuring = measuring_steps(runs, measurement)
+    steps: list[Step] = []
+    for text in reversed(PAIR):
+        kind = words("--tokenizer.text", text, "--run.steps", arguments.steps)
+        place = words("--run.out", runs[text], "--data.path", arguments.data)
+        cache = words("--text.cache", arguments.runs / "text-cache")
+        train = Step(
+            command=("train", "tokenizer", PRESET, *kind, *place, *cache),
+            done=runs[text] / "report.md",
+            seconds=arguments.steps * BATCH / TRAINING,
+        )
+        steps += [train, *measuring[text]]
+    return steps
+
+
+def write(arguments: Arguments) -> None:
+    """``summary.json`` and ``README.md``, whose hand-written part stays."""
+    runs, out = arguments.runs, arguments.out
+    entry = nested_entry({text: runs / text for text in PAIR})
+    out.mkdir(parents=True, exist_ok=True)
+    found = {
+        "nested": entry,
+        "images_seen": arguments.steps * BATCH,
+        "measured_images": arguments.limit,
+        "hardware": read_hardware(runs),
+        "commands": [COMMAND],
+    }
+    write_summary(found, out)
+    tables = nested_tables(entry) or ["- Not measured yet."]
+    made = f"{arguments.steps * BATCH:,} images each, {arguments.limit} test images, one seed:"
+    head = ["# The name of a product, to a decoder that samples", "", ABOUT, ""]
+    lines = [*head, f"{made} `{COMMAND}`", "", *tables]
+    lines += ["All numbers: [summary.json](summary.json)."]
+    write_noted(out / "README.md", "\n".join(lines) + "\n")
+
+
+def main(arguments: Arguments) -> None:
+    """Run the study that ``arguments`` describe."""
+    require_splits(arguments.data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
+    if arguments.steps < 1 or arguments.limit < 2:
+        refuse("flow_products: --steps must be at least 1, and --limit at least 2")
+    steps = every_step(arguments)
+    print(plan(steps, f"{TRAINING:g} images/s in training, {MEASURING:g} in measuring"), flush=True)
+    if any(not step.done.exists() for step in steps):
+        note_hardware(arguments.runs)
+    run_steps(steps, minutes=arguments.minutes, after=lambda _: write(arguments))
+    write(arguments)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
