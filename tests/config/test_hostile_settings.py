@@ -12,7 +12,7 @@ from textok.cli.main import main
 from textok.config import DataConfig
 from textok.config.read import MOST_BYTES, build, read_yaml
 from textok.config.request import Request, check_words
-from textok.config.training import RunConfig
+from textok.config.run import RunConfig
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,15 @@ from textok.config.generator import (
 )
 from textok.config.losses import GanConfig, LossConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
+from textok.config.optim import OptimConfig
+from textok.config.run import RunConfig
 from textok.config.tokenizer import (
     VIT_SIZES,
     CodebookConfig,
     TokenizerConfig,
     ViTConfig,
 )
-from textok.config.training import (
-    OptimConfig,
-    RunConfig,
-    TrainTokenizerConfig,
-    TrainVQGANConfig,
-)
+from textok.config.training import TrainTokenizerConfig, TrainVQGANConfig
 from textok.config.training_on_latents import TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.vqgan import VQGANConfig
 

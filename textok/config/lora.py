@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from textok.config.check import require, require_range
-
-if TYPE_CHECKING:
-    from textok.config.training import RunConfig
+from textok.config.run import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ from textok.config.frechet import UNREAD, GeneratorFrechetConfig
 from textok.config.generator import GeneratorConfig, GuidanceConfig, SamplingConfig
 from textok.config.lora import LoraConfig
 from textok.config.maskgit import MaskedLossConfig, MaskGITConfig
+from textok.config.optim import OptimConfig
 from textok.config.resume import MAY_CHANGE, may_change
-from textok.config.training import INIT_TRAINING_STATE, OptimConfig, RunConfig
+from textok.config.run import RunConfig
+from textok.config.training import INIT_TRAINING_STATE
 
 NO_VALIDATION = (
     "run.validate_every is for tokenizers: a generator is measured with each sheet, leave it out"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from PIL import Image
 
-from textok.config.training import TrackerName
+from textok.config.run import TrackerName
 
 SHEET = "sheet"
 
