@@ -119,8 +119,8 @@ def measured(results: Path) -> list[Gain]:
     flow = _summary(results / "flow-decoder")
     for decoder, kind in (("regression", "discriminator"), ("flow", "flow")):
         found += gains_of(flow["decoders"][decoder]["tokenizers"], f"photographs, {kind}")
-    if flow.get("nested"):
-        found += nested_gains(flow["nested"], "photographs, nested flow")
+    for decoder, pair in (flow["nested"] or {}).items():
+        found += nested_gains(pair or {}, f"photographs, nested {decoder}")
     return found
 
 

@@ -2,7 +2,7 @@
 
 Regression with a discriminator against flow matching at equal parameters, tokens and images seen;
 each with the caption and without, and a DiT of classes on the latents of each. At last a nested
-pair that samples, measured from none of its tokens to all; that part alone: `--only nested`.
+pair of each, measured at all numbers of its tokens; that part alone: `--only nested`.
 
     python -m studies.flow_decoder --data data/tiny-imagenet --runs runs/flow-decoder
 """
@@ -41,10 +41,10 @@ within 5 %, images seen equal; each with the caption in both sides and without. 
 FID (docs/evaluation.md)."""
 
 
-def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
+def every_step(studies: Mapping[Decoder, Study], nested: int) -> list[Step]:
     """Both decoders side by side: at each K without the caption and with it, then generators.
 
-    The nested tokenizers come last.
+    The nested tokenizers, of ``nested`` tokens, come last.
     """
     first = next(iter(studies.values()))
     steps: list[Step] = []
@@ -56,7 +56,7 @@ def every_step(studies: Mapping[Decoder, Study]) -> list[Step]:
             for kind, _ in study.generators:
                 for generator in generators(study, kind, seed=seed):
                     steps += generator_steps(generator, study)
-    return [*steps, *nested_steps(studies["flow"])]
+    return [*steps, *nested_steps(studies, nested)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +81,18 @@ def main(arguments: Arguments) -> None:
     except ValueError as error:
         refuse(str(error))
 
+    nested = SCALES[name].nested
+
     def write() -> None:
         out.mkdir(parents=True, exist_ok=True)
-        found = summary(studies, runs, [f"python -m studies.flow_decoder {flag}"])
+        found = summary(studies, nested, runs, [f"python -m studies.flow_decoder {flag}"])
         write_summary(found, out)
-        write_nested_sheet(studies["flow"], out)
+        write_nested_sheet(studies["flow"], nested, out)
         write_sheet(studies, studies["flow"].budget.generators_at, out)
         write_page(found, out, title=TITLE, about=ABOUT)
 
     run_planned(
-        every_step(studies),
+        every_step(studies, nested),
         runs=runs,
         speed=studies["flow"].budget.speed,
         write=write,

@@ -22,6 +22,7 @@ PRESETS: Mapping[Decoder, str] = {
 FEW = 8
 """K up to which the decoders are compared in one number."""
 TOKENS = (4, 2, 8, 1, 16)
+"""K of a pair each on a GPU; on a CPU of the first alone, and nested tokenizers tell the rest."""
 CAPTIONS = ("true", "absent")
 
 
@@ -31,6 +32,8 @@ class Scale:
 
     common: Budget
     flags: Mapping[Decoder, tuple[str, ...]]
+    nested: int
+    """Tokens of the nested tokenizers."""
 
 
 def shape(side: str, width: int, depth: int, heads: int) -> tuple[str, ...]:
@@ -51,7 +54,7 @@ CPU_STEPS = 1_500
 CPU = Scale(
     common=replace(
         photographs.CPU,
-        tokens=TOKENS,
+        tokens=TOKENS[:1],
         seeds=(0,),
         places_at=0,
         captions=CAPTIONS,
@@ -62,6 +65,7 @@ CPU = Scale(
         "regression": (*shape("decoder", 192, 5, 3), *discriminator(CPU_STEPS // 2, 64)),
         "flow": shape("decoder", 192, 4, 3),
     },
+    nested=max(TOKENS),
 )
 GPU_STEPS = 8_000
 GPU = Scale(
@@ -78,6 +82,7 @@ GPU = Scale(
         "regression": (*shape("decoder", 384, 6, 6), *discriminator(GPU_STEPS // 2, 256)),
         "flow": shape("decoder", 384, 5, 6),
     },
+    nested=max(TOKENS),
 )
 TOY = Scale(
     common=replace(photographs.TOY, places_at=0, captions=CAPTIONS),
@@ -85,6 +90,7 @@ TOY = Scale(
         "regression": shape("decoder", 32, 2, 1),
         "flow": (*shape("decoder", 32, 1, 1), "--tokenizer.sampling.steps", "2"),
     },
+    nested=2,
 )
 SCALES = {"cpu": CPU, "gpu": GPU, "toy": TOY}
 

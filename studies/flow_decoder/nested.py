@@ -1,12 +1,14 @@
-"""The study's nested tokenizers that sample, with the caption and without."""
+"""The study's nested tokenizers: one pair of each decoder tells of every number of tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
+from studies.flow_decoder.budgets import Decoder
 from studies.pairs.commands import tokenizer_steps
 from studies.pairs.nested import Measurement, measuring_steps
 from studies.pairs.pictures import newer
@@ -22,66 +24,66 @@ from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.sheet import save_picture
 
 FOLDER = "nested"
-"""Of its run, beside those of the decoders: what `--only` takes."""
-BUDGETS = (0, 1, 2, 4, 8, 16)
-"""Tokens that are shown, as far as there are so many."""
+"""Of its runs, beside the decoder's others: what `--only` takes."""
+COUNTS = (0, 1, 2, 4, 8, 16)
+"""Numbers of tokens that are decoded from, as far as there are so many."""
 SHARE = 2
 """Each number of tokens is a row: measured on one in so many of the images of the others."""
 ROWS, CELL = 6, 128
 
 
-def nested_member(flow: Study, text: str) -> Member:
-    """As many tokens as the study has at most, and the first seed."""
-    return Member(tokens=max(flow.budget.tokens), text=text, seed=flow.budget.seeds[0])
+def nested_runs(study: Study, tokens: int) -> dict[str, Path]:
+    """The folders of a decoder's pair, by the place of the text."""
+    return {text: study.runs / FOLDER / _member(study, tokens, text).name for text in PAIR}
 
 
-def nested_run(flow: Study, text: str) -> Path:
-    """Its folder, ``flow`` being the study of the decoder that samples."""
-    return flow.runs.parent / FOLDER / nested_member(flow, text).name
+def _member(study: Study, tokens: int, text: str) -> Member:
+    return Member(tokens=tokens, text=text, seed=study.budget.seeds[0])
 
 
-def budgets_of(flow: Study) -> list[int]:
-    """Numbers of tokens that it is decoded from."""
-    return [count for count in BUDGETS if count <= max(flow.budget.tokens)]
+def counts_of(decoder: Decoder, tokens: int) -> list[int]:
+    """Numbers of tokens that it is decoded from; only one that samples needs none."""
+    return [count for count in COUNTS if count <= tokens and (count or decoder == "flow")]
 
 
-def nested_runs(flow: Study) -> dict[str, Path]:
-    """The pair's folders, by the place of the text."""
-    return {text: nested_run(flow, text) for text in PAIR}
+def nested_steps(studies: Mapping[Decoder, Study], tokens: int) -> list[Step]:
+    """Train all as the study's other tokenizers, then measure them at each number of tokens.
 
-
-def nested_steps(flow: Study) -> list[Step]:
-    """Train each as the study's other tokenizers, then measure it at each number of tokens."""
-    budget, runs = flow.budget, nested_runs(flow)
-    flags = (*budget.flags, "--tokenizer.nested", "true")
-    study = replace(flow, budget=replace(budget, flags=flags))
-    limit = budget.limit // SHARE
-    measurement = Measurement(
-        data=flow.data,
-        counts=budgets_of(flow),
-        limit=limit,
-        speed=budget.speed.measuring,
-        flags=words(
-            *("--feature-networks", *budget.networks, *budget.evaluation_flags),
-            *("--text-cache", flow.shared / "text-cache"),
-        ),
-        captions=budget.captions,
-    )
+    Those with the caption first: within each of them, too, it is told what the caption is worth.
+    """
     steps: list[Step] = []
-    for text, measure in measuring_steps(runs, measurement).items():
-        train, _ = tokenizer_steps(
-            nested_member(flow, text), replace(study, runs=runs[text].parent)
-        )
-        steps += [train, *measure]
+    for text in reversed(PAIR):
+        for decoder in sorted(studies):  # flow before regression
+            steps += _steps(decoder, studies[decoder], tokens, text)
     return steps
 
 
-def write_nested_sheet(flow: Study, out: Path, *, rows: int = ROWS) -> None:
+def _steps(decoder: Decoder, study: Study, tokens: int, text: str) -> list[Step]:
+    budget, runs = study.budget, nested_runs(study, tokens)
+    nested = replace(budget, flags=(*budget.flags, "--tokenizer.nested", "true"))
+    place = replace(study, budget=nested, runs=runs[text].parent, caches=study.shared)
+    train, _ = tokenizer_steps(_member(study, tokens, text), place)
+    measurement = Measurement(
+        data=study.data,
+        counts=counts_of(decoder, tokens),
+        limit=budget.limit // SHARE,
+        speed=budget.speed.measuring,
+        flags=words(
+            *("--feature-networks", *budget.networks, *budget.evaluation_flags),
+            *("--text-cache", study.shared / "text-cache"),
+        ),
+        captions=budget.captions,
+        guided=decoder == "flow",
+    )
+    return [train, *measuring_steps(runs, measurement)[text]]
+
+
+def write_nested_sheet(flow: Study, tokens: int, out: Path, *, rows: int = ROWS) -> None:
     """``out/nested.png``, once it is trained; one that is newer stays.
 
     A row for each picture with its caption, from no token to all, and one without.
     """
-    run = nested_run(flow, "both")
+    run = nested_runs(flow, tokens)["both"]
     trained = [run / "report.md"]
     if not trained[0].exists() or newer(out / "nested.png", trained):
         return
@@ -94,7 +96,7 @@ def write_nested_sheet(flow: Study, out: Path, *, rows: int = ROWS) -> None:
         model,
         [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))],
         [captions[key] for key in keys],
-        budgets_of(flow),
+        counts_of("flow", tokens),
         seeds=decoding_seeds(keys),
         cell=CELL,
         title=f"one nested tokenizer of {model.config.num_tokens} tokens",

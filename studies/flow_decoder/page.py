@@ -57,8 +57,9 @@ def _verdicts(found: Found) -> list[str]:
         return ["- Not measured yet."]
     goals = found["goals"]
     lines = [
-        f"- {found['metric']} of flow over that of regression, mean over K <= {FEW}: {ratio:.3f}; "
-        f"the goal is {goals['fd_ratio']} at most: {_reached(ratio <= goals['fd_ratio'])}."
+        f"- {found['metric']} of flow over that of regression, mean over K <= {FEW}, "
+        f"{found['compared']}: {ratio:.3f}; the goal is {goals['fd_ratio']} at most: "
+        f"{_reached(ratio <= goals['fd_ratio'])}."
     ]
     if gain is not None:
         goal = goals["caption_gain_percent"]
@@ -73,14 +74,14 @@ def _reached(yes: bool) -> str:
     return "reached" if yes else "not reached"
 
 
-def _network(metric: str, table: Found) -> list[str]:
+def _network(metric: str, table: Found, *, level: str = "##") -> list[str]:
     counts = [*table["fd_ratio"]["by_tokens"]]
     rows = [
         [count, *(_number(table[name]["by_tokens"][count]) for name in COLUMNS.values())]
         for count in counts
     ]
     rows.append([f"mean, K <= {FEW}", *(_number(table[name][MEAN]) for name in COLUMNS.values())])
-    return [f"## {metric}", "", *markdown_table(["tokens", *COLUMNS], rows)]
+    return [f"{level} {metric}", "", *markdown_table(["tokens", *COLUMNS], rows)]
 
 
 def _single(found: Found) -> list[str]:
@@ -111,10 +112,14 @@ def _generators(found: Found) -> list[str]:
 
 
 def _nested(found: Found, *, picture: bool) -> list[str]:
-    """What the caption is worth to the nested tokenizers at each number of tokens."""
-    lines = nested_tables(found["nested"])
-    lines += ["![nested.png](nested.png)"] if picture else []
-    return ["## Nested tokenizers that sample", "", *lines] if lines else []
+    """Both decoders side by side, then what the caption is worth to each at each K."""
+    lines = ["![nested.png](nested.png)", ""] if picture else []
+    for metric, table in found["nested_networks"].items():
+        lines += [*_network(metric, table, level="###"), ""]
+    for decoder, pair in (found["nested"] or {}).items():
+        tables = nested_tables(pair)
+        lines += [f"### {decoder.capitalize()}, with the caption and without", "", *tables]
+    return ["## Nested tokenizers", "", *lines] if lines else []
 
 
 def _conditions(found: Found) -> list[str]:

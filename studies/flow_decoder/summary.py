@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.flow_decoder.budgets import FEW, Decoder
+from studies.flow_decoder.budgets import FEW, TOKENS, Decoder
 from studies.flow_decoder.nested import nested_runs
 from studies.pairs.found import Entry, generator_entry, judged, tokenizer_entry
 from studies.pairs.gains import gain, mean
@@ -23,23 +23,21 @@ Distances = Mapping[tuple[int, str], float]
 
 
 def summary(
-    studies: Mapping[Decoder, Study], runs: Path, commands: Sequence[str]
+    studies: Mapping[Decoder, Study], nested: int, runs: Path, commands: Sequence[str]
 ) -> dict[str, Any]:
     """Everything that was measured; None for what was not.
 
-    The numbers at the top are those of the first network, distances with the caption.
+    The numbers at the top are those of the first network, distances with the caption; of nested
+    tokenizers of so many tokens, unless the others were measured at all K <= 8.
     """
     entries = {name: _tokenizers(study) for name, study in studies.items()}
-    every = [entry for some in entries.values() for entry in some]
-    metrics = list(dict.fromkeys(name for entry in every for name in judged(entry)))
-    tokens = sorted({entry["tokens"] for entry in every})
-    networks = {
-        metric: comparison(
-            {name: _distances(some, metric) for name, some in entries.items()}, tokens
-        )
-        for metric in metrics
-    }
-    first = networks[metrics[0]] if metrics else {}
+    pairs = {name: nested_entry(nested_runs(study, nested)) for name, study in studies.items()}
+    networks = _networks({name: _of_each(some) for name, some in entries.items()})
+    nested_networks = _networks({name: _of_nested(pair) for name, pair in pairs.items()})
+    found, by = (networks, "tokenizers of K tokens each")
+    if nested_networks and not _is_whole(networks):
+        found, by = (nested_networks, "nested tokenizers")
+    first = next(iter(found.values()), {})
 
     def top(name: str) -> float | None:
         return first[name][MEAN] if first else None
@@ -50,10 +48,12 @@ def summary(
         f"fd_ratio_{MEAN}": top("fd_ratio"),
         f"caption_gain_percent_{MEAN}": top("caption_gain_percent_flow"),
         f"caption_gain_percent_regression_{MEAN}": top("caption_gain_percent_regression"),
-        "metric": metrics[0] if metrics else None,
+        "metric": next(iter(found), None),
+        "compared": by,
         "goals": GOALS,
         "networks": networks,
-        "nested": nested_entry(nested_runs(studies["flow"])),
+        "nested_networks": nested_networks,
+        "nested": pairs if any(pairs.values()) else None,
         "hardware": read_hardware(runs),
         "commands": list(commands),
         "decoders": {
@@ -95,12 +95,45 @@ def _generators(study: Study) -> list[Entry]:
     return [entry for entry in found if entry]
 
 
-def _distances(entries: Sequence[Entry], metric: str) -> Distances:
-    """The mean over seeds of each K and text."""
-    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+def _networks(fd: Mapping[Decoder, Mapping[str, Distances]]) -> dict[str, Any]:
+    """The comparison in each feature network in which anything was measured."""
+    metrics = dict.fromkeys(metric for by_metric in fd.values() for metric in by_metric)
+    tokens = sorted({k for each in fd.values() for some in each.values() for k, _ in some})
+    return {
+        metric: comparison({name: each.get(metric, {}) for name, each in fd.items()}, tokens)
+        for metric in metrics
+    }
+
+
+def _of_each(entries: Sequence[Entry]) -> dict[str, Distances]:
+    """By network: the mean over seeds of each K and text."""
+    values: dict[str, dict[tuple[int, str], list[float]]] = {}
     for entry in entries:
-        values[entry["tokens"], entry["text"]].append(judged(entry)[metric])
-    return {place: sum(several) / len(several) for place, several in values.items()}
+        for metric, distance in judged(entry).items():
+            place = values.setdefault(metric, defaultdict(list))
+            place[entry["tokens"], entry["text"]].append(distance)
+    return {
+        metric: {place: sum(several) / len(several) for place, several in by_place.items()}
+        for metric, by_place in values.items()
+    }
+
+
+def _of_nested(pair: Entry | None) -> dict[str, Distances]:
+    """By network; of no token there is nothing to compare."""
+    values: dict[str, dict[tuple[int, str], float]] = {}
+    for text in PAIR if pair else ():
+        for count, row in pair[text].items():  # type: ignore[index]
+            for metric, distance in row["frechet"].items():
+                if int(count):
+                    values.setdefault(metric, {})[int(count), text] = distance
+    return values
+
+
+def _is_whole(networks: Mapping[str, Any]) -> bool:
+    """Whether both decoders were compared at every K up to 8."""
+    ratios = next(iter(networks.values()), {}).get("fd_ratio", {}).get("by_tokens", {})
+    few = [str(k) for k in TOKENS if k <= FEW]
+    return all(ratios.get(k) is not None for k in few)
 
 
 def _ratio(value: float | None, other: float | None) -> float | None:

@@ -42,19 +42,19 @@ class Measurement:
     """Of measuring, in images a second."""
     flags: tuple[str, ...]
     captions: tuple[str, ...] = ("true", "absent")
+    guided: bool = True
+    """Whether the one with the caption is also measured with guidance on it."""
 
 
 def measuring_steps(runs: Mapping[str, Path], measurement: Measurement) -> dict[str, list[Step]]:
-    """By the place of the text. The one with the caption is measured with guidance on it, too."""
-    guided = _step(runs["both"], GUIDED, replace(measurement, captions=("true",)))
-    guidance = words("--caption-guidance", GUIDANCE)
-    return {
-        "none": [_step(runs["none"], SPLIT, replace(measurement, captions=("absent",)))],
-        "both": [
-            _step(runs["both"], SPLIT, measurement),
-            replace(guided, command=(*guided.command, *guidance)),
-        ],
-    }
+    """By the place of the text."""
+    both = [_step(runs["both"], SPLIT, measurement)]
+    if measurement.guided:
+        step = _step(runs["both"], GUIDED, replace(measurement, captions=("true",)))
+        guidance = words("--caption-guidance", GUIDANCE)
+        both.append(replace(step, command=(*step.command, *guidance)))
+    none = _step(runs["none"], SPLIT, replace(measurement, captions=("absent",)))
+    return {"none": [none], "both": both}
 
 
 def _step(run: Path, folder: str, measurement: Measurement) -> Step:

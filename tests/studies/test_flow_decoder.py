@@ -14,7 +14,7 @@ from PIL import Image
 
 from studies.flow_decoder.__main__ import ABOUT, TITLE, every_step
 from studies.flow_decoder.budgets import FEW, SCALES, TOY, studies_of
-from studies.flow_decoder.nested import budgets_of, nested_run, nested_steps, write_nested_sheet
+from studies.flow_decoder.nested import counts_of, nested_runs, nested_steps, write_nested_sheet
 from studies.flow_decoder.page import write_page
 from studies.flow_decoder.summary import comparison, summary
 from studies.notes import NOTES
@@ -36,17 +36,19 @@ from textok.tokenizer import Tokenizer
 DATA, RUNS = Path("data"), Path("runs")
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_decoders_have_equal_parameters_and_see_equal_images(name: str, read) -> None:
+@pytest.mark.parametrize(("name", "tokens"), [("cpu", [4]), ("gpu", [4, 2, 8, 1, 16])])
+def test_decoders_have_equal_parameters_and_see_equal_images(
+    name: str, tokens: list[int], read
+) -> None:
     studies = studies_of(SCALES[name], DATA, RUNS)
     trained: dict[str, list[Any]] = {"regression": [], "flow": []}
-    for step in every_step(studies):
+    for step in every_step(studies, SCALES[name].nested):
         if step.command[:2] == ("train", "tokenizer"):
             config = read(step)[1]
             if config.tokenizer.nested:
                 continue
             trained[config.tokenizer.decoding].append(config)
-    assert [c.tokenizer.num_tokens for c in trained["flow"][:10:2]] == [4, 2, 8, 1, 16]
+    assert [c.tokenizer.num_tokens for c in trained["flow"][: 2 * len(tokens) : 2]] == tokens
     for one, other in zip(trained["regression"], trained["flow"], strict=True):
         counts = []
         for config in (one, other):
@@ -76,7 +78,7 @@ def test_decoders_have_equal_parameters_and_see_equal_images(name: str, read) ->
 
 def test_every_command_is_one_that_there_is(read) -> None:
     for scale in SCALES.values():
-        found = [read(step)[0] for step in every_step(studies_of(scale, DATA, RUNS))]
+        found = [read(step)[0] for step in every_step(studies_of(scale, DATA, RUNS), scale.nested)]
         assert {"train tokenizer", "extract", "train generator", "evaluate generation"} < set(found)
 
 
@@ -115,7 +117,7 @@ def trained(runs: Path, decoder: str, member: Member, frechet: float) -> None:
 def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     studies = studies_of(TOY, DATA, runs)
-    empty = summary(studies, runs, ["this"])
+    empty = summary(studies, TOY.nested, runs, ["this"])
     assert empty["fd_flow_mean_k_le_8"] is None and empty["hardware"] is None
     write_page(empty, tmp_path, title=TITLE, about=ABOUT)
     assert "Not measured yet" in (tmp_path / "README.md").read_text()
@@ -124,7 +126,7 @@ def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None
     numbers = {("regression", "none"): 90, ("regression", "both"): 80, ("flow", "none"): 60}
     for (decoder, text), frechet in {**numbers, ("flow", "both"): 30}.items():
         trained(runs, decoder, Member(tokens=2, text=text, seed=0), frechet)
-    found = json.loads(json.dumps(summary(studies, runs, ["this"])))
+    found = json.loads(json.dumps(summary(studies, TOY.nested, runs, ["this"])))
     assert (found["fd_flow_mean_k_le_8"], found["fd_regression_mean_k_le_8"]) == (30, 80)
     assert found["caption_gain_percent_mean_k_le_8"] == 50
     assert found["networks"]["FD-VGG16"]["fd_regression_none"]["by_tokens"] == {"2": 180}
@@ -133,7 +135,10 @@ def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None
     page.write_text(page.read_text() + f"\n{NOTES}\n\nby hand\n")
     write_page(found, tmp_path, title=TITLE, about=ABOUT)
     text = page.read_text()
-    assert "mean over K <= 8: 0.375; the goal is 0.5 at most: reached." in text
+    assert (
+        "mean over K <= 8, tokenizers of K tokens each: 0.375; the goal is 0.5 at most: reached."
+        in text
+    )
     assert "| 2 | 90.00 | 80.00 | 60.00 | 30.00 | 0.38 | 11.11 | 50.00 |" in text
     assert "| flow | 2 | both | 0 | 20.000 |" in text
     assert "nested" not in text
@@ -141,27 +146,62 @@ def test_the_summary_and_the_page_of_an_unfinished_study(tmp_path: Path) -> None
 
 
 def test_the_nested_tokenizers_are_a_part_of_their_own(read) -> None:
-    studies = studies_of(SCALES["cpu"], DATA, RUNS)
-    steps = every_step(studies)
+    studies = studies_of(SCALES["gpu"], DATA, RUNS)
+    steps = every_step(studies, 16)
     alone = [step for step in steps if is_named(step, RUNS, "nested")]
-    assert alone == nested_steps(studies["flow"]) == steps[-5:]
-    configs = [read(step)[1] for step in alone]
-    for text, train in (("none", configs[0]), ("both", configs[2])):
-        shape = train.tokenizer
-        assert (shape.nested, shape.num_tokens, shape.text) == (True, 16, text)
-        assert shape.decoding == "flow"
-        # Otherwise it is the flow tokenizer of as many tokens.
-        plain = next(
-            read(step)[1] for step in steps if step.done.parent == RUNS / "flow" / f"k16-{text}-s0"
-        )
-        assert replace(shape, nested=False) == plain.tokenizer and train.optim == plain.optim
-    for measure in (configs[1], configs[3], configs[4]):
-        assert measure.num_tokens == (0, 1, 2, 4, 8, 16)
-        assert measure.limit == 500 and not measure.pca
-    assert configs[3].caption_modes == ("true", "absent")
-    assert [config.decoding.caption_guidance for config in configs[3:]] == [None, 3]
-    assert len({step.done for step in alone}) == 5
-    assert budgets_of(studies_of(TOY, DATA, RUNS)["flow"]) == [0, 1, 2]
+    assert alone == nested_steps(studies, 16) == steps[-9:]
+    assert len({step.done for step in alone}) == 9
+    found = [(step.done.relative_to(RUNS).parts, read(step)[1]) for step in alone]
+    kinds = {
+        (decoder, run): [
+            config for parts, config in found if (parts[0], parts[2]) == (decoder, run)
+        ]
+        for decoder in studies
+        for run in ("k16-none-s0", "k16-both-s0")
+    }
+    for (decoder, run), (train, *measures) in kinds.items():
+        assert train.tokenizer.nested and train.tokenizer.num_tokens == 16
+        # Otherwise it is the decoder's tokenizer of as many tokens.
+        plain = next(read(step)[1] for step in steps if step.done.parent == RUNS / decoder / run)
+        assert replace(train.tokenizer, nested=False) == plain.tokenizer
+        assert (train.optim, train.text) == (plain.optim, plain.text)
+        for measure in measures:
+            assert measure.num_tokens == ((0,) if decoder == "flow" else ()) + (1, 2, 4, 8, 16)
+            assert measure.limit == 5_000 and not measure.pca
+    true = kinds["regression", "k16-both-s0"][1:]
+    assert [config.caption_modes for config in true] == [("true", "absent")]
+    true, guided = kinds["flow", "k16-both-s0"][1:]
+    assert true.caption_modes == ("true", "absent")
+    scales = (true.decoding.caption_guidance, guided.decoding.caption_guidance)
+    assert scales == (None, 3)
+    assert counts_of("flow", 2) == [0, 1, 2] and counts_of("regression", 2) == [1, 2]
+
+
+def test_one_core_has_time_for_the_nested_pairs_and_one_k() -> None:
+    scale = SCALES["cpu"]
+    steps = nested_steps(studies_of(scale, DATA, RUNS), scale.nested)
+    assert 2 < sum(step.seconds for step in steps) / 3600 < 5
+    assert scale.common.tokens == (4,)
+
+
+def test_nested_tokenizers_decide_until_each_k_has_its_own(tmp_path: Path) -> None:
+    studies = studies_of(TOY, DATA, tmp_path)
+    numbers = {"flow": (80.0, 60.0, 50.0), "regression": (200.0, 160.0, 150.0)}
+    for decoder, (none, one, two) in numbers.items():
+        runs = nested_runs(studies[decoder], TOY.nested)
+        reported(runs["none"] / "test", [("absent", 0, 300), ("absent", 1, none)])
+        reported(runs["both"] / "test", [("true", 1, one), ("true", 2, two), ("absent", 1, 90)])
+    found = json.loads(json.dumps(summary(studies, TOY.nested, tmp_path, ["this"])))
+    assert found["compared"] == "nested tokenizers" and found["networks"] == {}
+    table = found["nested_networks"]["FD"]
+    assert table["fd_ratio"]["by_tokens"] == {"1": 60 / 160, "2": 50 / 150}
+    assert found["fd_ratio_mean_k_le_8"] == pytest.approx((60 / 160 + 50 / 150) / 2)
+    assert found["caption_gain_percent_mean_k_le_8"] == 25  # at two tokens none was measured
+    assert found["nested"]["regression"]["gain_percent"]["both"] == {"1": {"FD": 20}}
+    write_page(found, tmp_path, title=TITLE, about=ABOUT)
+    text = (tmp_path / "README.md").read_text()
+    assert "nested tokenizers: 0.354; the goal is 0.5 at most: reached." in text
+    assert "### Regression, with the caption and without" in text
 
 
 def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
@@ -175,8 +215,9 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
         (data / "test" / f"{index}.txt").write_text(f"number {index}")
     out.mkdir()
     studies = studies_of(TOY, data, runs)
-    flow, run = studies["flow"], nested_run(studies["flow"], "both")
-    write_nested_sheet(flow, out)  # not trained yet
+    flow, runs_of = studies["flow"], nested_runs(studies["flow"], TOY.nested)
+    run = runs_of["both"]
+    write_nested_sheet(flow, TOY.nested, out)  # not trained yet
     assert not (out / "nested.png").exists()
 
     vit = ViTConfig(width=16, depth=1, heads=1)
@@ -196,7 +237,7 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     text = TextConfig(encoder="minilm", max_tokens=16, pool=8)
     Tokenizer(shape, text=text).save_pretrained(run / "model")
     (run / "report.md").touch()
-    write_nested_sheet(flow, out, rows=2)
+    write_nested_sheet(flow, TOY.nested, out, rows=2)
     sheet = Image.open(out / "nested.png")
     # Two pictures, each with the caption and without; the original and 0, 1 and 2 tokens.
     assert (sheet.height // 128, (sheet.width - 2 * 128) // 128) == (4, 4)
@@ -204,9 +245,9 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     both = [("true", 0, 60.0), ("absent", 0, 80.0), ("true", 2, 30.0), ("absent", 2, 40.0)]
     reported(run / "test", both)
     reported(run / "guided", [("true", 0, 50.0), ("true", 2, 29.0)])
-    reported(nested_run(flow, "none") / "test", [("absent", 0, 100.0), ("absent", 2, 40.0)])
-    found = json.loads(json.dumps(summary(studies, runs, ["this"])))
-    assert found["nested"]["absent"]["2"] == {"frechet": {"FD": 40.0}, "psnr": 9.0}
+    reported(runs_of["none"] / "test", [("absent", 0, 100.0), ("absent", 2, 40.0)])
+    found = json.loads(json.dumps(summary(studies, TOY.nested, runs, ["this"])))
+    assert found["nested"]["flow"]["absent"]["2"] == {"frechet": {"FD": 40.0}, "psnr": 9.0}
     write_page(found, out, title=TITLE, about=ABOUT)
     page = (out / "README.md").read_text()
     assert "| 0 | 100.00 | 60.00 | 50.00 | 80.00 | 40.00 | 50.00 |" in page
