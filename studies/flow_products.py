@@ -105,11 +105,11 @@ def every_step(arguments: Arguments) -> list[Step]:
 
 def generator_steps(arguments: Arguments) -> list[Step]:
     """Latents of the tokenizer with names, a DiT on them, and images by it for held-out names."""
-    runs, caches = arguments.runs, {"caches": arguments.runs}
+    runs = arguments.runs
     run, latents = runs / "generator", runs / "latents"
     steps = [
-        extract_step(runs / "both" / "model", arguments.data, latents, **caches),
-        train_step(GENERATOR, latents, run, **caches),
+        extract_step(runs / "both" / "model", arguments.data, latents, caches=runs),
+        train_step(GENERATOR, latents, run, caches=runs),
     ]
     for folder, scale in DECODED.items():
         decoded = words("--num-images", arguments.limit, "--caption-guidance", scale)
@@ -118,9 +118,9 @@ def generator_steps(arguments: Arguments) -> list[Step]:
             judge_step(
                 *(run / "model", runs / "judged", place),
                 split=SPLIT,
+                caches=runs,
                 judges=NETWORKS,
                 flags=(*decoded, "--workers", "0"),
-                **caches,
             )
         )
         draw = words("generate", *PROMPTS, "--model", run / "model", "--num-images", 5)

@@ -37,7 +37,7 @@ def summary(
     found, by = (networks, "tokenizers of K tokens each")
     if nested_networks and not _is_whole(networks):
         found, by = (nested_networks, "nested tokenizers")
-    first = next(iter(found.values()), {})
+    first: Mapping[str, Any] = next(iter(found.values()), {})
 
     def top(name: str) -> float | None:
         return first[name][MEAN] if first else None
@@ -118,11 +118,11 @@ def _of_each(entries: Sequence[Entry]) -> dict[str, Distances]:
     }
 
 
-def _of_nested(pair: Entry | None) -> dict[str, Distances]:
+def _of_nested(pair: Entry | None) -> Mapping[str, Distances]:
     """By network; of no token there is nothing to compare."""
     values: dict[str, dict[tuple[int, str], float]] = {}
-    for text in PAIR if pair else ():
-        for count, row in pair[text].items():  # type: ignore[index]
+    for text in PAIR:
+        for count, row in (pair or {}).get(text, {}).items():
             for metric, distance in row["frechet"].items():
                 if int(count):
                     values.setdefault(metric, {})[int(count), text] = distance
@@ -131,9 +131,12 @@ def _of_nested(pair: Entry | None) -> dict[str, Distances]:
 
 def _is_whole(networks: Mapping[str, Any]) -> bool:
     """Whether both decoders were compared at every K up to 8."""
-    ratios = next(iter(networks.values()), {}).get("fd_ratio", {}).get("by_tokens", {})
     few = [str(k) for k in TOKENS if k <= FEW]
-    return all(ratios.get(k) is not None for k in few)
+    return bool(networks) and all(
+        table["fd_ratio"]["by_tokens"].get(k) is not None
+        for table in networks.values()
+        for k in few
+    )
 
 
 def _ratio(value: float | None, other: float | None) -> float | None:
