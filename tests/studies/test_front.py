@@ -28,8 +28,7 @@ def test_the_pictures_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(front, "SHOWN", ("watch", "shoe"))
     monkeypatch.setattr(front, "LEAST", 1)
     assert front.never_sold(tmp_path / "data") == ["blue shoe"]
-    out, tokens, unseen = (tmp_path / "new" / f"{name}.png" for name in ("a", "b", "c"))
-    tokens.parent.mkdir()
+    out, tokens, unseen = (tmp_path / "new" / f"{name}.webp" for name in ("a", "b", "c"))
     front.main(out=out, data=tmp_path / "data", tokens_out=tokens, unseen_out=unseen)
     assert Image.open(unseen).height == Image.open(out).height  # one row each
     assert Image.open(out).width > front.SEEDS * 96
