@@ -9,7 +9,8 @@ import pytest
 
 from tests.data.conftest import encoded, write_folder
 from textok.caption import sentences_by_class
-from textok.caption.sentences import match_names
+from textok.caption.by_class import split_captions
+from textok.caption.sentences import match_names, read_sentences
 from textok.cli.main import main
 from textok.config import DataConfig
 from textok.config.captioning import CaptionsByClassConfig
@@ -136,3 +137,50 @@ def test_settings_that_cannot_be_together(data: Path, tmp_path: Path) -> None:
     settings = DataConfig(path=str(data), class_captions=str(tmp_path / "c.json"))
     with pytest.raises(ValueError, match=r"none of which is in .* where one is alp"):
         open_captioned_images(settings, image_size=8)
+
+
+def test_no_class_is_left_without_a_sentence_to_train_on() -> None:
+    texts = {f"class {i}": [f"it is {i}", f"that is {i}"][: 1 + i % 2] for i in range(200)}
+    for share in (0.1, 0.5, 0.99):
+        split = split_captions(texts, share, seed=0)
+        assert all(one.train for one in split.values())
+        several = [one for name, one in split.items() if len(texts[name]) == 2]
+        assert all(len(one.held_out) == 1 for one in several)
+    assert split_captions({"a": ["x"], "b": []}, 0.9, seed=0) == {
+        "a": ClassCaptions(train=("x",)),
+        "b": ClassCaptions(),
+    }
+
+
+def test_what_is_held_out_of_one_class_is_not_trained_on_by_another() -> None:
+    own = {f"class {i}": [f"it is {i}", f"it is {i + 1}", f"it is {i + 2}"] for i in range(60)}
+    split = split_captions(own, 0.05, seed=3)  # so few that most are held out as the one at least
+    trained = {text for one in split.values() for text in one.train}
+    unseen = {text for one in split.values() for text in one.held_out}
+    assert unseen and not trained & unseen
+    for name, one in split.items():
+        assert {*one.train, *one.held_out} == set(own[name])
+    turned = dict(reversed([(name, texts[::-1]) for name, texts in own.items()]))
+    assert split_captions(turned, 0.05, seed=3) == split
+
+
+def test_names_and_sentences_that_differ_in_case_or_spelling_alone_are_one(tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"hot dog": ["A dog.", "a dog."], "Hot-Dog": ["Meat."], "???": []}))
+    assert read_sentences(file) == {"hot dog": ("A dog.", "Meat.")}
+    assert match_names({"!": ["!"]}, {"???": ["x"]}) == {}
+
+
+def test_sentences_for_the_classes_of_a_mixture(data: Path, tmp_path: Path) -> None:
+    other = write_folder(
+        tmp_path / "other", {"goldfish/0.png": encoded(9), "alp/0.png": encoded(8)}
+    )
+    found = sentences_by_class(
+        CaptionsByClassConfig(
+            data=DataConfig(path=f"{data}=2 {other}=1"),
+            out=tmp_path / "c.json",
+            sentences=tmp_path / "s.json",
+        )
+    )
+    assert found.captions["goldfish"].train == ("A goldfish swims.",)
+    assert len(found.captions["red_panda"].held_out) == 1

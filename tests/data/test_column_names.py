@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
+from textok.data import column_names
+from textok.data.captions import field_captions
 from textok.data.column_names import FILE_NAMES, column_called, columns_called, named_column
 from textok.data.columns import find_columns
+from textok.data.report import ReadReport
+from textok.data.table import Table
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,20 @@ def test_the_users_name_and_the_nearest() -> None:
         named_column("displayname", columns, "data.image_column")
     with pytest.raises(ValueError, match=r"^no column xyz of it; there are none$"):
         named_column("xyz", [], "it")
+
+
+def test_the_columns_of_a_table_are_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{row}.png,y,A cat {row}\n" for row in range(50))
+    (tmp_path / "t.csv").write_text(f"Image Path,X,Text Of It,caption\n{rows}")
+    asked: Counter[str] = Counter()
+    monkeypatch.setattr(column_names, "plain_name", lambda name: asked.update([name]) or name)
+    table = Table(path=tmp_path / "t.csv", image_column="image path")
+    for row in table.rows(ReadReport()):
+        column_called(["an image", "Image Path"], row.fields)
+        field_captions(row.fields)
+    assert max(asked.values()) <= 3  # not 50 times
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)

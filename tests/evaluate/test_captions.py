@@ -49,5 +49,6 @@ def test_modes_that_the_data_lack_are_left_out() -> None:
     every = ["true", "plain", "absent", "shuffled"]
 
     assert usable_modes(every, RECORDS) == every
+    assert usable_modes(["absent", "true", "absent"], RECORDS) == ["absent", "true"]
     assert usable_modes(every, RECORDS[1:3]) == ["true", "absent", "shuffled"]
     assert usable_modes(every, RECORDS[2:3]) == ["absent"]

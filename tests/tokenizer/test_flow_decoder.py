@@ -12,10 +12,13 @@ from textok.config import (
     DecodingConfig,
     DecodingOptions,
     FlowDecoderConfig,
+    LossConfig,
     TokenizerConfig,
+    TrainTokenizerConfig,
     ViTConfig,
 )
 from textok.config.generator import ObjectiveConfig
+from textok.config.losses import GanConfig
 from textok.diffusion import Flow
 from textok.diffusion.flow import MIN_TIME
 from textok.tokenizer import FlowDraw, Tokenizer
@@ -269,7 +272,22 @@ def test_options_are_for_decoders_that_sample() -> None:
         DecodingOptions(steps=0)
 
 
+@pytest.mark.parametrize("where", ["encoder", "none"])
+def test_no_guidance_on_a_caption_that_the_decoder_does_not_read(where: str) -> None:
+    blind = dataclasses.replace(CONFIG, text=where)  # type: ignore[arg-type]
+    none = DecodingOptions(caption_guidance=1.0, token_guidance=2.0)
+    assert blind.sampled_by(none) == DecodingConfig(token_guidance=2.0)
+    wrong = f"caption_guidance is 2.0, but this .* reads no caption .tokenizer.text is '{where}'"
+    with pytest.raises(ValueError, match=f"^decoding.{wrong}"):
+        blind.sampled_by(DecodingOptions(caption_guidance=2.0))
+    guided = dataclasses.replace(blind, sampling=DecodingConfig(caption_guidance=2.0))
+    with pytest.raises(ValueError, match=f"^tokenizer.sampling.{wrong}"):
+        TrainTokenizerConfig(tokenizer=guided, loss=LossConfig(gan=GanConfig(weight=0)))
+
+
 def test_settings_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match=r"token_guidance is 1001.0: it must be >= 0 and <= 1000"):
+        DecodingConfig(token_guidance=1001.0)
     with pytest.raises(ValueError, match="needs output 'pixels' and layout 'textok'"):
         make(layout="titok")
     with pytest.raises(ValueError, match=r"decoding\.steps"):

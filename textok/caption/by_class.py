@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from textok.config.captioning import CaptionsByClassConfig
 from textok.config.check import require
@@ -16,9 +16,8 @@ from textok.runtime.files import require_writable
 def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]:
     """Write the distinct captions of each class, a share of them as held out, to ``out``.
 
-    A class without captions gets ``template``. Which captions are held out depends on their
-    words and the seed alone: it stays so when images are added, and equal words are never on both
-    sides. A class with two captions or more holds at least one out.
+    A class without captions gets ``template``. How captions are held out is told by
+    :func:`split_captions`.
 
     Raises:
         ValueError: the images have no classes.
@@ -30,12 +29,10 @@ def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]
     for record in images.records:
         if record.label is not None:
             texts[record.label].update(record.captions)
-    captions = {
-        name: split_captions(found, config.held_out, config.seed)
-        if found
-        else from_templates(name, templates)
-        for name, found in texts.items()
-    }
+    captions = split_captions(texts, config.held_out, config.seed)
+    for name in texts:
+        if not texts[name]:
+            captions[name] = from_templates(name, templates)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_class_captions(out, captions)
     return captions
@@ -48,16 +45,36 @@ def open_classes(data: DataConfig) -> CaptionedImages:
     return images
 
 
-def split_captions(texts: Iterable[str], share: float, seed: int) -> ClassCaptions:
-    """A ``share`` of the texts as held out, at least one of several where it is above 0."""
-    drawn = sorted((_draw(text, seed), text) for text in texts)
-    count = sum(value < share for value, _ in drawn)
-    if share and len(drawn) > 1:
-        count = max(count, 1)
-    return ClassCaptions(
-        train=tuple(sorted(text for _, text in drawn[count:])),
-        held_out=tuple(sorted(text for _, text in drawn[:count])),
-    )
+def split_captions(
+    texts: Mapping[str, Iterable[str]], share: float, seed: int
+) -> dict[str, ClassCaptions]:
+    """A ``share`` of the texts of each class as held out, and all others to train on.
+
+    What is held out depends on the words and the seed: it stays so when other texts are added, and
+    equal words, of several classes too, are never on both sides. With a share above 0 a class
+    of two texts or more holds at least one out, and with one below 1 each class keeps at least one
+    to train on, where the texts that it has in common with others allow both.
+    """
+    drawn = {
+        name: sorted((_draw(text, seed), text) for text in set(of_class))
+        for name, of_class in texts.items()
+    }
+    held = {text for of_class in drawn.values() for value, text in of_class if value < share}
+    if share > 0:
+        held |= {of_class[0][1] for of_class in drawn.values() if len(of_class) > 1}
+    if share < 1:
+        held -= {
+            of_class[-1][1]
+            for of_class in drawn.values()
+            if of_class and all(text in held for _, text in of_class)
+        }
+    return {
+        name: ClassCaptions(
+            train=tuple(sorted(text for _, text in of_class if text not in held)),
+            held_out=tuple(sorted(text for _, text in of_class if text in held)),
+        )
+        for name, of_class in drawn.items()
+    }
 
 
 def _draw(text: str, seed: int) -> float:

@@ -17,8 +17,9 @@ from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data.captions import clean_captions
 from textok.data.class_captions import ClassCaptions, write_class_captions
-from textok.data.detect import find_entries
+from textok.data.mixture import all_entries
 from textok.data.report import ReadReport
+from textok.runtime.files import require_writable
 from textok.runtime.pretrained import read_json
 
 NAME_FIELDS = ("names", "synonyms", "class")
@@ -46,6 +47,7 @@ def sentences_by_class(config: CaptionsByClassConfig) -> SentencesByClass:
     """
     data, out, sentences = config.data, config.out, config.sentences
     assert sentences is not None
+    require_writable(out.parent)
     known = read_sentences(sentences)
     classes = open_classes(data).classes
     names = class_names(data, classes)
@@ -55,13 +57,16 @@ def sentences_by_class(config: CaptionsByClassConfig) -> SentencesByClass:
         f"--sentences {sentences}: none of its {len(known)} names is a class of {data.path}, where "
         f"one is {classes[0]}",
     )
-    captions = {}
+    captions = split_captions(
+        {name: known[matched[name]] for name in classes if name in matched},
+        config.held_out,
+        config.seed,
+    )
     for name in classes:
-        if name in matched:
-            captions[name] = split_captions(known[matched[name]], config.held_out, config.seed)
-        else:
+        if name not in matched:
             template = from_templates(name, config.template)
             captions[name] = replace(template, train=template.held_out)
+    captions = {name: captions[name] for name in classes}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_class_captions(out, captions)
     return SentencesByClass(
@@ -70,22 +75,27 @@ def sentences_by_class(config: CaptionsByClassConfig) -> SentencesByClass:
 
 
 def read_sentences(path: Path) -> dict[str, tuple[str, ...]]:
-    """The sentences of each name that has any. Raises ValueError for another kind of file."""
-    found = {}
+    """The distinct sentences of each name that has any, whatever their case.
+
+    Names that differ in spelling alone are one. Raises ValueError for another kind of file.
+    """
+    found: dict[str, dict[str, str]] = {}
+    first: dict[str, str] = {}
     for name, texts in read_json(path).items():
         require(
             isinstance(texts, list) and all(isinstance(text, str) for text in texts),
             f"{path}: {name}: a list of sentences is needed",
         )
-        if sentences := tuple(dict.fromkeys(clean_captions(texts))):
-            found[name] = sentences
-    return found
+        sentences = found.setdefault(first.setdefault(_spelling(name), name), {})
+        for text in clean_captions(texts):
+            sentences.setdefault(text.casefold(), text)
+    return {name: tuple(texts.values()) for name, texts in found.items() if texts}
 
 
 def class_names(data: DataConfig, classes: Iterable[str]) -> dict[str, list[str]]:
     """Every name of each class: the label first, then those in the metadata of its images."""
     names: dict[str, dict[str, None]] = {label: {label: None} for label in classes}
-    for record, fields in find_entries(data, ReadReport()):
+    for record, fields in all_entries(data, ReadReport()):
         if record.label in names:
             for field in NAME_FIELDS:
                 value = fields.get(field)
@@ -124,5 +134,5 @@ def match_names(
 
 
 def _spelling(name: str) -> str:
-    """``Hot-air_balloon`` as ``hotairballoon``."""
-    return "".join(filter(str.isalnum, name.casefold()))
+    """``Hot-air_balloon`` as ``hotairballoon``; a name of neither letters nor digits as it is."""
+    return "".join(filter(str.isalnum, name.casefold())) or name

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from textok.config.check import require_range
 
+MOST_GUIDANCE = 1000
+"""More is a mistake, and far beyond it numbers overflow."""
+
 DecodingSampler = Literal["euler", "heun", "ddim", "dpmpp"]
 
 
@@ -55,8 +58,8 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         require_range("decoding.steps", self.steps, 1, 1000)
-        require_range("decoding.caption_guidance", self.caption_guidance, 0)
-        require_range("decoding.token_guidance", self.token_guidance, 0)
+        require_range("decoding.caption_guidance", self.caption_guidance, 0, MOST_GUIDANCE)
+        require_range("decoding.token_guidance", self.token_guidance, 0, MOST_GUIDANCE)
 
     def __str__(self) -> str:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textok.config.check import require, require_range
-from textok.config.decoding import DecodingOptions
+from textok.config.decoding import MOST_GUIDANCE, DecodingOptions
 from textok.config.tokenizer import TokenizerConfig
 
 ALONG = ("ddim", "euler")
@@ -29,7 +29,7 @@ class DistillationConfig:
         for name in ("caption_guidance", "token_guidance"):
             scale = getattr(self, name)
             if scale is not None:
-                require_range(f"loss.distillation.{name}", scale, 0)
+                require_range(f"loss.distillation.{name}", scale, 0, MOST_GUIDANCE)
 
     @property
     def on(self) -> bool:
@@ -55,6 +55,7 @@ class DistillationConfig:
             f"'{tokenizer.decoding}': only 'flow' samples in steps, set loss.distillation.steps to "
             "0",
         )
+        tokenizer.require_guidable("loss.distillation.caption_guidance", self.caption_guidance)
         require(init != "", "loss.distillation.steps is above 0: name the teacher in init")
         require(
             encoder_frozen,

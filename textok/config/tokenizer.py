@@ -142,9 +142,11 @@ class TokenizerConfig:
     ) -> DecodingConfig | None:
         """How images are sampled by ``options``: ``sampling`` with what was given in its place.
 
-        None for regression, which takes no such options: ValueError where one was given.
+        None for regression, which takes no such options: ValueError where one was given, and for
+        guidance on a caption that the decoder does not read.
         """
         if self.decoding == "flow":
+            self.require_guidable("decoding.caption_guidance", options.caption_guidance)
             return options.applied_to(self.sampling)
         given = {f"decoding.{name}": value for name, value in options.given.items()}
         for name, value in (given | {"seed": seed, "num_samples": num_samples}).items():
@@ -154,6 +156,14 @@ class TokenizerConfig:
                 "nothing: leave it out",
             )
         return None
+
+    def require_guidable(self, name: str, caption_guidance: float | None) -> None:
+        """Raise ValueError for a scale, other than none, on a caption that is not read."""
+        require(
+            self.decoder_reads_text or caption_guidance in (None, 1),
+            f"{name} is {caption_guidance}, but this tokenizer's decoder reads no caption "
+            f"(tokenizer.text is '{self.text}'): leave it out",
+        )
 
     @property
     def grid(self) -> int:

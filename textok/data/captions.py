@@ -6,9 +6,10 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from textok.config.data import CaptionSeparator
-from textok.data.column_names import plain_name
+from textok.data.column_names import columns_called, plain_name
 from textok.data.report import ReadReport
 
 CAPTION_FIELDS = (
@@ -46,25 +47,29 @@ def field_captions(
     Without those, of ``caption_0``, ``caption_1``, ... in order, else of the first field with
     "caption" in its name.
     """
-    names = {plain_name(name): name for name in reversed(list(fields))}
-    several = [names[wanted] for wanted in CAPTION_FIELDS if wanted in names]
+    several = columns_called(CAPTION_FIELDS, fields)
     found = (clean_captions(fields[name], report) for name in several)
     captions = next((texts for texts in found if texts), ())
     if captions or several:
         return captions
-    others = caption_columns(list(fields))
+    others = _caption_columns(tuple(fields))
     return tuple(text for name in others for text in clean_captions(fields[name], report))
 
 
 def caption_columns(names: Sequence[str]) -> list[str]:
     """Which columns hold captions: as :func:`field_captions` looks for them."""
+    return list(_caption_columns(tuple(names)))
+
+
+@lru_cache(maxsize=4096)  # as columns_called
+def _caption_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     plain = {name: plain_name(name) for name in names}
     known = [name for wanted in CAPTION_FIELDS for name in names if plain[name] == wanted]
     if known:
-        return known
+        return tuple(known)
     numbered = [name for name in names if NUMBERED.fullmatch(plain[name])]
     named = [name for name in names if "caption" in plain[name] and "num" not in plain[name]]
-    return numbered or named[:1]
+    return tuple(numbered or named[:1])
 
 
 def split_text(text: str, separator: CaptionSeparator, report: ReadReport) -> tuple[str, ...]:
@@ -141,4 +146,4 @@ def _printable(text: str) -> str:
     """Without NULs and halves of surrogate pairs, which no file takes."""
     if "\0" in text:
         text = text.replace("\0", "")
-    return text.encode("utf-8", "ignore").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "ignore").decode("utf-8")

@@ -21,14 +21,19 @@ def plain_name(name: str) -> str:
     return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def columns_called(wanted: Iterable[str], columns: Collection[str]) -> list[str]:
+def columns_called(wanted: Iterable[str], columns: Iterable[str]) -> list[str]:
     """Those of ``columns`` that have a ``wanted`` name, as they are written, the best first."""
-    plain = {plain_name(name): name for name in reversed(list(columns))}
+    return list(_called(tuple(wanted), tuple(columns)))
+
+
+@lru_cache(maxsize=4096)  # asked of each row of a table, whose columns are mostly the same
+def _called(wanted: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
+    plain = {plain_name(name): name for name in reversed(columns)}
     found = (name if name in columns else plain.get(plain_name(name)) for name in wanted)
-    return [name for name in dict.fromkeys(found) if name is not None]
+    return tuple(name for name in dict.fromkeys(found) if name is not None)
 
 
-def column_called(wanted: Iterable[str], columns: Collection[str]) -> str | None:
+def column_called(wanted: Iterable[str], columns: Iterable[str]) -> str | None:
     """The best of these; None where there is none."""
     return next(iter(columns_called(wanted, columns)), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,6 +92,16 @@ def mixture_entries(
         for record, fields in find_entries(replace(config, path=part.path), own):
             yield replace(record, key=f"{part.name}/{record.key}"), fields
         report.add(own, prefix=f"{part.name}/")
+
+
+def all_entries(config: DataConfig, report: ReadReport) -> Iterable[Entry]:
+    """The records of ``data.path``, be it one set or several with weights.
+
+    Raises:
+        ValueError: as :func:`parse_mixture` and :func:`textok.data.detect.find_entries`.
+    """
+    sets = parse_mixture(config.path)
+    return mixture_entries(config, sets, report) if sets else find_entries(config, report)
 
 
 def find_parts(path: str, sets: Sequence[MixtureSet], records: list[Record]) -> list[MixturePart]:

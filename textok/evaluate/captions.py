@@ -31,10 +31,13 @@ def captions_by_key(mode: CaptionMode, records: Sequence[Record]) -> dict[str, s
 
 
 def usable_modes(modes: Sequence[CaptionMode], records: Sequence[Record]) -> list[CaptionMode]:
-    """``modes`` that differ on these records: plain needs a second caption, all but absent any."""
+    """The distinct ``modes`` that differ on these records.
+
+    Plain needs a second caption, all but absent any.
+    """
     most = max(len(record.captions) for record in records)
     needed = {"true": 1, "plain": 2, "absent": 0, "shuffled": 1}
-    return [mode for mode in modes if needed[mode] <= most]
+    return [mode for mode in dict.fromkeys(modes) if needed[mode] <= most]
 
 
 def derange(captions: Sequence[str], *, seed: int = 0) -> list[str]:

@@ -36,6 +36,7 @@ from textok.metrics.inception_score import SPLITS
 from textok.metrics.precision_recall import NEIGHBOURS
 from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import remove_folder
+from textok.runtime.memory import check_rows
 from textok.runtime.processes import gather, join_processes, own_device
 from textok.runtime.sheet import save_picture
 
@@ -98,6 +99,11 @@ def _open(
     count = config.num_images
     if count is None:
         count = NPZ_PICTURES if config.npz else len(images)
+    check_rows(
+        min(config.batch_size, max(count, len(images))),
+        4 * images.bytes_each,
+        setting=f"batch_size is {config.batch_size}",
+    )
     absent = _absent(generator, judges.main, training, config.clip)
     clip = None
     if config.clip is not None and not generator.classes:

@@ -27,6 +27,7 @@ from textok.metrics.features import load_feature_network
 from textok.metrics.image import load_image_metrics
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
 from textok.pipeline import Reconstructor
+from textok.pipeline.memory import check_batch
 from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.processes import join_processes, own_device
 from textok.runtime.sheet import save_picture
@@ -97,6 +98,8 @@ def _open(
     decoding = shape.sampled_by(config.decoding, seed=config.seed, num_samples=config.num_samples)
     split = open_captioned_images(config.data, image_size=shape.image_size)
     images = evenly(split, config.limit)
+    rows = min(config.batch_size, len(images))
+    check_batch(rows, shape, device, setting=f"batch_size is {config.batch_size}")
     lite0 = load_efficientnet_lite0().to(device)
     metrics, absent = load_image_metrics(lite0, device, image_size=shape.image_size)
     judges = open_judges(

@@ -20,6 +20,7 @@ from textok.extract.split import check_same, plan_split
 from textok.latents.index import LatentIndex, read_index
 from textok.metrics.features import load_feature_network
 from textok.pipeline import Reconstructor
+from textok.pipeline.memory import check_batch
 from textok.runtime.device import check_precision, cuda_products, pick_device
 from textok.runtime.files import WRITING, discard_leftovers, named_errors, replace_folder
 from textok.runtime.lock import FolderLock
@@ -61,6 +62,9 @@ def _extract(config: ExtractConfig, device: torch.device) -> dict[str, LatentInd
         images[splits[0]].require_captions()
     if config.captions_per_image:
         images = {name: _first_captions(images[name], config.captions_per_image) for name in splits}
+    rows = (sum(max(1, len(row.captions)) for row in one.records) for one in images.values())
+    most = min(config.batch_size, config.shard_rows, max(rows))
+    check_batch(most, network.config, device, setting=f"batch_size is {config.batch_size}")
     plan = partial(
         plan_split,
         sha256=sha256,

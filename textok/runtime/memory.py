@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from textok.config.check import require
+
 _CONTAINERS = (
     ("memory.max", "memory.current"),  # Linux control groups, version 2
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),  # version 1
@@ -22,6 +24,19 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return main_memory(Path("/proc/meminfo"), Path("/sys/fs/cgroup"))
+
+
+def check_rows(rows: int, bytes_each: int, *, setting: str) -> None:
+    """Raise ValueError, naming ``setting``, where so many images at once cannot be in main memory.
+
+    ``bytes_each`` is a lower bound, so that nothing that fits is refused; a GPU tells itself.
+    """
+    free, needed = free_bytes(torch.device("cpu")), rows * bytes_each
+    require(
+        free is None or needed <= free,
+        f"{setting}: {rows:,} images at once need {needed / 1e9:,.1f} GB of main memory at the "
+        f"least and {(free or 0) / 1e9:,.1f} GB are free: make it smaller",
+    )
 
 
 def main_memory(meminfo: Path, groups: Path) -> int | None:

@@ -15,7 +15,7 @@ from tests.data.conftest import array_bytes, write_folder
 from textok.cli.main import main
 from textok.config import DataConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
-from textok.datasets.tiny_imagenet import build_tiny_imagenet
+from textok.datasets.tiny_imagenet import build, build_tiny_imagenet
 from textok.datasets.tiny_imagenet.captions import captions_of, layout, with_article
 from textok.datasets.tiny_imagenet.source import ObjectClass, Picture, class_labels
 from textok.evaluate.captions import captions_by_key, usable_modes
@@ -139,6 +139,56 @@ def test_a_changed_source_is_written_again(folder: Path, tmp_path: Path) -> None
     (folder / "words.txt").write_text(text)
     build_tiny_imagenet(folder, tmp_path / "out", progress=False)
     assert "gold fish" in opened(tmp_path / "out", "train").classes
+
+
+def test_shards_of_more_images_of_before_are_deleted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "SHARD_IMAGES", 3)
+    build_tiny_imagenet(folder, tmp_path / "out", progress=False)
+    assert len(opened(tmp_path / "out", "train")) == 9  # and writes the indices of three shards
+    for i in (0, 1):
+        (folder / f"train/{WNIDS[0]}/images/{WNIDS[0]}_{i}.JPEG").unlink()
+        boxes = folder / f"train/{WNIDS[0]}/{WNIDS[0]}_boxes.txt"
+        boxes.write_text("".join(boxes.read_text().splitlines(keepends=True)[1:]))
+    build_tiny_imagenet(folder, tmp_path / "out", progress=False)
+    assert len(opened(tmp_path / "out", "train")) == 7
+    (folder / f"train/{WNIDS[0]}/images/{WNIDS[0]}_2.JPEG").unlink()
+    boxes.unlink()
+    build_tiny_imagenet(folder, tmp_path / "out", progress=False)
+    build_tiny_imagenet(folder, tmp_path / "new", progress=False)
+    assert digests(tmp_path / "out") == digests(tmp_path / "new")
+
+
+def test_equal_names_in_several_classes_are_several_images(folder: Path, tmp_path: Path) -> None:
+    for wnid in WNIDS:
+        boxes = folder / f"train/{wnid}/{wnid}_boxes.txt"
+        boxes.write_text(boxes.read_text().replace(f"{wnid}_", "a.b"))
+        for i in range(4):
+            image = folder / f"train/{wnid}/images/{wnid}_{i}.JPEG"
+            image.rename(image.with_name(f"a.b{i}.JPEG"))
+    (summary, *_) = build_tiny_imagenet(folder, tmp_path / "out", progress=False)
+    assert (summary.images, summary.without_box) == (9, 0)
+    keys = {
+        record.key
+        for split in ("train", "val")
+        for record in opened(tmp_path / "out", split).records
+    }
+    assert {key.rpartition("/")[2] for key in keys} == {
+        f"{w}_a_b{i}" for w in WNIDS for i in range(4)
+    }
+
+
+def test_the_set_may_lie_some_folders_down_and_hold_dead_links(
+    folder: Path, tmp_path: Path
+) -> None:
+    build_tiny_imagenet(folder, tmp_path / "whole", progress=False)
+    deep = tmp_path / "down" / "tiny" / "imagenet"
+    deep.parent.mkdir(parents=True)
+    shutil.move(folder, deep)
+    (deep / "readme").symlink_to(tmp_path / "nowhere")
+    build_tiny_imagenet(tmp_path / "down", tmp_path / "out", progress=False)
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
 def test_lost_pictures_are_counted(folder: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class _Shard:
 
     @property
     def note(self) -> Path:
-        return self.out / ".build" / f"{self.path.stem}.json"
+        return self.out / BUILD / f"{self.path.stem}.json"
 
     def source(self, place: Place) -> str:
         """A digest of what it is made of, but for the pixels."""
@@ -111,7 +111,7 @@ def build_tiny_imagenet(
     splits = {"train": train, "val": val, "test": published.val}
     missing = {"train": published.missing["train"], "val": [], "test": published.missing["val"]}
     report = ReadReport(images=sum(map(len, splits.values())))
-    report.missing |= {name: "listed" for names in missing.values() for name in names}
+    report.missing |= {name: "in a list, not there" for some in missing.values() for name in some}
     report.check_share(max_bad_share)
     write_note(out, NOTE, json.dumps(RECIPE))
     for split in splits:
@@ -129,6 +129,7 @@ def build_tiny_imagenet(
                 report.bad |= written.bad
                 report.check_share(max_bad_share)
                 done.append(written)
+            _discard_others(out, split, len(done))
             summaries.append(_summarise(out, split, pictures, done, missing[split]))
     return summaries
 
@@ -164,6 +165,16 @@ def _shards(split: str, pictures: Sequence[Picture], out: Path) -> Iterator[_Sha
     for number, start in enumerate(range(0, len(pictures), SHARD_IMAGES)):
         some = pictures[start : start + SHARD_IMAGES]
         yield _Shard(split=split, number=number, pictures=some, out=out)
+
+
+def _discard_others(out: Path, split: str, count: int) -> None:
+    """Delete the shards beyond ``count`` that an earlier run made of more images."""
+    for path in sorted((out / split).glob(f"{split}-*.tar")):
+        number = path.stem.removeprefix(f"{split}-")
+        if number.isdecimal() and int(number) >= count:
+            path.unlink()
+            path.with_name(f"{path.name}.index.json").unlink(missing_ok=True)
+            (out / BUILD / f"{path.stem}.json").unlink(missing_ok=True)
 
 
 def _write(shard: _Shard, place: Place, advance: Callable[[int], None]) -> _Written:

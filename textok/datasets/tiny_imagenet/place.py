@@ -13,6 +13,8 @@ from typing import Protocol
 from textok.config.check import require
 
 IGNORED = "__MACOSX/"
+DEEP = 3
+"""Folders down that the set may lie in a folder; in a zip anywhere."""
 
 
 class Place(Protocol):
@@ -63,8 +65,7 @@ def open_place(source: Path, marker: str) -> Place:
         ValueError: neither a folder nor a zip, or no ``marker`` in it.
     """
     if source.is_dir():
-        inner = (folder for folder in sorted(source.iterdir()) if folder.is_dir())
-        root = next((folder for folder in (source, *inner) if (folder / marker).is_file()), None)
+        root = _nearest(source, marker)
         require(root is not None, f"{source}: has no {marker}; is it unpacked as published?")
         assert root is not None
         return FolderPlace(root=root, sizes=_folder_sizes(root))
@@ -85,7 +86,19 @@ def open_place(source: Path, marker: str) -> Place:
     return ZipPlace(archive=archive, prefix=prefix, sizes=sizes)
 
 
+def _nearest(source: Path, marker: str) -> Path | None:
+    """The folder that ``marker`` lies in; of several the highest, then the first by name."""
+    level = [source]
+    for _ in range(DEEP + 1):
+        for folder in level:
+            if (folder / marker).is_file():
+                return folder
+        level = [child for folder in level for child in sorted(folder.iterdir()) if child.is_dir()]
+    return None
+
+
 def _folder_sizes(root: Path) -> dict[str, int]:
+    """Of every file below; links to nowhere are left out."""
     sizes = {}
     folders = [""]
     while folders:
@@ -93,6 +106,6 @@ def _folder_sizes(root: Path) -> dict[str, int]:
         for entry in os.scandir(root / inside):
             if entry.is_dir():
                 folders.append(f"{inside}{entry.name}/")
-            else:
+            elif entry.is_file():
                 sizes[inside + entry.name] = entry.stat().st_size
     return sizes

@@ -40,8 +40,14 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Without folder and suffix: ``n01443537_0``."""
-        return PurePosixPath(self.path).stem
+        """Without folder and suffix: ``n01443537_0``.
+
+        Where a training image's does not begin with its class, as it does as published, the class
+        is put before it; a dot, which would end the key in a shard, becomes ``_``.
+        """
+        name = PurePosixPath(self.path).stem.replace(".", "_")
+        foreign = self.path.startswith("train/") and not name.startswith(self.of.wnid)
+        return f"{self.of.wnid}_{name}" if foreign else name
 
 
 @dataclass(frozen=True, kw_only=True)
