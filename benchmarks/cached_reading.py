@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
 from benchmarks.cached_report import Filled, Row, write_report
 from benchmarks.reading import write_images
+from studies.command import as_command, read_arguments
 from textok.config import DataConfig
 from textok.config.check import require_range
 from textok.data import CaptionedImages, open_captioned_images, train_batches
@@ -116,18 +116,16 @@ def measure(images: CaptionedImages, settings: Settings) -> tuple[list[Row], lis
     return [Row(way=name, seconds=turns[name], turns=turns, peers=peers) for name in ways], filled
 
 
+@as_command("cached_reading")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.cached_reading", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.cached_reading")
     torch.set_num_threads(1)  # as in the loader processes
     with tempfile.TemporaryDirectory() as folder:
         if not settings.data:
             write_images(Path(folder), settings.images)
-        try:
-            images = open_images(settings.data or f"{folder}/folder", settings)
-            rows, filled = measure(images, settings)
-        except (ValueError, OSError) as error:
-            sys.exit(f"cached_reading: error: {error}")
+        images = open_images(settings.data or f"{folder}/folder", settings)
+        rows, filled = measure(images, settings)
     write_report(
         rows,
         filled,

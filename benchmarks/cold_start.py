@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import tyro
-
 from benchmarks.speed_report import hardware
+from studies.command import run_command
+from textok.config.check import require, require_range
 from textok.evaluate.markdown import markdown_table
 
 HERE = Path(__file__).parents[1]
@@ -89,6 +89,8 @@ def main(*, repeats: int = 5, other: Path | None = None, out: Path | None = None
         other: Another checkout to compare with.
         out: Folder for ``cold_start.md``.
     """
+    require_range("repeats", repeats, 1)
+    require(other is None or (other / "textok").is_dir(), f"other {other}: no checkout of textok")
     checkouts = {"this": HERE} | ({} if other is None else {"other": other.absolute()})
     table = markdown_table(
         ["command", "checkout", "seconds", "CPU seconds", "times `import torch`"],
@@ -110,4 +112,4 @@ def _cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.cold_start", description=__doc__)

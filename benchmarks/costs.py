@@ -21,11 +21,11 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from studies.command import run_command
 from textok.config import (
     RunConfig,
     TrainGeneratorConfig,
@@ -269,4 +269,4 @@ def main(*, out: Path = Path("docs/results/costs")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.costs", description=__doc__)

@@ -24,13 +24,13 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
-import tyro
 from torch import Tensor
 
 from benchmarks.speed_report import hardware, ratio, show_ratio
 from benchmarks.training import Settings as TrainingSettings
 from benchmarks.training import count_flops, read_config
 from benchmarks.training_steps import Config, Task, training_step
+from studies.command import as_command, read_arguments
 from textok.config.check import require, require_range
 from textok.evaluate.markdown import markdown_table
 from textok.nn import few_keys, gelu
@@ -68,7 +68,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("tokens", "turns", "threads"):
             require_range(name, getattr(self, name), 1)
-        require_range("batch", min(self.batch), 1)
+        require_range("batch", min(self.batch, default=0), 1)
         require(bool(self.task and self.variants), "name a task and a variant at least")
 
 
@@ -201,9 +201,10 @@ def write_report(
     write_text(folder / "training.md", "\n".join(lines))
 
 
+@as_command("cpu_training")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.cpu_training", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.cpu_training")
     torch.set_num_threads(settings.threads)
     known: dict[str, float] = {}
 
@@ -214,10 +215,7 @@ def main(arguments: list[str]) -> None:
             known[name] = count_flops(config) / 1e9
         return known[name]
 
-    try:
-        found = [one for task in settings.task for one in in_turns(settings, task, gflop)]
-    except (ValueError, OSError) as error:
-        sys.exit(f"cpu_training: error: {error}")
+    found = [one for task in settings.task for one in in_turns(settings, task, gflop)]
     write_report(found, peak(), arguments, settings.out)
 
 

@@ -26,6 +26,7 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor, nn
 
+from studies.command import run_command
 from textok.evaluate.markdown import markdown_table
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit
@@ -244,4 +245,4 @@ def versions() -> str:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "benchmarks.fidelity_parity")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
 from benchmarks.costs import PEAK, SHARE, STATE, Recipe, _generator, _passes, _tokenizer
+from studies.command import run_command
 from textok.config import TrainTokenizerConfig
 from textok.config.lora import LoraConfig
 from textok.config.presets import preset_path
@@ -150,4 +150,4 @@ def main(*, out: Path = Path("docs/results/costs")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.fine_tuning_costs", description=__doc__)

@@ -16,10 +16,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
-import tyro
 from torch import Tensor
 
 from benchmarks.tokenizer_speed import clock
+from studies.command import run_command
 from studies.pairs.summary import describe_hardware
 from textok.config import DecodingConfig, TokenizerConfig, TrainTokenizerConfig
 from textok.config.check import require_range
@@ -161,4 +161,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.flow_decoding", description=__doc__)

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from torch import Tensor, nn
 
 from benchmarks.generation_report import STAGES, Row, write_report
 from benchmarks.speed_report import Variant
 from benchmarks.tokenizer_speed import clock
+from studies.command import as_command, read_arguments
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import GeneratorConfig, SamplingConfig
@@ -263,21 +263,19 @@ def _count(call: Callable[[], object], device: str) -> int:
     return math.ceil(SECONDS_A_TURN / clock(call, 1, device))
 
 
+@as_command("generation_speed")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.generation_speed", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.generation_speed")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    try:
-        parts = load_pipeline(settings.model)
-        drawn = parts.generator.config.condition
-        require(drawn == "text", f"{settings.model} draws classes: name a pipeline of prompts")
-        require(
-            isinstance(parts.generator, DiT),
-            f"{settings.model} draws codes: this measures the steps of a DiT",
-        )
-    except (ValueError, OSError) as error:
-        sys.exit(f"generation_speed: error: {error}")
+    parts = load_pipeline(settings.model)
+    drawn = parts.generator.config.condition
+    require(drawn == "text", f"{settings.model} draws classes: name a pipeline of prompts")
+    require(
+        isinstance(parts.generator, DiT),
+        f"{settings.model} draws codes: this measures the steps of a DiT",
+    )
     rows = measure(parts, settings, VARIANTS if settings.compile else VARIANTS[:3])
     cold = cold_starts(settings.model, settings.threads) if settings.cold else []
     write_report(rows, cold, arguments, settings.out)

@@ -23,11 +23,11 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-import tyro
 
 from benchmarks.gpu_report import DONE, Report, Result, open_report
 from benchmarks.gpu_rows import TOY, CountingBench, Row, Sizes, rows
 from benchmarks.training import peak_flops
+from studies.command import as_command, read_arguments
 from textok.config.check import require_range
 from textok.runtime.device import best_device
 
@@ -46,7 +46,7 @@ class Settings:
     """Folder for gpu.json and gpu.md."""
 
     def __post_init__(self) -> None:
-        require_range("seconds", self.seconds, 0)
+        require_range("seconds", self.seconds, 0, 1e6)
         require_range("repeats", self.repeats, 1)
 
 
@@ -103,18 +103,16 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@as_command("gpu")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
     began = time.monotonic()
-    settings = tyro.cli(Settings, prog="python -m benchmarks.gpu", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.gpu")
     sizes = TOY if settings.toy else Sizes()
     with torch.compiler.set_stance("force_eager") if settings.toy else nullcontext():
         device = best_device().type
         peak = (1e12, "a placeholder") if settings.toy else peak_flops("bf16", device)
-        try:
-            report = open_report(settings.out, arguments, sizes, peak)
-        except (ValueError, OSError) as error:
-            sys.exit(f"gpu: error: {error}")
+        report = open_report(settings.out, arguments, sizes, peak)
         end = began + settings.seconds
         measure_rows(rows(sizes), report, end=end, repeats=settings.repeats, toy=settings.toy)
 

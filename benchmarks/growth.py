@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
 from benchmarks.costs import count_tokenizer
 from benchmarks.growth_passes import clock, passes, seconds_together
 from benchmarks.growth_report import Point, write_report
+from studies.command import as_command, read_arguments
 from textok.config import TextConfig, TokenizerConfig, TrainTokenizerConfig, ViTConfig
 from textok.config.check import require, require_range
 
@@ -157,13 +157,11 @@ def _point(axis: Axis, size: Size, config: TrainTokenizerConfig, repeats: int) -
     )
 
 
+@as_command("growth")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.growth", args=arguments)
-    try:
-        points, rate = measure(settings)
-    except (ValueError, OSError) as error:
-        sys.exit(f"growth: error: {error}")
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.growth")
+    points, rate = measure(settings)
     write_report(points, rate, arguments, settings.out)
 
 

@@ -9,13 +9,14 @@ package's heads are its own; its backbones get the converted weights, so that no
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from studies.command import run_command
+from textok.config.check import require
 from textok.nn.lpips import BACKBONES, LPIPS, Backbone, load_lpips
 
 SIZES = (64, 256)
@@ -70,8 +71,8 @@ def package(backbone: Backbone, ours: LPIPS) -> Any:
 
 def main() -> None:
     """Print the largest differences of each backbone and size."""
-    if importlib.util.find_spec("lpips") is None:
-        sys.exit("benchmarks.lpips_parity compares with the package lpips: pip install lpips")
+    there = importlib.util.find_spec("lpips") is not None
+    require(there, "this compares with the package lpips: pip install lpips")
     print("| backbone | px | largest distance | largest difference | heads |")
     print("|---|---|---|---|---|")
     for backbone in BACKBONES:
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main, "benchmarks.lpips_parity")

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import tyro
 from PIL import Image
 
 from benchmarks.speed_report import hardware
+from studies.command import as_command, read_arguments
 from textok.config.check import require_range
 from textok.demo.samples import SAMPLE
 from textok.evaluate.markdown import markdown_table
@@ -137,9 +137,10 @@ def write_report(roads: dict[str, list[Step]], arguments: Sequence[str], folder:
     write_text(folder / "README.md", "\n".join(lines))
 
 
+@as_command("newcomer")
 def main(arguments: list[str]) -> None:
     """Walk both roads and write what they took."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.newcomer", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.newcomer")
     with tempfile.TemporaryDirectory() as place:
         clone = Path(place) / "textok"
         subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)

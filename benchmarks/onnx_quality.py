@@ -27,6 +27,7 @@ from torch import Tensor
 
 from benchmarks.peers import take_turns
 from benchmarks.speed_report import hardware, ratio, show_ratio
+from studies.command import as_command, read_arguments
 from textok.config import DataConfig
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
@@ -71,6 +72,13 @@ class Settings:
             ("turns", self.turns),
         ):
             require_range(name, value, 1)
+        require_range("images", self.images, 2)
+        names = [PEER, *(folder.resolve().name for folder in self.exports)]
+        require(
+            len(set(names)) == len(names),
+            f"exports: {', '.join(names[1:])}: rows are called by the folders, give each a name of "
+            f"its own, and none '{PEER}'",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,21 +245,19 @@ def write_report(rows: Sequence[Row], images: int, arguments: Sequence[str], fol
     write_text(folder / "quality.md", "\n".join(lines))
 
 
+@as_command("onnx_quality")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.onnx_quality", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.onnx_quality")
     torch.set_num_threads(settings.threads)
-    try:
-        sides = {PEER: torch_side(settings.model)}
-        for folder in settings.exports:
-            there = (folder / "manifest.json").is_file()
-            require(there, f"{folder}: no export; run `textok export onnx` first")
-            sides[folder.name] = export_side(Client(folder, threads=settings.threads))
-        size = Reconstructor.from_pretrained(settings.model).config.image_size
-        config = DataConfig(path=str(settings.data), split="test")
-        split = evenly(open_captioned_images(config, image_size=size), settings.images)
-    except (ValueError, OSError) as error:
-        sys.exit(f"onnx_quality: error: {error}")
+    sides = {PEER: torch_side(settings.model)}
+    for folder in settings.exports:
+        there = (folder / "manifest.json").is_file()
+        require(there, f"{folder}: no export; run `textok export onnx` first")
+        sides[folder.resolve().name] = export_side(Client(folder, threads=settings.threads))
+    size = Reconstructor.from_pretrained(settings.model).config.image_size
+    config = DataConfig(path=str(settings.data), split="test")
+    split = evenly(open_captioned_images(config, image_size=size), settings.images)
     pixels = np.stack([split.read(index) for index in range(len(split))])
     captions = [record.captions[0] if record.captions else "" for record in split.records]
     rows = measure(sides, to_tensor(torch.from_numpy(pixels)), captions, settings.turns)

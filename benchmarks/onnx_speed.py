@@ -26,6 +26,7 @@ import tyro
 
 from benchmarks.speed_report import hardware, ratio, show_ratio
 from benchmarks.tokenizer_speed import clock
+from studies.command import as_command, read_arguments
 from textok.config.bundled import BUNDLED
 from textok.config.check import require, require_range
 from textok.config.generator import AS_SAMPLED
@@ -189,18 +190,16 @@ def _difference_table(manifests: dict[str, dict[str, object]]) -> tuple[list[str
     return heads, list(found.values())
 
 
+@as_command("onnx_speed")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.onnx_speed", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.onnx_speed")
     torch.set_num_threads(settings.threads)
-    try:
-        model = open_model(settings.model, AS_SAMPLED)
-        for folder in settings.exports:
-            there = (folder / "manifest.json").is_file()
-            require(there, f"{folder}: no export; run `textok export onnx` first")
-        clients = {one.name: Client(one, threads=settings.threads) for one in settings.exports}
-    except (ValueError, OSError) as error:
-        sys.exit(f"onnx_speed: error: {error}")
+    model = open_model(settings.model, AS_SAMPLED)
+    for folder in settings.exports:
+        there = (folder / "manifest.json").is_file()
+        require(there, f"{folder}: no export; run `textok export onnx` first")
+    clients = {one.name: Client(one, threads=settings.threads) for one in settings.exports}
     write_report(measure(model, clients, settings), clients, arguments, settings.out)
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-import tyro
 from torch import Tensor, nn
 
 from benchmarks.parts_report import Part, write_report
@@ -30,6 +29,7 @@ from benchmarks.speed_report import Variant
 from benchmarks.training import Settings as TrainingSettings
 from benchmarks.training import as_run, read_config
 from benchmarks.training_steps import training_step
+from studies.command import as_command, read_arguments
 from textok.config.check import require_range
 from textok.losses.adversarial import frozen_logits
 from textok.runtime.blocks import repeated_parts
@@ -267,20 +267,18 @@ def measure_tokenizer(settings: Settings, bench: Bench) -> None:
         bench.time("tokenizer, discriminator's step", "eager", images, judged(judge, both))
 
 
+@as_command("parts")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.parts", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.parts")
     bench = Bench(settings.repeats)
     sections: dict[Section, Callable[[Settings, Bench], None]] = {
         "drawing": measure_drawing,
         "generator": measure_generator,
         "tokenizer": measure_tokenizer,
     }
-    try:
-        for section in settings.sections:
-            sections[section](settings, bench)
-    except (ValueError, OSError) as error:
-        sys.exit(f"parts: error: {error}")
+    for section in settings.sections:
+        sections[section](settings, bench)
     write_report(bench.parts, arguments, settings.out)
 
 

@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from studies.command import refusing
+
 EVERY = 0.3
 """Seconds."""
 
@@ -26,7 +28,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
-    process = subprocess.Popen(given.command)
+    if not given.command:
+        parser.error("name the command that is to be measured")
+    with refusing("peak_memory"):
+        process = subprocess.Popen(given.command)
     start, peak, most = time.monotonic(), 0, 0
     while process.poll() is None:
         found = [pss(pid) for pid in family(process.pid)]

@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import tyro
 
 from benchmarks.peers_report import Report, Row
 from benchmarks.peers_sides import TITOKS, Side, autoencoders, titok_pair
+from studies.command import as_command, read_arguments
 from textok.config.check import require, require_range
 from textok.runtime.device import Precision
 
@@ -133,15 +133,13 @@ def run(settings: Settings, report: Report) -> None:
                 gc.collect()
 
 
+@as_command("peers")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.peers", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.peers")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    try:
-        run(settings, Report(settings.out, arguments))
-    except (ValueError, OSError) as error:
-        sys.exit(f"peers: error: {error}")
+    run(settings, Report(settings.out, arguments))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from pathlib import Path
 from statistics import median
 
 import torch
-import tyro
 
 from benchmarks.speed_report import hardware
 from benchmarks.training_steps import TrainingStep, training_step
+from studies.command import run_command
 from textok.config import TrainTokenizerConfig
+from textok.config.check import require_range
 from textok.config.presets import preset_path
 from textok.config.read import load_config
 from textok.data.pixels import to_tensor
@@ -80,6 +81,8 @@ def main(
         repeats: Turns.
         out: Folder for ``ahead.md``.
     """
+    for name, value in (("batch", batch), ("steps", steps), ("repeats", repeats)):
+        require_range(name, value, 1)
     changes = {"run": {"batch_size": batch, "accumulate": 1, "shard": False}}
     config = load_config(TrainTokenizerConfig, [preset_path(tokenizer)], changes)
     rows = [
@@ -105,4 +108,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.read_ahead", description=__doc__)

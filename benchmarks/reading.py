@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.reading_report import Row, write_report
+from studies.command import as_command, read_arguments
 from textok.config import DataConfig
 from textok.config.check import require_range
 from textok.data import open_captioned_images, train_batches
@@ -217,9 +217,10 @@ def measure(root: Path, settings: Settings) -> list[Row]:
     return rows
 
 
+@as_command("reading")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.reading", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.reading")
     torch.set_num_threads(1)  # as in the loader processes
     with tempfile.TemporaryDirectory() as folder:
         mean_bytes = write_images(Path(folder), settings.images)

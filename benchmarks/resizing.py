@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from studies.command import run_command
+from textok.config.check import require_range
 from textok.data.pixels import adm_to_square, decode, pil_to_square, to_tensor
 from textok.evaluate.markdown import markdown_table
 from textok.metrics.features import load_feature_network
@@ -118,6 +120,8 @@ def main(
         images: how many, evenly spaced.
         size: pixels of a side of the results.
     """
+    require_range("images", images, 2)
+    require_range("size", size, 1)
     found = measure(pictures_in(pictures, images), size)
     rows = [[one.way, f"{one.frechet:.2f}", f"{one.psnr:.1f}"] for one in found]
     reference = next(iter(WAYS))
@@ -129,4 +133,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "benchmarks.resizing")

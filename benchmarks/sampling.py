@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
 from benchmarks.sampling_report import Row, write_report
 from benchmarks.sampling_sides import Place, PlainDiT, TexTok
 from benchmarks.sampling_text import time_text_encoder
 from benchmarks.sampling_timing import Case, Clock, count_flops, time_case
+from studies.command import as_command, read_arguments
 from textok.config import TokenizerConfig, TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.check import require, require_range
 from textok.config.generator import GuidanceConfig, ObjectiveConfig, Sampler, SamplingConfig
@@ -199,16 +199,14 @@ def measure(settings: Settings, device: str) -> list[Row]:
     return rows
 
 
+@as_command("sampling")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.sampling", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.sampling")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = best_device().type if settings.device == "auto" else settings.device
-    try:
-        rows = measure(settings, device)
-    except (ValueError, OSError) as error:
-        sys.exit(f"sampling: error: {error}")
+    rows = measure(settings, device)
     write_report(rows, arguments, settings.out)
 
 

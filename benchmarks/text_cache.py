@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-import tyro
-
 import textok
+from studies.command import run_command
 from textok.config import TextConfig
 from textok.config.data import Store
 from textok.evaluate.markdown import markdown_table
@@ -115,4 +114,4 @@ def main(*, encoder: str = "minilm", max_tokens: int = 128) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.text_cache", description=__doc__)

@@ -18,10 +18,10 @@ from unittest.mock import patch
 
 import torch
 import transformers
-import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.costs import PEAK, SHARE, Cost, Recipe, count
+from studies.command import run_command
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import write_text
 
@@ -182,4 +182,4 @@ def main(*, out: Path = Path("docs/results/costs")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_command(main, "benchmarks.text_costs", description=__doc__)

@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor
 
 from benchmarks.plain_vit import PlainTokenizer
 from benchmarks.speed_report import Row, Variant, write_report
+from studies.command import as_command, read_arguments
 from textok.config import TokenizerConfig, TrainTokenizerConfig, ViTConfig
 from textok.config.check import require, require_range
 from textok.config.presets import preset_path
@@ -229,14 +229,12 @@ def clock(call: Callable[[], object], count: int, device: str) -> float:
     return (time.perf_counter() - start) / count
 
 
+@as_command("tokenizer_speed")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.tokenizer_speed", args=arguments)
-    try:
-        paths = [preset_path(name) for name in settings.preset]
-        config = load_config(TrainTokenizerConfig, paths).tokenizer
-    except (ValueError, OSError) as error:
-        sys.exit(f"tokenizer_speed: error: {error}")
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.tokenizer_speed")
+    paths = [preset_path(name) for name in settings.preset]
+    config = load_config(TrainTokenizerConfig, paths).tokenizer
     if settings.threads:
         torch.set_num_threads(settings.threads)
     rows = measure(config, settings, VARIANTS if settings.compile else VARIANTS[:4])

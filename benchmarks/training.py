@@ -25,7 +25,6 @@ from resource import RUSAGE_SELF, getrusage
 from typing import ParamSpec, TypeVar
 
 import torch
-import tyro
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,6 +33,7 @@ from benchmarks.step_parts import part_shares
 from benchmarks.tokenizer_speed import clock
 from benchmarks.training_report import Measured, write_report
 from benchmarks.training_steps import Config, Task, training_step
+from studies.command import as_command, read_arguments
 from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.check import require, require_range
 from textok.config.presets import preset_path
@@ -207,15 +207,13 @@ def measure(settings: Settings) -> list[Measured]:
     return found
 
 
+@as_command("training")
 def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
-    settings = tyro.cli(Settings, prog="python -m benchmarks.training", args=arguments)
+    settings = read_arguments(Settings, arguments, prog="python -m benchmarks.training")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    try:
-        found = measure(settings)
-    except (ValueError, OSError) as error:
-        sys.exit(f"training: error: {error}")
+    found = measure(settings)
     write_report(found, arguments, settings.out)
 
 

@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import tyro
-
+from studies.command import run_command
 from studies.drawing import (
     extract_step,
     judge_step,
@@ -24,7 +22,7 @@ from studies.drawing import (
     train_step,
     write_comparison,
 )
-from studies.steps import Step, run_steps
+from studies.steps import Step, budget_name, run_steps
 from textok.evaluate import GenerationReport
 
 WHERE = "style!=openmoji"
@@ -105,7 +103,7 @@ def main(
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
-    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, _ = budget_name(budget, BUDGETS, toy=False)
     if not run_steps(steps_of(BUDGETS[name], tokenizer, data, runs), minutes=minutes):
         print("not complete: the table holds what is done; run the same command to go on")
     found = reports_in({captions: folder_of(captions, runs) for captions in CAPTIONS})
@@ -114,4 +112,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.by_class")

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from matplotlib.figure import Figure
 
+from studies.command import refuse, run_command
 from studies.notes import write_noted
 from studies.pairs.gains import gain, mean
-from studies.pairs.job import refuse
 from studies.pairs.nested import GUIDANCE, rows_of
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
@@ -185,4 +184,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    run_command(main, "studies.caption_gains", settings=Settings)

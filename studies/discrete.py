@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import torch
-import tyro
 from PIL import Image
 
+from studies.command import run_command
 from studies.drawing import extract_step, judge_step, quality_table, reports_in, write_comparison
-from studies.steps import JUDGE, Step, run_steps, words
+from studies.steps import JUDGE, Step, budget_name, run_steps, words
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.order import evenly_spaced
@@ -253,7 +252,7 @@ def main(
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
-    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, _ = budget_name(budget, BUDGETS, toy=False)
     chosen = BUDGETS[name]
     steps = [step for each in TOKENIZERS for step in tokenizer_steps(each, chosen, data, runs)]
     steps += [step for each in GENERATORS for step in generator_steps(each, chosen, data, runs)]
@@ -268,4 +267,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.discrete")

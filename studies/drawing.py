@@ -120,13 +120,13 @@ def write_comparison(
 ) -> None:
     """Write ``out/comparison.md``: the command, what was measured, the tables, warnings.
 
-    Raises SystemExit for reports of different protocols.
+    Raises ValueError for reports of different protocols.
     """
     first = {name: reports[0].protocol[name] for name in SAME}
     for report in reports:
         for name, value in first.items():
             if report.protocol[name] != value:
-                raise SystemExit(
+                raise ValueError(
                     f"{out}: {name} is {report.protocol[name]!r} in one report and {value!r} in "
                     "another: such numbers do not compare; remove the older reports"
                 )

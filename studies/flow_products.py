@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from studies.command import refuse, run_command
 from studies.drawing import extract_step, judge_step, reports_in, retrieval, train_step
 from studies.notes import write_noted
 from studies.pairs.found import Entry
-from studies.pairs.job import refuse, require_splits
+from studies.pairs.job import require_splits
 from studies.pairs.nested import (
     GUIDANCE,
     GUIDED,
@@ -192,12 +191,9 @@ def main(arguments: Arguments) -> None:
     """Run the study that ``arguments`` describe."""
     require_splits(arguments.data, how="textok data prepare SOURCE OUT --size 64 --fit pad")
     if arguments.steps < 1 or arguments.limit < 2:
-        refuse("flow_products: --steps must be at least 1, and --limit at least 2")
-    try:
-        counts = {"train": COMPARED, SPLIT: arguments.limit}
-        write_splits(arguments.data, arguments.runs / "judged", counts)
-    except ValueError as error:
-        refuse(f"flow_products: {error}")
+        refuse("--steps must be at least 1, and --limit at least 2")
+    counts = {"train": COMPARED, SPLIT: arguments.limit}
+    write_splits(arguments.data, arguments.runs / "judged", counts)
     steps = every_step(arguments)
     print(plan(steps, f"{TRAINING:g} images/s in training, {MEASURING:g} in measuring"), flush=True)
     if any(not step.done.exists() for step in steps):
@@ -207,4 +203,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.flow_products", settings=Arguments)

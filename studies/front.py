@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
 from PIL import Image
 
+from studies.command import run_command
 from studies.pairs.job import training_captions
 from studies.products.unseen import unseen_combinations
 from textok.config import DataConfig
@@ -99,4 +99,4 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.front")

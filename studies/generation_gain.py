@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import tyro
-
 from studies import text_gain
+from studies.command import run_command
 from studies.drawing import (
     extract_step,
     judge_step,
@@ -25,7 +23,7 @@ from studies.drawing import (
     train_step,
     write_comparison,
 )
-from studies.steps import Step, run_steps, words
+from studies.steps import Step, budget_name, run_steps, words
 from studies.text_gain import SPLITS, Member
 from textok.evaluate import GenerationReport
 from textok.evaluate.markdown import markdown_table, mean_and_range
@@ -143,7 +141,7 @@ def main(
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
-    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, _ = budget_name(budget, BUDGETS, toy=False)
     every = list(members(BUDGETS[name]))
     steps = [step for member in every for step in steps_of(member, name, data, runs)]
     if not run_steps(steps, minutes=minutes):
@@ -156,4 +154,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.generation_gain")

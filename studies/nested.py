@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import tyro
-
+from studies.command import run_command
 from studies.steps import JUDGE, Step, run_steps, words
 from textok.evaluate.markdown import markdown_table
 from textok.evaluate.report import Report, read_report
@@ -94,4 +93,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.nested")

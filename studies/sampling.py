@@ -14,12 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import tyro
 from matplotlib.figure import Figure
 
+from studies.command import run_command
 from studies.drawing import judge_step, quality_table, reports_in, retrieval, write_comparison
-from studies.steps import Step, run_steps, words
+from studies.steps import Step, budget_name, run_steps, words
 from textok.evaluate import GenerationReport
 from textok.pipeline import load_pipeline
 
@@ -180,7 +179,7 @@ def main(
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
-    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    name, _ = budget_name(budget, BUDGETS, toy=False)
     chosen = BUDGETS[name]
     guidance = load_pipeline(model).sampling.guidance.scale
     every = settings(guidance)
@@ -196,4 +195,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.sampling")

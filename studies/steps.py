@@ -6,9 +6,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+from studies.command import refuse
+from textok.config.check import require_range
 
 JUDGE = ("--feature-network", "efficientnet_lite0")
 """Of every Frechet distance, so that models are compared by one whatever a machine has."""
@@ -38,8 +43,9 @@ def run_steps(
     With ``minutes`` no step is begun after that time, so that a study fits a borrowed machine in
     parts. ``run`` runs a command's words and returns its exit code, in a process of its own where
     it is not given; ``after`` is called whenever a step has become complete. Raises SystemExit with
-    the command's own code if one fails.
+    the command's own code if one fails, ValueError for ``minutes`` below 0.
     """
+    require_range("--minutes", minutes, 0)
     began = time.monotonic()
     for number, step in enumerate(steps, start=1):
         if step.done.exists():
@@ -79,3 +85,16 @@ def plan(steps: Sequence[Step], assumption: str) -> str:
         total = sum(step.seconds for step in left) / 3600
         lines.append(f"to go: about {total:.1f} hours, at {assumption}")
     return "\n".join(lines)
+
+
+def budget_name(budget: str, budgets: Collection[str], *, toy: bool) -> tuple[str, str]:
+    """The budget that is meant, the machine's own without one, and the flag that asks for it.
+
+    Ends with one line where ``budgets`` has none of that name.
+    """
+    if toy:
+        return "toy", "--toy"
+    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    if name not in budgets:
+        refuse(f"--budget {name}: use one of {', '.join(budgets)}")
+    return name, f"--budget {name}"

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-import tyro
-
+from studies.command import run_command
 from studies.curves import draw_curves
-from studies.steps import JUDGE, Step, run_steps, words
+from studies.steps import JUDGE, Step, budget_name, run_steps, words
 
 SPLITS = ("test", "test_seen")
 
@@ -129,7 +127,7 @@ def main(
         budget: cpu or gpu; without it whichever there is.
         minutes: Begin no step after this many minutes; 0 goes on to the end.
     """
-    chosen = BUDGETS[budget or ("gpu" if torch.cuda.is_available() else "cpu")]
+    chosen = BUDGETS[budget_name(budget, BUDGETS, toy=False)[0]]
     steps = [step for member in members(chosen) for step in steps_of(member, chosen, data, runs)]
     if not run_steps(steps, minutes=minutes):
         print("not complete: the tables hold what is done; run the same command to go on")
@@ -137,4 +135,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.text_gain")

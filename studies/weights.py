@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import tyro
 from PIL import Image
 
+from studies.command import run_command
 from studies.drawing import extract_step, judge_step, train_step
 from studies.steps import JUDGE, Step, run_steps, words
 from studies.subset import write_splits
@@ -93,7 +93,7 @@ def pack(model: Path, packed: Path) -> None:
 
 
 def pack_pipeline(model: Path, packed: Path) -> None:
-    """A pipeline as it ships, in bf16, once. Raises SystemExit if it is too large."""
+    """A pipeline as it ships, in bf16, once. Raises ValueError if it is too large."""
     if not packed.exists():  # newer files would throw away the pictures of an interrupted judgement
         save_pipeline(
             packed,
@@ -104,19 +104,19 @@ def pack_pipeline(model: Path, packed: Path) -> None:
         )
     size = sum(path.stat().st_size for path in packed.rglob("*") if path.is_file())
     if size > MOST_BYTES:
-        raise SystemExit(
+        raise ValueError(
             f"{packed} has {size / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}: "
             "train smaller networks"
         )
 
 
 def check_tokenizer(folder: Path, remove: Sequence[Path]) -> None:
-    """Raise SystemExit unless ``folder/tokenizer`` is the one that ships."""
+    """Raise ValueError unless ``folder/tokenizer`` is the one that ships."""
     places = (folder / "tokenizer", ASSETS / "tokenizer")
     ours, theirs = (weights_sha256(Tokenizer.from_pretrained(place)) for place in places)
     if ours != theirs:
         stale = " and ".join(map(str, remove))
-        raise SystemExit(f"{folder} is of another tokenizer than {ASSETS}: remove {stale}")
+        raise ValueError(f"{folder} is of another tokenizer than {ASSETS}: remove {stale}")
 
 
 def install(packed: Path, part: str = "") -> None:
@@ -211,4 +211,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.weights")

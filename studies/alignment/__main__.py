@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from studies.alignment.page import found_in, write_results
 from studies.alignment.steps import BUDGETS, Study, every_step
+from studies.command import refuse, run_command
 from studies.pairs.arguments import StudyArguments
-from studies.pairs.job import budget_name, refuse, require_splits, run_planned
+from studies.pairs.job import require_splits, run_planned
+from studies.steps import budget_name
 from studies.subset import write_splits
 
 
@@ -54,4 +54,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.alignment", settings=Arguments)

@@ -19,8 +19,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from studies.command import refuse, run_command
 from studies.few_steps.budgets import BUDGETS
 from studies.few_steps.page import write_page
 from studies.few_steps.pictures import write_plot, write_sheet
@@ -28,14 +27,13 @@ from studies.few_steps.steps import Study, every_step
 from studies.few_steps.summary import summary
 from studies.pairs.arguments import StudyArguments
 from studies.pairs.job import (
-    budget_name,
     count_rows,
-    refuse,
     require_splits,
     run_planned,
     training_captions,
 )
 from studies.pairs.summary import write_summary
+from studies.steps import budget_name
 from studies.subset import write_splits
 from textok.config import TrainGeneratorConfig
 from textok.config.bundled import BUNDLED
@@ -119,4 +117,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.few_steps", settings=Arguments)

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from studies.command import refuse
 from studies.drawing import extract_step, judge_step, reports_in, train_step
 from studies.few_steps.budgets import Budget
-from studies.pairs.job import refuse
 from studies.pairs.study import SPLIT
 from studies.steps import Step, words
 from textok.config import TrainGeneratorConfig

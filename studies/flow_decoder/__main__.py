@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tyro
-
+from studies.command import refuse, run_command
 from studies.flow_decoder.budgets import SCALES, Decoder, studies_of
 from studies.flow_decoder.nested import nested_steps, write_nested_sheet
 from studies.flow_decoder.page import write_page, write_sheet
@@ -22,9 +21,7 @@ from studies.flow_decoder.summary import summary
 from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import generator_steps, tokenizer_steps
 from studies.pairs.job import (
-    budget_name,
     count_rows,
-    refuse,
     require_splits,
     run_planned,
     training_captions,
@@ -32,7 +29,7 @@ from studies.pairs.job import (
 from studies.pairs.study import Study, generators, pairs
 from studies.pairs.summary import write_summary
 from studies.photographs.budgets import prepare_judged
-from studies.steps import Step
+from studies.steps import Step, budget_name
 
 TITLE = "A decoder that samples against one that regresses"
 ABOUT = """Tokenizers of real photographs (Tiny ImageNet, 64 px, C = 8) whose decoder predicts
@@ -102,4 +99,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.flow_decoder", settings=Arguments)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
-
+from studies.command import refuse
 from studies.pairs.page import write_page
 from studies.pairs.pictures import write_curves, write_sheet
 from studies.pairs.study import SPLIT, Speed, Study, every_generator
@@ -111,19 +109,6 @@ def _copy_prompts(job: Job) -> None:
             shutil.copyfile(sheet, job.out / "prompts.png")
 
 
-def budget_name(budget: str, budgets: Collection[str], *, toy: bool) -> tuple[str, str]:
-    """The budget that is meant, the machine's own without one, and the flag that asks for it.
-
-    Ends with one line where ``budgets`` has none of that name.
-    """
-    if toy:
-        return "toy", "--toy"
-    name = budget or ("gpu" if torch.cuda.is_available() else "cpu")
-    if name not in budgets:
-        refuse(f"--budget {name}: use one of {', '.join(budgets)}")
-    return name, f"--budget {name}"
-
-
 def require_splits(data: Path, *, how: str) -> None:
     """End with one line unless ``data`` has the splits that a study needs; ``how`` makes them."""
     missing = [name for name in ("train", "val", SPLIT) if not (data / name).is_dir()]
@@ -140,9 +125,3 @@ def training_captions(data: Path) -> list[tuple[str, ...]]:
 def count_rows(captions: Sequence[tuple[str, ...]]) -> int:
     """Rows that an extraction makes of pictures with these captions."""
     return sum(max(1, len(several)) for several in captions)
-
-
-def refuse(what: str) -> NoReturn:
-    """End with one line on stderr and exit code 2."""
-    print(f"error: {what}", file=sys.stderr)
-    raise SystemExit(2)

@@ -10,20 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from studies.command import refuse, run_command
 from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import every_step
 from studies.pairs.job import (
     Job,
-    budget_name,
     count_rows,
-    refuse,
     require_splits,
     run_job,
     training_captions,
 )
 from studies.photographs.budgets import BUDGETS, prepare_judged, study_of
+from studies.steps import budget_name
 
 TITLE = "What the caption is worth on photographs"
 ABOUT = """The same tokenizer of real photographs (Tiny ImageNet, 64 px, C = 8) with the caption in
@@ -70,4 +68,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.photographs", settings=Arguments)

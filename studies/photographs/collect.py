@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tyro
 from tyro.conf import Positional
 
-from studies.pairs.job import refuse
+from studies.command import refuse, run_command
 from studies.photographs.results import collect_results
 
 
@@ -30,4 +29,4 @@ def main(results: Positional[Path], *, runs: Path = Path("runs/photographs-piece
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.photographs.collect")

@@ -19,11 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-import tyro
 from tyro.conf import Positional
 
+from studies.command import refuse, run_command
 from studies.pairs.commands import tokenizer_steps
-from studies.pairs.job import refuse
 from studies.pairs.study import Study, members
 from studies.pairs.summary import note_hardware
 from studies.photographs.baggage import settle, use_lpips
@@ -34,6 +33,7 @@ from studies.photographs.results import write_results
 from studies.steps import plan, run_steps
 from textok.cli.main import main as textok
 from textok.config import TrainTokenizerConfig
+from textok.config.check import require_range
 from textok.config.presets import preset_path
 from textok.config.read import load_config
 
@@ -104,6 +104,7 @@ def main(
         toy: Two steps of tiny networks, to see that everything works.
     """
     began = time.monotonic()
+    require_range("--seconds", seconds, 0, 1e6)
     try:
         missing = unpack(pieces, work)
     except ValueError as error:
@@ -122,4 +123,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.photographs.offline")

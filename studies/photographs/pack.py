@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from studies.pairs.job import refuse, require_splits
+from studies.command import refuse, run_command
+from studies.pairs.job import require_splits
 from studies.photographs.baggage import pack_networks, pack_text
 from studies.photographs.pieces import LIMIT, write_pieces
 from studies.subset import subset, write_subset
 from textok.config import TrainTokenizerConfig
+from textok.config.check import require, require_range
 from textok.config.presets import preset_path
 from textok.config.read import load_config
 from textok.data import CaptionedImages
@@ -42,21 +42,33 @@ def pack(
     limit: int = LIMIT,
 ) -> list[Path]:
     """Write the pieces into ``out``; ``counts`` are pictures by split. Raises ValueError."""
-    tree = out / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tree-", dir=out) as folder:
+        tree = Path(folder)
+        gather(tree, data, out / "text-cache", counts=counts, captions=captions, networks=networks)
+        return write_pieces(tree, out, NAME, limit=limit)
+
+
+def gather(
+    tree: Path,
+    data: Path,
+    text_cache: Path,
+    *,
+    counts: dict[str, int],
+    captions: Sequence[int],
+    networks: Sequence[str],
+) -> None:
+    """Write all that travels into the folder ``tree``, as files of their own."""
     told: list[str] = []
     for split, count in counts.items():
         images = with_captions(subset(data, split, count), captions)
         write_subset(images, tree / "data" / split)
         told += [caption for record in images.records for caption in record.captions]
     text = load_config(TrainTokenizerConfig, [preset_path(PRESET)]).text
-    pack_text(tree, told, text, out / "text-cache")
+    pack_text(tree, told, text, text_cache)
     pack_networks(tree, networks)
     settings = {"networks": list(networks), "captions": list(captions), "images": counts}
     (tree / "settings.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-    written = write_pieces(tree, out, NAME, limit=limit)
-    shutil.rmtree(tree)
-    return written
 
 
 def with_captions(images: CaptionedImages, places: Sequence[int]) -> CaptionedImages:
@@ -91,6 +103,10 @@ def main(
     """
     require_splits(data, how="textok data tiny-imagenet SOURCE OUT")
     counts = {"train": train, "val": val, "test": test}
+    for name, count in counts.items():
+        require_range(f"--{name}", count, 2)
+    require_range("--captions", min(captions, default=-1), 0)
+    require(bool(networks), "--networks is empty: name efficientnet_lite0 at least")
     try:
         written = pack(data, out, counts=counts, captions=captions, networks=networks)
     except ValueError as error:
@@ -100,4 +116,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_command(main, "studies.photographs.pack")

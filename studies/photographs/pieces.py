@@ -10,13 +10,14 @@ import io
 import lzma
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from textok.runtime.files import atomic_write
 
 LIMIT = 21_000_000
 """Bytes of a piece at most."""
+NAMED = re.compile(r"(.*)-\d\d-of-(\d\d)\.tar")
 SUFFIX = ".xz"
 UNPACKED = ".unpacked"
 _OVERHEAD = 2048
@@ -35,9 +36,7 @@ def write_pieces(tree: Path, out: Path, name: str, *, limit: int = LIMIT) -> lis
         for path in sorted(tree.rglob("*"))
         if path.is_file()
     }
-    bins = _bins(
-        {file: len(content) + _OVERHEAD for file, content in packed.items()}, limit - 10240
-    )
+    bins = _bins({file: len(content) + _OVERHEAD for file, content in packed.items()}, limit - _END)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob(f"{name}-??-of-??.tar"):
         old.unlink()
@@ -76,20 +75,22 @@ def unpack(pieces: Path, work: Path) -> list[str]:
     """
     marks = work / UNPACKED
     marks.mkdir(parents=True, exist_ok=True)
-    for path in sorted(pieces.glob("*-of-*.tar")):
+    for path in sorted(one for one in pieces.glob("*.tar") if NAMED.fullmatch(one.name)):
         if not (marks / path.name).exists():
             _unpack(path, work)
             (marks / path.name).touch()
-    arrived = sorted(mark.name for mark in marks.iterdir())
+    arrived = sorted(mark.name for mark in marks.iterdir() if NAMED.fullmatch(mark.name))
     if not arrived:
         raise ValueError(f"{pieces} has no piece: put files like NAME-01-of-03.tar there")
-    return [name for name in _all_names(arrived) if name not in arrived]
-
-
-def _all_names(arrived: Sequence[str]) -> list[str]:
-    found = re.fullmatch(r"(.*)-\d\d-of-(\d\d)\.tar", arrived[0])
-    assert found, arrived
-    return [f"{found[1]}-{i:02d}-of-{found[2]}.tar" for i in range(1, int(found[2]) + 1)]
+    packs = {(found[1], found[2]) for name in arrived if (found := NAMED.fullmatch(name))}
+    if len(packs) > 1:
+        told = " and ".join(f"{name} of {number}" for name, number in sorted(packs))
+        raise ValueError(
+            f"{work} has pieces of {told}: give each set of pieces a folder of its own"
+        )
+    [(name, number)] = packs
+    every = [f"{name}-{i:02d}-of-{number}.tar" for i in range(1, int(number) + 1)]
+    return [one for one in every if one not in arrived]
 
 
 def _unpack(path: Path, work: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from studies.pairs.study import SPLIT
@@ -64,7 +66,7 @@ def collect_results(results: Path, runs: Path) -> list[str]:
     """
     if not (results / REPORTS).is_file():
         raise ValueError(f"{results} has no {REPORTS}: give the folder that came back")
-    with tarfile.open(results / REPORTS) as reports:
+    with _undamaged(results / REPORTS), tarfile.open(results / REPORTS) as reports:
         for member in reports:
             stream, target = reports.extractfile(member), (runs / member.name).resolve()
             if stream is None or runs.resolve() not in target.parents:
@@ -75,9 +77,21 @@ def collect_results(results: Path, runs: Path) -> list[str]:
     for name in names:
         target = runs / name / "model" / WEIGHTS
         if not target.exists():
+            with _undamaged(results / name):
+                weights = load_parts(results / name)
             with atomic_write(target) as temporary:
-                save_file(load_parts(results / name), temporary, metadata={"format": "pt"})
+                save_file(weights, temporary, metadata={"format": "pt"})
     return names
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Raise ValueError, with the name of what came back, where it cannot be read."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, SafetensorError) as error:
+        why = str(error).partition("\n")[0].rstrip(":")
+        raise ValueError(f"{path}: damaged ({why}); bring it again") from error
 
 
 def _write(target: Path, content: bytes) -> None:

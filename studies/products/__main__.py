@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import tyro
-
+from studies.command import refuse, run_command
 from studies.pairs.arguments import StudyArguments
 from studies.pairs.commands import every_step
 from studies.pairs.job import (
     Job,
-    budget_name,
     count_rows,
-    refuse,
     require_splits,
     run_job,
     training_captions,
@@ -28,6 +25,7 @@ from studies.pairs.job import (
 from studies.pairs.study import Budget, Study
 from studies.photographs import budgets as photographs
 from studies.products.unseen import Combination, unseen_combinations
+from studies.steps import budget_name
 
 PROMPTS = (
     "red women handbag",
@@ -124,4 +122,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    run_command(main, "studies.products", settings=Arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,11 @@ def test_ratios_are_of_the_same_turn(tmp_path: Path) -> None:
     assert "ram: 61.4 MB, filled in 2.0 s (2,500 pictures/s)" in text
 
 
-def test_data_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"^cached_reading: error: data\.path .* does not exist"):
+def test_data_that_cannot_be_read_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+    told = capsys.readouterr().err
+    assert re.match(r"cached_reading: error: data\.path .* does not exist", told)
     assert not (tmp_path / "out").exists()

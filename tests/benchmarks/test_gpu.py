@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -134,8 +135,11 @@ def test_another_machine_is_another_report(report: Report, tmp_path: Path) -> No
         open_report(tmp_path, [], Sizes(), (1e12, "a guess"))
 
 
-def test_an_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(gpu, "peak_flops", lambda *_: (1.0, ""))
     (tmp_path / "gpu.json").write_text("no JSON")
-    with pytest.raises(SystemExit, match=r"gpu: error: .*move it away"):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["--out", str(tmp_path)])
+    assert re.fullmatch(r"gpu: error: .*move it away\n", capsys.readouterr().err)

@@ -67,6 +67,22 @@ def test_the_report(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "quality.json").read_text())["rows"][0]["frechet"] == 10.125
 
 
-def test_a_folder_without_an_export_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no export; run `textok export onnx` first"):
-        main(["products", "--data", str(tmp_path), "--exports", str(tmp_path)])
+@pytest.mark.parametrize(
+    ("exports", "message"),
+    [
+        (("some",), "some: no export; run `textok export onnx` first\n"),
+        (("a/int8", "b/int8"), "exports: int8, int8: rows are called by the folders"),
+        (("torch",), "exports: torch: rows are called by the folders"),
+    ],
+)
+def test_exports_that_cannot_be_measured_are_one_line(
+    exports: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folders = [str(tmp_path / name) for name in exports]
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["products", "--data", str(tmp_path), "--exports", *folders])
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1

@@ -13,9 +13,12 @@ from benchmarks import onnx_speed
 from benchmarks.onnx_speed import PEER, Row, main
 
 
-def test_a_folder_without_an_export_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no export; run `textok export onnx` first"):
+def test_a_folder_without_an_export_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["products", "--exports", str(tmp_path)])
+    assert "no export; run `textok export onnx` first\n" in capsys.readouterr().err
 
 
 def test_the_report(tmp_path: Path) -> None:

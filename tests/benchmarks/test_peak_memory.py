@@ -26,3 +26,22 @@ def test_children_count(
     found = re.match(r"peak (\d+) MiB in 2 processes", capsys.readouterr().out)
     assert found is not None
     assert 110 <= int(found[1]) < 200
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "error: name the command that is to be measured\n"),
+        (["no-such-program"], "peak_memory: error: no-such-program: No such file or directory\n"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["peak_memory", *words])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    assert capsys.readouterr().err.endswith(message)

@@ -96,9 +96,13 @@ def test_a_network_of_a_flow_starts_average_velocities_at_its_velocity(kind: str
         torch.testing.assert_close(velocity, expected, rtol=1e-6, atol=1e-6)
     assert expected.abs().max() > 0.1
     with pytest.raises(
-        ValueError, match=r"^init x: it was trained by meanflow, .* is flow: set it"
+        ValueError, match=r"^init x: it was trained by meanflow, .* is flow, .*: set it to meanflow"
     ):
         initial_state(flow, new, where="init x")
+    by_ddpm = make(**KINDS[kind], objective=ObjectiveConfig(name="ddpm", learn_sigma=False))
+    for other in (flow, new):
+        with pytest.raises(ValueError, match=r"^init x: it was trained by ddpm, .* to ddpm$"):
+            initial_state(other, by_ddpm, where="init x")
     assert initial_state(new, new, where="new").keys() == new.state_dict().keys()
 
 

@@ -170,6 +170,15 @@ def test_a_folder_that_does_not_fit_says_why(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("kind", ["by_class", "codes_by_class"])
+def test_a_part_of_a_pipeline_is_told_from_it(kind: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(kind)
+    with pytest.raises(ValueError, match="holds a generator without its tokenizer, name the folde"):
+        load_pipeline(folder / "generator")
+    with pytest.raises(ValueError, match="holds a tokenizer but no generator"):
+        load_pipeline(folder / "tokenizer")
+
+
 def test_a_text_encoder_is_needed_for_prompts(by_text: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(by_text, tmp_path / "copied"))
     edited("text", None)(folder)

@@ -38,7 +38,7 @@ def test_a_comparison_names_its_command_and_protocol(report, tmp_path: Path) -> 
 
 
 def test_reports_of_other_pictures_do_not_compare(report, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"pictures is 80 in one report and 160 in another"):
+    with pytest.raises(ValueError, match=r"pictures is 80 in one report and 160 in another"):
         write_comparison(tmp_path, "x", [report(1), report(2, pictures=80)])
     assert not (tmp_path / "comparison.md").exists()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from studies.pairs.commands import every_step, tokenizer_steps
-from studies.pairs.job import Job, budget_name, run_job
+from studies.pairs.job import Job, run_job
 from studies.pairs.study import members
 from studies.photographs import budgets as photographs
 from studies.products.__main__ import BUDGETS as PRODUCTS
 from studies.products.__main__ import study_of as products_of
-from studies.steps import Step, plan, words
+from studies.steps import Step, budget_name, plan, words
 
 DATA, RUNS = Path("data"), Path("runs")
 CPU = photographs.study_of(photographs.CPU, DATA, RUNS)

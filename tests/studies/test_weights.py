@@ -194,7 +194,7 @@ def test_a_pipeline_that_is_too_large_does_not_ship(
     machine: Machine, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "MOST_BYTES", 50_000)
-    with pytest.raises(SystemExit, match=r"packed has 0\.\d MB, more than 0: train smaller"):
+    with pytest.raises(ValueError, match=r"packed has 0\.\d MB, more than 0: train smaller"):
         make(tmp_path)
     assert [path.name for path in bundled.iterdir()] == ["tokenizer"]
     assert machine.ran[-1] == "train generator"
@@ -204,7 +204,7 @@ def test_latents_of_another_tokenizer_are_refused_before_training(
     machine: Machine, tmp_path: Path
 ) -> None:
     machine.tokenizer = 5
-    with pytest.raises(SystemExit, match=r"latents is of another tokenizer than .*: remove .*"):
+    with pytest.raises(ValueError, match=r"latents is of another tokenizer than .*: remove .*"):
         make(tmp_path)
     assert machine.ran == ["extract products"]
 

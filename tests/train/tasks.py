@@ -26,9 +26,9 @@ from textok.train.distributed import Distributed
 from textok.train.feature_alignment import open_generator_alignment, open_tokenizer_alignment
 from textok.train.generation_validator import GenerationValidator
 from textok.train.generator import generator_objective
+from textok.train.initial_generator import build_generator
 from textok.train.maskgit import MaskedPrediction
 from textok.train.on_latents import (
-    build_generator,
     build_parts,
     generator_task,
     open_both,

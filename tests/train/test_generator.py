@@ -30,7 +30,8 @@ from textok.runtime.run_log import read_log
 from textok.text.encoder import FrozenTextEncoder
 from textok.train import train_generator
 from textok.train.generator import fitted
-from textok.train.on_latents import build_generator, build_parts, open_both
+from textok.train.initial_generator import build_generator
+from textok.train.on_latents import build_parts, open_both
 
 PROMPTS = ("square number 3", "a green circle", "")
 CAPTIONS = {f"square number {number}" for number in range(5)}
@@ -194,17 +195,17 @@ def test_a_sampler_of_the_other_objective_is_refused(
 
 def test_a_frechet_distance_to_one_row_is_refused(generator_config: TrainGeneratorConfig) -> None:
     both = open_both(generator_config)
-    config = fitted(generator_config, both.train)
+    config = fitted(generator_config, both.train.index)
     one = replace(both.train, rows=both.train.rows[:1])
     with pytest.raises(ValueError, match="fd_images: there is one held-out row"):
         make_validator(replace(config, fd_images=8), make_parts(config), latents=one)
 
 
 def test_training_starts_from_the_weights_of_a_pipeline(
-    generator_config: TrainGeneratorConfig, tmp_path: Path
+    generator_config: TrainGeneratorConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = open_both(generator_config)
-    config = fitted(generator_config, both.train)
+    config = fitted(generator_config, both.train.index)
     torch.manual_seed(5)
     source = build_generator(config, lambda: DiT(config.generator))
     save_pipeline(tmp_path / "model", build_parts(config, both, source, both.train.scale))
@@ -213,6 +214,15 @@ def test_training_starts_from_the_weights_of_a_pipeline(
     started = build_generator(init, lambda: DiT(config.generator))
     for name, value in source.state_dict().items():
         assert torch.equal(started.state_dict()[name], value), name
+
+    assert not caplog.records
+    other = build_parts(config, both, source, both.train.scale)
+    for parameter in other.tokenizer.parameters():
+        parameter.data += 0.1
+    save_pipeline(tmp_path / "other", other)
+    build_generator(replace(config, init=str(tmp_path / "other")), lambda: DiT(config.generator))
+    (told,) = caplog.messages
+    assert told.startswith(f"init {tmp_path / 'other'}: its tokens come from another encoder than")
 
     wider = generator(network=DiTShape(width=64, depth=1, heads=2))(generator_config)
     run = replace(wider.run, out=str(tmp_path / "run"))

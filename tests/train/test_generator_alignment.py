@@ -31,7 +31,7 @@ def aligned(generator_config: TrainGeneratorConfig, feature_latents: Path) -> Tr
     config = aligned_generator(generator_config, feature_latents)
     network = DiTShape(width=32, depth=3, heads=2)
     config = replace(config, generator=replace(config.generator, network=network))
-    return fitted(config, open_both(config).train)
+    return fitted(config, open_both(config).train.index)
 
 
 def batch_of(config: TrainGeneratorConfig) -> LatentBatch:
@@ -118,7 +118,9 @@ def test_settings_that_cannot_be(
     latents = open_both(aligned_generator(generator_config, feature_latents)).train
 
     def settled() -> TrainGeneratorConfig:
-        return fitted(aligned_generator(generator_config, feature_latents, **changes), latents)
+        return fitted(
+            aligned_generator(generator_config, feature_latents, **changes), latents.index
+        )
 
     with pytest.raises(ValueError, match=message):
         settled()

@@ -53,7 +53,7 @@ def captioned(generator_config: TrainGeneratorConfig) -> TrainGeneratorConfig:
         run=replace(generator_config.run, batch_size=64, steps=100),
         prompts=("one", "two"),
     )
-    return fitted(config, open_both(config).train)
+    return fitted(config, open_both(config).train.index)
 
 
 def make(config: TrainGeneratorConfig) -> TrainingTask[TokenGenerator]:

@@ -25,8 +25,9 @@ from textok.pipeline import TextToImage
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.run_log import read_log
 from textok.train import train_generator, train_maskgit
+from textok.train.initial_generator import build_generator
 from textok.train.maskgit import fitted
-from textok.train.on_latents import build_generator, open_both
+from textok.train.on_latents import open_both
 
 
 def generator(**changes: Any) -> Callable[[TrainMaskGITConfig], TrainMaskGITConfig]:
@@ -162,7 +163,7 @@ def test_training_starts_from_the_weights_of_a_pipeline(
 ) -> None:
     source = maskgit_runs.root / "whole" / "model"
     config = replace(maskgit_config, init=str(source))
-    config = fitted(config, open_both(config).train)
+    config = fitted(config, open_both(config).train.index)
     started = build_generator(config, lambda: MaskGIT(config.generator)).state_dict()
     for name, value in MaskGIT.from_pretrained(source).state_dict().items():
         assert torch.equal(started[name], value), name

@@ -37,7 +37,7 @@ def by_class(maskgit_config: TrainMaskGITConfig) -> TrainMaskGITConfig:
         optim=replace(maskgit_config.optim, lr=4e-3),
         run=replace(maskgit_config.run, batch_size=64, steps=100),
     )
-    return fitted(config, open_both(config).train)
+    return fitted(config, open_both(config).train.index)
 
 
 def make(config: TrainMaskGITConfig) -> TrainingTask[TokenGenerator]:

@@ -17,7 +17,8 @@ from textok.config import ObjectiveConfig, SamplingConfig, TextConfig, TrainGene
 from textok.generator.mean_flow import MeanFlowCondition
 from textok.pipeline import save_pipeline
 from textok.train.generator import fitted
-from textok.train.on_latents import build_generator, open_both
+from textok.train.initial_generator import build_generator
+from textok.train.on_latents import open_both
 from textok.train.randomness import StepRandomness
 from textok.types import Condition, LatentBatch
 
@@ -25,7 +26,7 @@ from textok.types import Condition, LatentBatch
 def of(config: TrainGeneratorConfig, **changes: Any) -> TrainGeneratorConfig:
     """``config`` fitted to its latents, with changes of the generator."""
     config = replace(config, generator=replace(config.generator, **changes))
-    return fitted(config, open_both(config).train)
+    return fitted(config, open_both(config).train.index)
 
 
 def captioned(config: TrainGeneratorConfig, **changes: Any) -> TrainGeneratorConfig:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import pytest
 from torch import nn
@@ -112,6 +113,14 @@ def test_generators(generator_config: TrainGeneratorConfig, tmp_path: Path) -> N
     run = replace(generator_config.run, out=str(tmp_path / "run"), batch_size=2**20, accumulate=1)
     shape = replace(generator_config.generator.network, width=96_000, heads=12)
     generator = replace(generator_config.generator, network=shape)
+    latents = copytree(generator_config.latents.path, tmp_path / "latents")
+    for shard in (latents / "train").glob("*.safetensors"):
+        shard.write_bytes(b"damaged, which is not looked for yet")
+    latents_config = replace(generator_config.latents, path=str(latents))
+    config = replace(generator_config, latents=latents_config)
     with pytest.raises(ValueError, match="billion weights"):
-        train_generator(replace(generator_config, generator=generator, run=run))
+        train_generator(replace(config, generator=generator, run=run))
+    with pytest.raises(ValueError, match="delete that shard"):
+        train_generator(replace(config, run=replace(run, batch_size=2)))
+    rmtree(latents)
     assert not list(tmp_path.iterdir())

@@ -52,7 +52,7 @@ def post_training(
     """In one step, of a generator that draws noise as yet."""
     latents = extract_pictures(tmp_path_factory.mktemp("lively"), pictures, text=None, gain=8)
     given = replace(generator_config, latents=LatentsConfig(path=str(latents)))
-    config = fitted(given, open_both(given).train)
+    config = fitted(given, open_both(given).train.index)
     torch.manual_seed(0)
     init = save_pipeline(tmp_path_factory.mktemp("init") / "model", make_parts(config))
     frechet = GeneratorFrechetConfig(
@@ -102,7 +102,7 @@ def test_the_distance_falls_in_the_trained_features_and_in_others(
     post_training: TrainGeneratorConfig,
 ) -> None:
     """From N(0, 1), which an untrained generator draws in one step, to another Gaussian."""
-    config = fitted(post_training, open_both(post_training).train)
+    config = fitted(post_training, open_both(post_training).train.index)
     run, optim = replace(config.run, steps=120), replace(config.optim, lr=3e-3)
     config = replace(config, run=replace(run, batch_size=64), optim=optim)
     random = torch.Generator().manual_seed(2)
@@ -268,7 +268,7 @@ class Drawing:
     def __init__(self, config: TrainGeneratorConfig, **changes: Any) -> None:
         self.rows = open_both(config).train
         config = replace(config, frechet=replace(config.frechet, **changes))
-        config = sampled_as_trained(fitted(config, self.rows))
+        config = sampled_as_trained(fitted(config, self.rows.index))
         torch.manual_seed(0)
         self.sampling, self.generator = config.sampling, DiT(config.generator)
         torch.nn.init.normal_(self.generator.final.linear.weight, std=0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import sys
@@ -19,6 +18,7 @@ from textok.cli.commands import NoSettings
 from textok.cli.completion import CompletionConfig, completion
 from textok.cli.help import help_text
 from textok.cli.messages import messages_on_stderr
+from textok.cli.mistakes import told_of_mistake
 from textok.cli.options import Names
 from textok.cli.words import from_files, read_words, split_words
 from textok.config import (
@@ -32,9 +32,8 @@ from textok.config import (
     generation,
     push,
 )
-from textok.config.check import one_line
 from textok.config.presets import preset_path
-from textok.config.read import MOST_SHOWN, build
+from textok.config.read import build
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def main(arguments: Sequence[str] | None = None, *, interrupted: Callable[[], bo
     except Exception as error:
         if interrupted():
             return _interrupted()
-        told = _one_line(error)
+        told = told_of_mistake(error)
         if told is None or os.environ.get("TEXTOK_TRACEBACK"):
             raise
         print(f"textok: error: {told}", file=sys.stderr)
@@ -189,26 +188,3 @@ def _no_command(words: Sequence[str]) -> str:
     near = near or get_close_matches(words[0], [*COMMANDS, *groups], n=1)
     hint = f"did you mean `textok {near[0]}`?" if near else "`textok --help` lists them"
     return f"no command is called '{called}': {hint}"
-
-
-def _one_line(error: Exception) -> str | None:
-    """What is told of a user's mistake; None of any other error."""
-    if _is_too_large(error):
-        first = str(error).partition("\n")[0] or type(error).__name__
-        return f"out of memory: ask for less at once, as a smaller batch size ({first})"
-    if not isinstance(error, (ValueError, OSError)):
-        return None
-    if isinstance(error, OSError) and error.filename is not None:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        room = "; make room and run the same command again" if full else ""
-        return one_line(f"{error.filename}: {error.strerror}{room}")
-    if isinstance(error, UnicodeEncodeError):
-        text = error.object.encode("utf-8", "backslashreplace").decode()[:MOST_SHOWN]
-        return f"'{text}' is no text in UTF-8: rename it"
-    return one_line(" ".join(str(error).split()))
-
-
-def _is_too_large(error: Exception) -> bool:
-    """Whether memory did not suffice, that of this machine or of a GPU (torch's error)."""
-    of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)

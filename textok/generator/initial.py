@@ -20,7 +20,8 @@ def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) ->
 
     Average velocities may start from a flow: both outputs of ``new`` are then the flow's velocity,
     under all its conditions, whose embedding starts at zero. Raises ValueError, naming ``where``
-    the source lies, for one that embeds time by other frequencies or has other heads.
+    the source lies, for one that was trained by another objective, embeds time by other frequencies
+    or has other heads.
     """
     state, theirs, ours = source.state_dict(), source.config, new.config
     heads = (theirs.heads, ours.heads)
@@ -31,17 +32,19 @@ def initial_state(new: TokenGenerator, source: TokenGenerator, *, where: str) ->
     )
     if not (isinstance(theirs, GeneratorConfig) and isinstance(ours, GeneratorConfig)):
         return state
+    by, asked = theirs.objective.name, ours.objective.name
+    merged = ", or merge the preset of that name" if by == "meanflow" else ""
     require(
-        theirs.objective.name != "meanflow" or ours.objective.name == "meanflow",
-        f"{where}: it was trained by meanflow, generator.objective.name is {ours.objective.name}: "
-        "set it to meanflow, or merge the preset of that name",
+        by == asked or (by, asked) == ("flow", "meanflow"),
+        f"{where}: it was trained by {by}, generator.objective.name is {asked}, whose outputs mean "
+        f"something else: set it to {by}{merged}",
     )
     require(
         theirs.time_frequency == ours.time_frequency,
         f"{where}: its time_frequency is {theirs.time_frequency:g}, generator.time_frequency is "
         f"{ours.time_frequency:g}: set it to {theirs.time_frequency:g}",
     )
-    if (theirs.objective.name, ours.objective.name) == ("flow", "meanflow"):
+    if by != asked:
         return _from_flow(state, new.state_dict())
     return state
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from textok.config.check import require, require_range
+from textok.config.check import require
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import LatentRow, LatentShard, open_shard, shard_path
@@ -52,8 +52,7 @@ class LatentSet:
 
     def first(self, num_tokens: int) -> LatentSet:
         """The same rows with their first tokens. Raises ValueError for more than there are."""
-        require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
-        return replace(self, index=replace(self.index, num_tokens=num_tokens))
+        return replace(self, index=self.index.first(num_tokens))
 
     def with_features(self) -> LatentSet:
         """The same rows with the features of their images, which there have to be."""

@@ -26,7 +26,7 @@ from textok.data.class_captions import (
     read_class_captions,
     write_class_captions,
 )
-from textok.generator import TokenGenerator, load_generator
+from textok.generator import DiT, MaskGIT, TokenGenerator, load_generator
 from textok.latents import LatentScale
 from textok.pipeline.card import pipeline_card
 from textok.runtime.files import WRITING, named_errors, replace_folder, write_text
@@ -141,9 +141,9 @@ def load_pipeline(
     folder = find_folder(source, revision=revision, token=token)
     path = folder / SETTINGS
     if not path.is_file():
-        half = (folder / TOKENIZER).is_dir() or (folder / CONFIG).is_file()
-        holds = "holds a tokenizer but no generator" if half else f"holds no {SETTINGS}"
-        raise ValueError(f"{source}: {holds}; a run of `textok train generator` has a model/")
+        raise ValueError(
+            f"{source}: {_held_instead(folder)}; a run of `textok train generator` has a model/"
+        )
     settings = build_part(_Settings, read_json(model_file(path)), path, "")
     known = folder / CAPTIONS
     for name in (TOKENIZER, GENERATOR):
@@ -163,6 +163,16 @@ def load_pipeline(
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _held_instead(folder: Path) -> str:
+    """What a folder holds that is no pipeline."""
+    path = folder / CONFIG
+    if path.is_file() and {DiT.kind, MaskGIT.kind} & set(read_json(path)):
+        return "holds a generator without its tokenizer, name the folder above"
+    if (folder / TOKENIZER).is_dir() or path.is_file():
+        return "holds a tokenizer but no generator"
+    return f"holds no {SETTINGS}"
 
 
 def read_scale(folder: Path) -> LatentScale | None:

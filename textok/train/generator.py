@@ -8,12 +8,19 @@ from pathlib import Path
 from textok.config import TrainGeneratorConfig
 from textok.config.check import require
 from textok.generator import DiT
-from textok.latents import LatentScale, LatentSet
+from textok.latents import LatentIndex, LatentScale
 from textok.train.denoising import Denoising
 from textok.train.distributed import Distributed
 from textok.train.feature_alignment import GeneratorAlignment, open_generator_alignment
 from textok.train.mean_flow import MeanFlow
-from textok.train.on_latents import fit_shape, open_both, random_source, train_on_latents
+from textok.train.on_latents import (
+    TrainingLatents,
+    fit_shape,
+    open_both,
+    random_source,
+    train_on_latents,
+    training_index,
+)
 from textok.train.post_training import sampled_as_trained
 from textok.train.projection import Projection
 
@@ -30,21 +37,24 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
     have.
     """
     config = sampled_as_trained(config)
-    latents = open_both(config)
-    config, scale = fitted(config, latents.train), latents.train.scale
-    if config.generator.alignment.weight > 0:
-        latents = replace(latents, train=latents.train.with_features())
-    width = latents.train.index.feature_width
+    index = training_index(config)
+    config, scale = fitted(config, index), index.scale
+
+    def new_latents() -> TrainingLatents:
+        latents = open_both(config)
+        if config.generator.alignment.weight == 0:
+            return latents
+        return replace(latents, train=latents.train.with_features())
 
     def new_objective(
         distributed: Distributed,
     ) -> tuple[Denoising | MeanFlow, Projection | None]:
-        alignment = open_generator_alignment(config, width, distributed)
+        alignment = open_generator_alignment(config, index.feature_width, distributed)
         objective = generator_objective(config, scale.to(distributed.device), alignment)
         return objective, None if alignment is None else alignment.projection
 
     return train_on_latents(
-        config, latents, lambda: DiT(config.generator), new_objective, scale=scale
+        config, new_latents, lambda: DiT(config.generator), new_objective, scale=scale
     )
 
 
@@ -61,14 +71,14 @@ def generator_objective(
     )
 
 
-def fitted(config: TrainGeneratorConfig, latents: LatentSet) -> TrainGeneratorConfig:
+def fitted(config: TrainGeneratorConfig, index: LatentIndex) -> TrainGeneratorConfig:
     """The settings with those that follow from the latents filled in.
 
     Raises ValueError where a setting contradicts the latents, and for an alignment with features
     that they do not have.
     """
-    index, alignment = latents.index, config.generator.alignment
-    shape = fit_shape(config.generator, config, latents, channels=index.channels)
+    alignment = config.generator.alignment
+    shape = fit_shape(config.generator, config, index, channels=index.channels)
     if alignment.weight > 0:
         require(
             index.feature_width > 0,

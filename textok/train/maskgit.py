@@ -16,9 +16,15 @@ from textok.config import MaskedLossConfig, TrainMaskGITConfig
 from textok.config.check import require
 from textok.generator import MaskGIT
 from textok.generator.maskgit import draw_mask, masked_loss
-from textok.latents import LatentSet
+from textok.latents import LatentIndex
 from textok.train.objective import Network, Outcome, Terms
-from textok.train.on_latents import fit_shape, open_both, random_source, train_on_latents
+from textok.train.on_latents import (
+    fit_shape,
+    open_both,
+    random_source,
+    train_on_latents,
+    training_index,
+)
 from textok.train.randomness import RandomSource, StepRandomness, sample_for_masking
 from textok.types import Condition, LatentBatch, Latents
 
@@ -72,28 +78,31 @@ def train_maskgit(config: TrainMaskGITConfig) -> Path:
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
-    latents = open_both(config)
-    config = fitted(config, latents.train)
+    config = fitted(config, training_index(config))
     objective = MaskedPrediction(
         config.loss, num_tokens=config.generator.num_tokens, source=random_source(config)
     )
     return train_on_latents(
-        config, latents, lambda: MaskGIT(config.generator), lambda _: (objective, None), scale=None
+        config,
+        lambda: open_both(config),
+        lambda: MaskGIT(config.generator),
+        lambda _: (objective, None),
+        scale=None,
     )
 
 
-def fitted(config: TrainMaskGITConfig, latents: LatentSet) -> TrainMaskGITConfig:
+def fitted(config: TrainMaskGITConfig, index: LatentIndex) -> TrainMaskGITConfig:
     """The settings with those that follow from the latents filled in.
 
     Raises ValueError where a setting contradicts the latents, and for latents without codes.
     """
-    size = latents.index.codebook_size
+    size = index.codebook_size
     require(
         size > 0,
         f"{config.latents.path}: latents of a continuous tokenizer; `textok train generator` "
         "trains on them, or use a tokenizer with bottleneck vq",
     )
-    shape = fit_shape(config.generator, config, latents, codebook_size=size)
+    shape = fit_shape(config.generator, config, index, codebook_size=size)
     return replace(config, generator=shape)
 
 

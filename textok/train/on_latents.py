@@ -16,19 +16,17 @@ from textok.config.training_on_latents import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
-from textok.generator.initial import initial_state
-from textok.latents import LatentScale, LatentSet, open_latents
+from textok.latents import LatentIndex, LatentScale, LatentSet, open_latents, read_index
 from textok.losses.frechet import FrechetLoss
-from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
-from textok.runtime.pretrained import check_state
+from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
 from textok.tokenizer.pretrained import read_tokenizer
 from textok.train.distributed import Distributed
 from textok.train.generation_validator import GenerationValidator
+from textok.train.initial_generator import build_generator
 from textok.train.latent_batches import latent_batches
 from textok.train.latent_captions import open_decoder_text, open_prompt_text
-from textok.train.lora import add_adapters
 from textok.train.memory import check_memory
 from textok.train.objective import GeneratorObjective
 from textok.train.post_training import open_post_trainer
@@ -40,13 +38,14 @@ from textok.train.task import TrainingTask, Validator
 
 Settings = TrainGeneratorConfig | TrainMaskGITConfig
 Shape = TypeVar("Shape", bound=TokenGeneratorConfig)
+NO_PATH = "latents.path is empty: name a folder made by `textok extract`"
 CAPTIONS_OF_CLASS = 50
 """Training captions that a pipeline keeps of a class without any held out."""
 
 
 def train_on_latents(
     config: Settings,
-    latents: TrainingLatents,
+    new_latents: Callable[[], TrainingLatents],
     new_generator: Callable[[], TokenGenerator],
     new_objective: Callable[[Distributed], tuple[GeneratorObjective, Projection | None]],
     *,
@@ -54,6 +53,7 @@ def train_on_latents(
 ) -> Path:
     """Train a generator, or resume its training, in the folder ``run.out``; returns it.
 
+    ``new_latents`` opens what ``config`` was ``fitted`` to, once the machine has the memory for it.
     ``new_objective`` makes what it is trained for, after the generator, and the projection that is
     trained with it, if there is one. ``scale`` is between the tokenizer's latents and the
     generator's; None where it makes codes.
@@ -71,6 +71,7 @@ def train_on_latents(
         run=config.run,
         distributed=distributed,
     )
+    latents = new_latents()
     torch.manual_seed(config.run.seed)
     generator = build_generator(config, new_generator)
     objective, projection = new_objective(distributed)
@@ -174,10 +175,21 @@ class TrainingLatents:
         return self.train.captions() + (self.held_out.captions() if self.held_out else [])
 
 
+def training_index(config: TrainOnLatentsConfig) -> LatentIndex:
+    """What is known of the rows that are trained on before any is read, of their first tokens.
+
+    Raises ValueError where there are none.
+    """
+    settings = config.latents
+    require(bool(settings.path), NO_PATH)
+    index = read_index(Path(settings.path) / settings.split)
+    return index.first(settings.num_tokens) if settings.num_tokens else index
+
+
 def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
     """The latents of both splits. Raises ValueError where they are missing or do not compare."""
     settings = config.latents
-    require(bool(settings.path), "latents.path is empty: name a folder made by `textok extract`")
+    require(bool(settings.path), NO_PATH)
     folder = Path(settings.path)
     train = open_latents(folder, settings.split, verify=settings.verify)
     held_out = None
@@ -214,14 +226,13 @@ def open_held_out(folder: Path, name: str, *, verify: bool = True) -> LatentSet:
 
 
 def fit_shape(
-    shape: Shape, config: TrainOnLatentsConfig, latents: LatentSet, **known: Any
+    shape: Shape, config: TrainOnLatentsConfig, index: LatentIndex, **known: Any
 ) -> Shape:
     """The generator's settings with what follows from its latents and its text encoder filled in.
 
     ``known`` is what this kind of generator takes from them beside K. Raises ValueError where a
     setting, or a prompt, contradicts the latents.
     """
-    index = latents.index
     known = {"num_tokens": index.num_tokens, **known}
     if shape.condition == "class":
         require(
@@ -242,26 +253,6 @@ def fit_shape(
             f"have {value}: leave it out",
         )
     return replace(shape, **known)
-
-
-def build_generator(
-    config: TrainOnLatentsConfig, new_generator: Callable[[], TokenGenerator]
-) -> TokenGenerator:
-    """A newly initialised one, or with the weights of the pipeline ``init`` if there is one.
-
-    Average velocities may start from a flow. Raises ValueError where these weights do not fit.
-    """
-    generator = new_generator()
-    if config.init:
-        source, where = load_pipeline(config.init).generator, f"init {config.init}"
-        generator.trained_with = source.trained_with
-        state = initial_state(generator, source, where=where)
-        check_state(generator.state_dict(), state, where=where)
-        generator.load_state_dict(state)
-    generator.set_grad_checkpointing(config.run.grad_checkpointing)
-    if config.lora.on:
-        add_adapters(generator, config.lora)
-    return generator
 
 
 def build_parts(
