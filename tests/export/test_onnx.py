@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from textok.export import Exported, build
 from textok.export.client import Client
 from textok.export.graph import Graph
 from textok.export.graphs import generator_graph, text_graph
-from textok.export.modules import run
+from textok.export.modules import FlowDecoderModule, run
 from textok.export.write import write_graph
 from textok.generator import DiT
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
@@ -34,6 +34,9 @@ from textok.text import encoder as text_encoder
 from textok.text.folder import find_text_model
 from textok.text.minilm import MiniLM
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.decoder_input import DecoderInput
+from textok.tokenizer.flow_decoder import FlowDecoder
+from textok.types import TextFeatures
 
 CAPTIONS = ["a red bag for Women", "", "blue jeans", "Größe 7", "  "]
 
@@ -161,18 +164,20 @@ def test_the_text_encoder_that_does_without_transformers(
             np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
 
 
-def test_a_flow_decoder_in_one_step(
-    bert_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_flow_decoder_in_all_its_steps(bert_folder: Path, tmp_path: Path) -> None:
     """Images of tokens, caption and noise: that of a seed as torch makes it."""
     base = text_parts(bert_folder).tokenizer
-    config = replace(base.config, decoding="flow", sampling=DecodingConfig(steps=1))
+    config = replace(base.config, decoding="flow")
     tokenizer = Tokenizer(config, text=base.text_config).eval()
     shake(tokenizer, 0.3)
     tokenizer.save_pretrained(tmp_path / "model")
     out = tmp_path / "out"
-    assert main(["export", "onnx", str(tmp_path / "model"), str(out)]) == 0
+    asked = DecodingConfig(steps=3, caption_guidance=2.0)
+    flags = ["--decoding.steps", "3", "--caption-guidance", "2"]
+    assert main(["export", "onnx", str(tmp_path / "model"), str(out), *flags]) == 0
+    tokenizer.config = replace(config, sampling=asked)
     client, model = Client(out), Reconstructor(tokenizer)
+    assert client.manifest["decoding"] == asdict(asked)
     assert client.manifest["graphs"]["decoder"]["inputs"]["noise"]["shape"] == ["batch", 4, 192]
     tokens, seeds = torch.randn(5, 3, 2), [4, 5, 6, 7, 8]
     wanted = model.decode_tensor(tokens, CAPTIONS, seeds=seeds).numpy()
@@ -181,9 +186,36 @@ def test_a_flow_decoder_in_one_step(
     np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
     other = client.decode(tokens.numpy(), CAPTIONS, noise[::-1].copy())
     assert np.abs(other - wanted).max() > 0.01  # noise counts here
-    capsys.readouterr()
-    assert main(["export", "web", str(tmp_path / "model"), str(tmp_path / "page")]) == 2
-    assert "which the page does not: `textok export onnx` takes it" in capsys.readouterr().err
+    without = model.decode_tensor(tokens, [""] * 5, seeds=seeds).numpy()
+    assert np.abs(without - wanted).max() > 0.01  # so do captions
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "ddim", "dpmpp"])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_steps_of_a_flow_decoder_are_those_of_its_sampler(
+    bert_folder: Path, sampler: str, steps: int
+) -> None:
+    base = text_parts(bert_folder).tokenizer
+    asked = DecodingConfig(
+        steps=steps,
+        sampler=sampler,  # type: ignore[arg-type]
+        caption_guidance=2.0,
+        token_guidance=1.5,
+    )
+    shape = replace(base.config, decoding="flow", sampling=asked)
+    decoder = Tokenizer(shape, text=base.text_config).eval().decoder
+    assert isinstance(decoder, FlowDecoder)
+    torch.manual_seed(0)
+    shake(decoder, 0.3)
+    module = FlowDecoderModule(decoder, asked)
+    assert 3 * len(module.steps) == asked.passes
+    tokens, noise = torch.randn(2, 3, 2), torch.randn(2, 4, 192)
+    text = TextFeatures(states=torch.randn(2, 5, shape.text_width), mask=torch.ones(2, 5).bool())
+    known = DecoderInput(tokens=tokens, text=text)
+    wanted = decoder.decode(known, decoding=asked, noise=noise)
+    (found,) = run(module, {"tokens": tokens, "noise": noise, "s": text.states, "m": text.mask})
+    difference = float((found - wanted).abs().max() / wanted.abs().max())
+    assert difference < 1e-3  # rounding, which guidance by a random network enlarges
 
 
 def test_a_codebook(tmp_path: Path) -> None:

@@ -93,6 +93,14 @@ const answer = (seeds) => seeds.map((seed) => Array.from(noise(seed, 64)));
     neighbours = np.corrcoef(body[:-1].ravel(), body[1:].ravel())[0, 1]
     within = np.corrcoef(body[:, :-1].ravel(), body[:, 1:].ravel())[0, 1]
     assert abs(neighbours) < 0.02 and abs(within) < 0.02
+    code = """
+import { noiseOfEach, ofPixels } from "./noise.mjs";
+const answer = (seeds) => Array.from(noiseOfEach(seeds.map(ofPixels), 64));
+"""
+    pixels = np.array(node.run(code, seeds, folder=tmp_path)).reshape(len(seeds), 64)
+    np.testing.assert_array_equal(pixels[0], pixels[-1])
+    assert not (pixels[:2000] == body).all(axis=1).any()
+    assert abs(np.corrcoef(pixels[:2000].ravel(), body.ravel())[0, 1]) < 0.02
     # The first numbers of seed 0, so that a seed goes on meaning the same image.
     np.testing.assert_allclose(drawn[0][:3], SEED_0, atol=1e-5)
 

@@ -36,20 +36,30 @@ def test_a_maskgit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_decoder_that_samples_in_several_passes(
+def test_a_decoder_that_samples_in_many_passes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tiny("text").text
-    for name, sampling in {
-        "many": DecodingConfig(steps=2),
-        "heun": DecodingConfig(steps=1, sampler="heun"),
-        "guided": DecodingConfig(steps=1, token_guidance=2.0),
-    }.items():
+    for name, sampling, passes in (
+        ("many", DecodingConfig(steps=33), 33),
+        ("heun", DecodingConfig(steps=17, sampler="heun"), 33),
+        ("guided", DecodingConfig(steps=16, token_guidance=2.0, caption_guidance=2.0), 48),
+    ):
         config = replace(tiny("text").tokenizer.config, decoding="flow", sampling=sampling)
         Tokenizer(config, text=text).save_pretrained(tmp_path / name)
         error = refused([str(tmp_path / name), str(tmp_path / "out")], capsys)
-        assert "its decoder samples in several passes (sampled by" in error
-        assert "distil it (the preset flow-one-step)" in error
+        assert f"its decoder takes {passes} passes (sampled by" in error
+        assert "choose fewer with --decoding.steps, or distil it" in error
+    error = refused(
+        [
+            str(save_pipeline(tmp_path / "a", tiny("text"))),
+            str(tmp_path / "out"),
+            "--decoding.steps",
+            "2",
+        ],
+        capsys,
+    )
+    assert "decoding.steps" in error  # a decoder that does not sample
 
 
 def test_samplers_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,12 @@ class DecodingConfig:
         require_range("decoding.caption_guidance", self.caption_guidance, 0, MOST_GUIDANCE)
         require_range("decoding.token_guidance", self.token_guidance, 0, MOST_GUIDANCE)
 
+    @property
+    def passes(self) -> int:
+        """Of the network for an image whose caption is read: each scale but 1 adds one to each."""
+        calls = 2 * self.steps - 1 if self.sampler == "heun" else self.steps
+        return calls * (1 + (self.caption_guidance != 1) + (self.token_guidance != 1))
+
     def __str__(self) -> str:
         return (
             f"sampled by {self.sampler} in {self.steps} steps, guidance {self.caption_guidance:g} "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from textok.config.check import require_range
+from textok.config.decoding import DecodingOptions
 from textok.config.generator import SamplingOptions
 
 Weights = Literal["fp32", "fp16", "int8"]
@@ -22,6 +23,8 @@ class ExportONNXConfig:
     ALIASES: ClassVar[dict[str, str]] = {
         "steps": "sampling.steps",
         "sampler": "sampling.sampler",
+        "caption_guidance": "decoding.caption_guidance",
+        "token_guidance": "decoding.token_guidance",
     }
 
     model: str
@@ -31,6 +34,7 @@ class ExportONNXConfig:
     weights: Weights = "fp32"
     """fp16: half the size, computed in fp32; int8: linear layers in 8 bits, the rest in fp16."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
     tolerance: float = 1e-3
     """Largest difference from torch that is accepted in fp32, relative to the largest output where
     that is above 1."""

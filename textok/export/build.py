@@ -51,7 +51,7 @@ def export_onnx(config: ExportONNXConfig) -> Exported:
     require_packages()
     folder = OwnFolder(path=config.out, kind="an ONNX export", setting="out")
     folder.check()
-    model = open_model(config.model, config.sampling)
+    model = open_model(config.model, config.sampling, config.decoding)
     parent = config.out.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".writing-") as place:

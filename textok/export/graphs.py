@@ -11,7 +11,7 @@ from textok.export.modules import (
     CodebookModule,
     DecoderModule,
     EncoderModule,
-    OneStepModule,
+    FlowDecoderModule,
     TextGenerator,
     TextModule,
 )
@@ -60,9 +60,11 @@ def tokenizer_graphs(tokenizer: Tokenizer) -> list[Graph]:
     noise: dict[str, Port] = {}
     module: nn.Module = DecoderModule(tokenizer)
     if isinstance(tokenizer.decoder, FlowDecoder):
-        module, patch = OneStepModule(tokenizer.decoder), (config.grid**2, 3 * config.patch_size**2)
+        module = FlowDecoderModule(tokenizer.decoder, config.sampling)
         noise["noise"] = Port(
-            shape=("batch", *patch), kind="normal", about="standard normal, one for each image"
+            shape=("batch", config.grid**2, 3 * config.patch_size**2),
+            kind="normal",
+            about="standard normal, one for each image",
         )
     graphs = [
         Graph(

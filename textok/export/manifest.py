@@ -78,6 +78,7 @@ def manifest(
             "bottleneck": config.bottleneck,
             "nested": config.nested,
         },
+        "decoding": asdict(config.sampling) if config.decoding == "flow" else None,
         "texts": {name: asdict(text) for name, text in texts.items()},
         "readers": readers,
         "classes": [],

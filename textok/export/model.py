@@ -7,6 +7,7 @@ from pathlib import Path
 
 from textok.config import TextConfig
 from textok.config.check import require
+from textok.config.decoding import AS_TRAINED, DecodingOptions
 from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.generator import DiT
 from textok.pipeline import PipelineParts, load_pipeline
@@ -15,6 +16,8 @@ from textok.runtime.pretrained import find_folder
 from textok.text.open import same_features
 from textok.tokenizer import Tokenizer
 
+MOST_PASSES = 32
+"""Of a decoder that samples: all of them stand in its graph, one after another."""
 DETERMINISTIC = ("euler", "heun", "ddim", "dpmpp", "meanflow")
 
 
@@ -54,18 +57,22 @@ class ExportedModel:
         return caption is not None and prompt is not None and same_features(caption, prompt)
 
 
-def open_model(name: str, options: SamplingOptions) -> ExportedModel:
+def open_model(
+    name: str, options: SamplingOptions, decoding: DecodingOptions = AS_TRAINED
+) -> ExportedModel:
     """Load a bundled name, a pipeline or tokenizer folder or a hub name.
 
     Raises ValueError for what cannot be read, and for what ONNX files cannot be made of: a decoder
-    that samples in several passes, a MaskGIT, samplers that add noise, guidance by a second
+    that samples in more than MOST_PASSES, a MaskGIT, samplers that add noise, guidance by a second
     generator.
     """
     folder = find_folder(name)
     if not (folder / SETTINGS).is_file():
         given = ", ".join(options.given)
         require(not given, f"{name}: has no generator to sample from: leave out {given}")
-        return ExportedModel(name=name, folder=folder, tokenizer=_tokenizer(folder, name))
+        tokenizer = Tokenizer.from_pretrained(folder)
+        _prepare(tokenizer, name, decoding)
+        return ExportedModel(name=name, folder=folder, tokenizer=tokenizer)
     parts = load_pipeline(folder)
     require(
         isinstance(parts.generator, DiT),
@@ -73,7 +80,7 @@ def open_model(name: str, options: SamplingOptions) -> ExportedModel:
         f"{folder / TOKENIZER}",
     )
     assert isinstance(parts.generator, DiT)
-    _check_tokenizer(parts.tokenizer, name)
+    _prepare(parts.tokenizer, name, decoding)
     sampling = options.applied_to(parts.sampling)
     parts.generator.config.check_sampling(sampling)
     require(
@@ -91,24 +98,17 @@ def open_model(name: str, options: SamplingOptions) -> ExportedModel:
     )
 
 
-def _tokenizer(folder: Path, name: str) -> Tokenizer:
-    tokenizer = Tokenizer.from_pretrained(folder)
-    _check_tokenizer(tokenizer, name)
-    return tokenizer
-
-
-def _check_tokenizer(tokenizer: Tokenizer, name: str) -> None:
-    sampling = tokenizer.config.sampling
-    one_pass = (
-        sampling.steps == 1
-        and sampling.sampler != "heun"
-        and sampling.caption_guidance == sampling.token_guidance == 1
-    )
-    require(
-        tokenizer.config.decoding != "flow" or one_pass,
-        f"{name}: its decoder samples in several passes ({sampling}), only one is exported: "
-        "distil it (the preset flow-one-step)",
-    )
+def _prepare(tokenizer: Tokenizer, name: str, options: DecodingOptions) -> None:
+    """Make the tokenizer decode by ``options``. Raises ValueError where it cannot be exported."""
+    decoding = tokenizer.config.sampled_by(options)
+    if decoding is not None:
+        require(
+            decoding.passes <= MOST_PASSES,
+            f"{name}: its decoder takes {decoding.passes} passes ({decoding}), at most "
+            f"{MOST_PASSES} are exported: choose fewer with --decoding.steps, or distil it (the "
+            "preset flow-one-step)",
+        )
+        tokenizer.config = replace(tokenizer.config, sampling=decoding)
     require(
         tokenizer.config.text == "none" or tokenizer.text_config is not None,
         f"{name}: the tokenizer reads captions but names no text encoder",

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from textok.config import DecodingConfig
+from textok.export.schedule import decoding_steps
 from textok.generator import DiT
 from textok.generator.mean_flow import MeanFlowCondition
 from textok.nn.codebook import Codebook
@@ -50,12 +52,13 @@ class DecoderModule(nn.Module):
         return self.tokenizer.decode(tokens, _features(text_states, text_mask))
 
 
-class OneStepModule(nn.Module):
-    """Tokens (B, k, C) and noise (B, N, P) to images, not clamped: a flow decoder in one step."""
+class FlowDecoderModule(nn.Module):
+    """Tokens (B, k, C) and noise (B, N, P) to images, not clamped: all steps of a flow decoder."""
 
-    def __init__(self, decoder: FlowDecoder) -> None:
+    def __init__(self, decoder: FlowDecoder, decoding: DecodingConfig) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder, self.decoding = decoder, decoding
+        self.steps = decoding_steps(decoder, decoding)
 
     def forward(
         self,
@@ -65,9 +68,13 @@ class OneStepModule(nn.Module):
         text_mask: Tensor | None = None,
     ) -> Tensor:
         known = DecoderInput(tokens=tokens, text=_features(text_states, text_mask))
-        # From t = 1 a step of Euler, DDIM and DPM-Solver++ alike ends at the prediction.
-        clean_BNP = self.decoder(noise, torch.ones_like(noise[:, 0, 0]), known)
-        return self.decoder.unpatchify(clean_BNP)
+        predict = self.decoder.guided(known, self.decoding)
+        x_BNP, before_BNP = noise, torch.zeros_like(noise)
+        for step in self.steps:
+            clean_BNP = predict(x_BNP, torch.full_like(x_BNP[:, 0, 0], step.place))
+            x_BNP = step.keep * x_BNP + step.now * clean_BNP + step.before * before_BNP
+            before_BNP = clean_BNP
+        return self.decoder.unpatchify(x_BNP)
 
 
 class CodebookModule(nn.Module):

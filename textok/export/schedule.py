@@ -9,17 +9,20 @@ one evaluation of the generator at ``time``, guided by ``guidance``:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from textok.config import DecodingConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.diffusion import Objective, objective
 from textok.diffusion.samplers import ddim, dpmpp, euler, heun
 from textok.generator.guidance import guidance_scale
 from textok.generator.mean_flow import MeanFlowCondition
+from textok.tokenizer.flow_decoder import FlowDecoder
 
 CLOSE = 1e-9
 OF_VELOCITY = {"euler": euler, "heun": heun, "meanflow": euler}
@@ -45,49 +48,88 @@ class Evaluation:
 def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evaluation]:
     """The rows of a sampler of ``sampling``, which adds no noise.
 
-    They are read off the sampler itself, which runs on vectors in place of tokens: the starting
-    noise and each output are a direction of their own.
+    They are read off the sampler itself.
     """
     learnt = objective(config.objective)
     times = learnt.times(sampling.steps, shift=sampling.time_shift)
-    size = 2 * sampling.steps + 1
-    seen: list[tuple[int, Tensor]] = []
+
+    def run(predict: Predict, start: Tensor) -> Iterator[Tensor]:
+        if sampling.sampler in OF_VELOCITY:
+            return OF_VELOCITY[sampling.sampler](predict, start, times)
+        solver = {"ddim": ddim, "dpmpp": dpmpp}[sampling.sampler]
+        return solver(predict, start, times, learnt.alpha_sigma)
+
+    def reading(index: int) -> tuple[float, float]:
+        return _reading(learnt, sampling, times[index])
+
+    return [
+        Evaluation(
+            time=float(times[step.place]),
+            **_guided(sampling, times, step.place),
+            **dict(zip(("from_tokens", "from_output"), reading(step.place), strict=True)),
+            keep=step.keep,
+            now=step.now,
+            before=step.before,
+        )
+        for step in _read_off(run, reading, calls=2 * sampling.steps)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One evaluation: x = keep * x + now * prediction + before * (the prediction before)."""
+
+    place: Any
+    """Time, or index of a time."""
+    keep: float
+    now: float
+    before: float
+
+
+Predict = Callable[[Tensor, Any], Tensor]
+
+
+def decoding_steps(decoder: FlowDecoder, decoding: DecodingConfig) -> list[Step]:
+    """How a decoder goes from noise to clean patches; predictions are those of the clean ones."""
+
+    def run(predict: Predict, start: Tensor) -> Iterator[Tensor]:
+        return decoder.follow(lambda x, t_B: predict(x, float(t_B[0])), start, decoding)
+
+    return list(_read_off(run, lambda _: (0.0, 1.0), calls=2 * decoding.steps))
+
+
+def _read_off(
+    run: Callable[[Predict, Tensor], Iterator[Tensor]],
+    reading: Callable[[Any], tuple[float, float]],
+    *,
+    calls: int,
+) -> Iterator[Step]:
+    """The steps of a sampler, which runs on vectors in place of tokens.
+
+    The starting noise and the output of each of at most so many calls are a direction of their own.
+    ``reading`` is how a prediction follows from x and output.
+    """
+    seen: list[tuple[Any, Tensor]] = []
 
     def direction(number: int) -> Tensor:
-        return torch.eye(size, dtype=torch.float64)[number][None, None]
+        return torch.eye(calls + 1, dtype=torch.float64)[number][None, None]
 
-    def predict(x: Tensor, index: int) -> Tensor:
-        seen.append((index, x))
-        a, b = _reading(learnt, sampling, times[index])
-        return a * x + b * direction(len(seen))
+    def prediction(x: Tensor, place: Any, number: int) -> Tensor:
+        from_x, from_output = reading(place)
+        return from_x * x + from_output * direction(number)
 
-    start = direction(0)
-    if sampling.sampler in OF_VELOCITY:
-        path = OF_VELOCITY[sampling.sampler](predict, start, times)
-    else:
-        solver = {"ddim": ddim, "dpmpp": dpmpp}[sampling.sampler]
-        path = solver(predict, start, times, learnt.alpha_sigma)
-    last = list(path)[-1]
-    rows, prediction_before = [], torch.zeros_like(start)
+    def predict(x: Tensor, place: Any) -> Tensor:
+        seen.append((place, x))
+        return prediction(x, place, len(seen))
+
+    last = list(run(predict, direction(0)))[-1]
+    before = torch.zeros_like(last)
     following = [x for _, x in seen[1:]] + [last]
-    for number, ((index, x), after) in enumerate(zip(seen, following, strict=True), start=1):
-        a, b = _reading(learnt, sampling, times[index])
-        prediction = a * x + b * direction(number)
-        keep, now, before = _coefficients(after, x, prediction, prediction_before)
-        prediction_before = prediction
-        time = float(times[index])
-        rows.append(
-            Evaluation(
-                time=time,
-                **_guided(sampling, times, index),
-                from_tokens=a,
-                from_output=b,
-                keep=keep,
-                now=now,
-                before=before,
-            )
-        )
-    return rows
+    for number, ((place, x), after) in enumerate(zip(seen, following, strict=True), start=1):
+        now = prediction(x, place, number)
+        coefficients = _coefficients(after, x, now, before)
+        yield Step(place=place, **dict(zip(("keep", "now", "before"), coefficients, strict=True)))
+        before = now
 
 
 def _guided(sampling: SamplingConfig, times: Tensor, index: int) -> dict[str, Any]:

@@ -32,12 +32,7 @@ def export_web(config: ExportWebConfig) -> Exported:
     require_packages()
     folder = OwnFolder(path=config.out, kind="a page of a model", setting="out")
     folder.check()
-    model = open_model(config.model, config.sampling)
-    require(
-        model.tokenizer.config.decoding != "flow",
-        f"{config.model}: its decoder samples (decoding: flow), which the page does not: `textok "
-        "export onnx` takes it",
-    )
+    model = open_model(config.model, config.sampling, config.decoding)
     _check_vocabularies(model)
     parent = config.out.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,9 @@ from textok.nn.time import TimeEmbedding
 from textok.tokenizer.decoder_input import DecoderInput, DecoderPass, FlowDraw
 from textok.tokenizer.transformer import join
 
+Prediction = Callable[[Tensor, Tensor], Tensor]
+"""Clean patches (B, N, P) from noisy ones and their times (B,)."""
+
 
 class FlowDecoder(nn.Module):
     """[noisy patches ; latents ; text] through a ViT with adaptive norms, keeping the N outputs.
@@ -184,9 +187,14 @@ class FlowDecoder(nn.Module):
         self, known: DecoderInput, noise_BNP: Tensor, decoding: DecodingConfig
     ) -> Iterator[Tensor]:
         """Patches (B, N, P) after each step: the last ones are clean."""
+        return self.follow(self.guided(known, decoding), noise_BNP, decoding)
+
+    def follow(
+        self, predict: Prediction, noise_BNP: Tensor, decoding: DecodingConfig
+    ) -> Iterator[Tensor]:
+        """As ``path``, by what ``predict`` takes for the clean patches."""
         times = self.objective.times(decoding.steps)
         at: list[float] = times.tolist()
-        predict = self._guided(known, decoding)
 
         def x0(x_BNP: Tensor, index: int) -> Tensor:
             t_B = x_BNP.new_full((len(x_BNP),), at[index])
@@ -216,9 +224,7 @@ class FlowDecoder(nn.Module):
         generators = [torch.Generator().manual_seed(seed) for seed in own]
         return torch.stack([torch.randn(shape, generator=one) for one in generators])
 
-    def _guided(
-        self, known: DecoderInput, decoding: DecodingConfig
-    ) -> Callable[[Tensor, Tensor], Tensor]:
+    def guided(self, known: DecoderInput, decoding: DecodingConfig) -> Prediction:
         """The prediction, led away from that without caption and from that without tokens.
 
         Classifier-free guidance (arXiv 2207.12598) on two conditions: all + (s_c - 1)(all - all

@@ -1,7 +1,7 @@
 // The page: its forms, and what it says while it works.
 
 import { Model } from "./model.js";
-import { noise } from "./noise.js";
+import { noiseOfEach, ofPixels } from "./noise.js";
 import { figure, readPicture } from "./pixels.js";
 
 const DRAWN = 4;
@@ -103,12 +103,17 @@ function setUpDrawing(model) {
 // Images of one prompt or class, one from each seed.
 function drawSeeds(model, seeds, asked, onStep) {
   const { classes, latents } = model.manifest;
-  const size = latents.generated * latents.channels;
-  const data = new Float32Array(seeds.length * size);
-  seeds.forEach((seed, row) => data.set(noise(seed, size), row * size));
+  const data = noiseOfEach(seeds, latents.generated * latents.channels);
   const start = model.floats(data, [seeds.length, latents.generated, latents.channels]);
   const captions = seeds.map(() => (classes.length > 0 ? "" : asked));
-  return model.draw(start, seeds.map(() => asked), captions, onStep);
+  return model.draw(start, seeds.map(() => asked), captions, onStep, patchNoise(model, seeds));
+}
+
+// What a decoder that samples starts from, one for each seed; null for any other.
+function patchNoise(model, seeds) {
+  if (!model.samples) return null;
+  const [, patches, numbers] = model.manifest.graphs.decoder.inputs.noise.shape;
+  return model.floats(noiseOfEach(seeds.map(ofPixels), patches * numbers), [seeds.length, patches, numbers]);
 }
 
 function setUpReconstruction(model) {
@@ -157,7 +162,7 @@ async function reconstruct(model, image, caption, count) {
   const tokens = await model.encode(image, [caption]);
   const channels = tokens.dims[2];
   const first = model.floats(tokens.data.slice(0, count * channels), [1, count, channels]);
-  return model.decode(first, [caption]);
+  return model.decode(first, [caption], patchNoise(model, [0]));
 }
 
 function introduce(model) {

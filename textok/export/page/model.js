@@ -32,17 +32,23 @@ export class Model {
     return found.tokens;
   }
 
-  // Images (B, 3, S, S), not clamped.
-  async decode(tokens, captions) {
-    return (await this.run("decoder", { tokens, ...(await this.read("decoder", captions)) })).image;
+  // Images (B, 3, S, S), not clamped. A decoder that samples takes `pixelNoise` (B, N, P).
+  async decode(tokens, captions, pixelNoise) {
+    const noise = this.samples ? { noise: pixelNoise } : {};
+    return (await this.run("decoder", { tokens, ...noise, ...(await this.read("decoder", captions)) })).image;
+  }
+
+  // Whether the decoder samples.
+  get samples() {
+    return "noise" in this.manifest.graphs.decoder.inputs;
   }
 
   // Images of prompts, or classes, out of noise (B, K, C); the decoder reads the captions.
-  async draw(noise, asked, captions, onStep = () => {}) {
+  async draw(noise, asked, captions, onStep = () => {}, pixelNoise = null) {
     const { mean, std, channels } = this.manifest.latents;
     const tokens = await this.sample(noise, asked, onStep);
     const data = tokens.data.map((value, place) => value * std[place % channels] + mean[place % channels]);
-    return this.decode(this.floats(data, tokens.dims), captions);
+    return this.decode(this.floats(data, tokens.dims), captions, pixelNoise);
   }
 
   async sample(noise, asked, onStep) {

@@ -24,3 +24,15 @@ export function noise(seed, count) {
   }
   return values;
 }
+
+// Of several images one after another.
+export function noiseOfEach(seeds, count) {
+  const values = new Float32Array(seeds.length * count);
+  seeds.forEach((seed, row) => values.set(noise(seed, count), row * count));
+  return values;
+}
+
+// The seed of an image's pixels, whose noise has nothing in common with that of its tokens.
+export function ofPixels(seed) {
+  return (seed ^ 0x70697865) >>> 0;
+}
