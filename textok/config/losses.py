@@ -146,3 +146,16 @@ class LossConfig:
     def pixels(self) -> bool:
         """Whether images are compared, and so have to be decoded."""
         return self.l2 + self.l1 + self.perceptual + self.logits > 0
+
+    def unheard(self, steps: int) -> list[str]:
+        """A line for each loss that begins only after a training of so many steps."""
+        losses = {
+            "gan": (self.gan.weight, self.gan.start, "loss.gan.start"),
+            "perceptual": (self.perceptual, self.perceptual_start, "loss.perceptual_start"),
+            "logits": (self.logits, self.perceptual_start, "loss.perceptual_start"),
+        }
+        return [
+            f"loss.{name} is never heard: {setting} is {start:,}, run.steps is {steps:,}"
+            for name, (weight, start, setting) in losses.items()
+            if weight > 0 and start >= steps
+        ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from textok.config import DataConfig, RunConfig
+from textok.config import DataConfig, LossConfig, RunConfig
 from textok.config.check import require
 from textok.config.networks import backbones
 from textok.data.cache import PictureCache, fill_cache
@@ -36,14 +36,20 @@ def train_on_images(
     task: TrainingTask[Any],
     images: CaptionedImages,
     text: TextFeaturesSource | None = None,
+    *,
+    loss: LossConfig,
 ) -> Path:
     """Train ``task`` to its last step on ``images`` and close the session; returns its folder.
+
+    Parts of ``loss`` that begin after that step are named first.
 
     A batch is made while the one before it is trained on, with the features that ``text`` has of
     its captions. An encoder runs when it is the batch's turn, since it may have to wait for the
     other processes.
     """
     run, distributed = session.config.run, session.distributed
+    for line in loss.unheard(run.steps):
+        distributed.print(line)
     try:
         cache = open_cache(images, distributed)
 
