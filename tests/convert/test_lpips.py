@@ -154,6 +154,16 @@ class Command:
         return os.system, (self.command,)
 
 
+class Blank:
+    """An array of so many numbers where it is unpickled, in a pickle of some bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[int, ...], str]]:
+        return np.ndarray, ((self.size,), "f4")
+
+
 def test_a_hostile_pickle_is_not_run(
     good: dict[str, bytes], tmp_path: Path, refused: Refused
 ) -> None:
@@ -216,6 +226,27 @@ def test_what_holds_something_else(
     assert "vgg16.ckpt: " in refused(tarred(tmp_path / "cut.tar", cut))
     odd = {"alexnet.ckpt": pickled(extra)}
     assert "unexpected array Dense_0/kernel" in refused(placed(tmp_path / "odd", odd))
+
+
+def test_trees_without_end_and_arrays_of_no_weights(
+    good: dict[str, bytes], tmp_path: Path, refused: Refused
+) -> None:
+    endless, broken, huge = tree("alex"), tree("alex"), tree("alex")
+    endless["AlexNet_0"]["Conv_0"] = endless
+    broken["NetLinLayer_0"]["Conv_0"]["kernel"][0, 0, 3] = np.nan
+    huge["NetLinLayer_0"]["Conv_0"]["kernel"] = Blank(6 * 10**7)
+
+    for content, message in (
+        (endless, "alexnet.ckpt: damaged (nested too deeply); get it again"),
+        (broken, "alexnet.ckpt: NetLinLayer_0/Conv_0/kernel is not finite; get it again"),
+        (huge, "alexnet.ckpt: NetLinLayer_0/Conv_0/kernel is too large for LPIPS"),
+    ):
+        files = good | {"alexnet.ckpt": pickled(content)}
+        assert refused(tarred(tmp_path / "a.tar", files)).endswith(message)
+    pipe = tmp_path / "pipe" / "alexnet.ckpt"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    assert refused(pipe.parent).endswith("alexnet.ckpt: a pipe, where a file is needed")
 
 
 def test_nobodys_file_is_replaced(good: dict[str, bytes], tmp_path: Path) -> None:

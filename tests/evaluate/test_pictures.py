@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from textok.config import DataConfig
 from textok.config.generation import ReconstructConfig
-from textok.evaluate.pictures import reconstruct_files, reconstruction_sheet, wrong_captions
+from textok.data import open_captioned_images
+from textok.evaluate.pictures import (
+    _readable,
+    reconstruct_files,
+    reconstruction_sheet,
+    wrong_captions,
+)
 from textok.latents import load_latents
 from textok.pipeline import Reconstructor
 
@@ -105,3 +113,19 @@ def test_wrong_captions_are_wrong() -> None:
     assert wrong_captions(["a cat", "a dog"]) == ["a dog", "a cat"]
     assert wrong_captions(["a cat"]) == ["a black watch"]
     assert wrong_captions(["a blue watch"] * 2) == ["a red handbag"] * 2
+
+
+def test_rows_of_a_sheet_are_images_that_can_be_read(pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(pictures / "test", tmp_path / "data")
+    data = DataConfig(path=str(tmp_path / "data"), split="")
+    images = open_captioned_images(data, image_size=16)
+
+    def rows(count: int) -> list[int]:
+        return sorted(_readable(images, count))
+
+    assert rows(3) == [0, 3, 6] and rows(20) == list(range(9))
+    for bad in (0, 6, 7, 8):
+        images.records[bad].file.write_bytes(b"damaged")
+    assert rows(1) == [1] and rows(3) == [1, 2, 3]  # round and round
+    images.records[1].file.unlink()
+    assert rows(1) == [2] and rows(20) == [2, 3, 4, 5]

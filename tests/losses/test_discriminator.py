@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from textok.config import GanConfig
 from textok.losses.adversarial import discriminator_loss
-from textok.losses.discriminator import Blur, PatchGANDiscriminator, StyleGANDiscriminator
+from textok.losses.discriminator import (
+    Blur,
+    PatchGANDiscriminator,
+    StyleGANDiscriminator,
+    build_discriminator,
+)
+
+GAN = GanConfig(discriminator="patchgan", base=8)
 
 
 def parameters(module: nn.Module) -> int:
@@ -43,6 +51,15 @@ def test_stylegan_refuses_other_sizes(image_size: int) -> None:
 def test_patchgan_gives_at_most_16_by_16_logits(image_size: int, grid: int) -> None:
     discriminator = PatchGANDiscriminator(channel_max=8)
     assert discriminator(torch.zeros(2, 3, image_size, image_size)).shape == (2, 1, grid, grid)
+
+
+@pytest.mark.parametrize("image_size", [8, 12])
+def test_patchgan_of_the_smallest_images(image_size: int) -> None:
+    discriminator = build_discriminator(GAN, image_size=image_size)
+    assert discriminator is not None
+    assert discriminator(torch.zeros(2, 3, image_size, image_size)).shape == (2, 1, 1, 1)
+    with pytest.raises(ValueError, match="takes images of 8 px or more, not 7"):
+        build_discriminator(GAN, image_size=7)
 
 
 def test_patchgan_widths_double_up_to_the_maximum() -> None:

@@ -82,6 +82,16 @@ def test_lpips_without_its_file_is_named(no_lpips: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("image_size", [5, 6])
+def test_ssim_of_the_smallest_images(image_size: int, no_lpips: Path) -> None:
+    metrics, absent = load_image_metrics(EfficientNetLite0(), "cpu", image_size=image_size)
+    images = torch.rand(2, 3, image_size, image_size)
+
+    assert ("ssim" in metrics) == (image_size == 6)
+    assert all(metric(images, images).shape == (2,) for metric in metrics.values())
+    assert ("SSIM (takes images of 6 px or more)" in absent) == (image_size == 5)
+
+
 def test_lpips_with_its_file(lpips_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(lpips_file))
     metrics, absent = load_image_metrics(EfficientNetLite0(), "cpu", image_size=32)

@@ -21,6 +21,7 @@ from textok.config.generator import ObjectiveConfig
 from textok.config.losses import GanConfig
 from textok.diffusion import Flow
 from textok.diffusion.flow import MIN_TIME
+from textok.pipeline import Reconstructor
 from textok.tokenizer import FlowDraw, Tokenizer
 from textok.tokenizer.decoder_input import DecoderInput
 from textok.types import Latents, TextFeatures
@@ -288,7 +289,21 @@ def test_no_guidance_on_a_caption_that_the_decoder_does_not_read(where: str) -> 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ValueError, match=r"token_guidance is 1001.0: it must be >= 0 and <= 1000"):
         DecodingConfig(token_guidance=1001.0)
+    for name, value in (("time_mean", 11.0), ("time_std", -1.0), ("time_shift", 1e6)):
+        with pytest.raises(ValueError, match=f"tokenizer.flow.{name} is {value}: it must be "):
+            FlowDecoderConfig(**{name: value})
     with pytest.raises(ValueError, match="needs output 'pixels' and layout 'textok'"):
         make(layout="titok")
     with pytest.raises(ValueError, match=r"decoding\.steps"):
         DecodingConfig(steps=0)
+
+
+def test_several_samples_need_a_seed_an_image() -> None:
+    reconstructor = Reconstructor(make(text="none", decoding="flow"))
+    latents = torch.zeros(2, 6, 3)
+    decoding = DecodingConfig(steps=1)
+    four = reconstructor.decode_tensor(latents, seeds=[4, 5], decoding=decoding, num_samples=2)
+    assert four.shape == (4, 3, 16, 16)
+    for seeds in ([4], [4, 5, 6]):
+        with pytest.raises(ValueError, match=f"{len(seeds)} seeds for 2 images: give one each"):
+            reconstructor.decode_tensor(latents, seeds=seeds, decoding=decoding, num_samples=2)

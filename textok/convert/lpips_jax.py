@@ -20,7 +20,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textok.config.check import require
+from textok.config.check import naming, require
 from textok.nn.lpips import Backbone
 from textok.runtime.untrusted import regular_file
 
@@ -31,6 +31,8 @@ FILES: dict[Backbone, tuple[str, str]] = {
 """The file of each backbone, and the scope of its convolutions in it."""
 MAX_BYTES = 200_000_000
 """A member of an archive over this size is no LPIPS."""
+DEEPEST = 8
+"""Mappings in one another; one that holds itself has no end."""
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 
 State = dict[str, Tensor]
@@ -56,7 +58,7 @@ def _bytes_of(path: Path, name: str) -> bytes:
     if path.is_dir():
         found = sorted(path.rglob(name))
         require(bool(found), missing)
-        return found[0].read_bytes()
+        return regular_file(found[0], most=MAX_BYTES).read_bytes()
     regular_file(path)
     try:
         data = _from_zip(path, name) if zipfile.is_zipfile(path) else _from_tar(path, name)
@@ -122,9 +124,13 @@ def _read_arrays(data: bytes, where: str) -> object:
 def _renamed(backbone: Backbone, tree: object, scope: str, where: str) -> State:
     """Flax's tree (kernels HWIO) as our state (OIHW)."""
     state: State = {}
-    for names, array in _leaves(tree):
+    with naming(where):
+        leaves = list(_leaves(tree))
+    for names, array in leaves:
         words = "/".join(map(str, names))
+        require(array.nbytes <= MAX_BYTES, f"{where}: {words} is too large for LPIPS")
         require(array.dtype.kind == "f", f"{where}: {words} is {array.dtype}, not numbers")
+        require(bool(np.isfinite(array).all()), f"{where}: {words} is not finite; get it again")
         tensor = torch.from_numpy(array.astype(np.float32))
         match names:
             case (str(head), *_, "kernel") if head.startswith("NetLinLayer_"):
@@ -143,6 +149,8 @@ def _leaves(
     tree: object, path: tuple[object, ...] = ()
 ) -> Iterator[tuple[tuple[object, ...], NDArray[Any]]]:
     if isinstance(tree, dict):
+        if len(path) == DEEPEST:
+            raise ValueError("damaged (nested too deeply); get it again")
         for key, branch in tree.items():
             yield from _leaves(branch, (*path, key))
     elif isinstance(tree, np.ndarray):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from textok.config import DecodingConfig, TokenizerConfig
 from textok.config.check import require
 from textok.config.generation import ReconstructConfig
+from textok.data import CaptionedImages
 from textok.data.order import evenly_spaced
 from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
 from textok.evaluate.budgets import budget_sheet
@@ -41,12 +45,7 @@ def evaluation_sheet(
 ) -> Image.Image:
     """``rows`` of the images, evenly spaced, in every way at the largest budget."""
     images = inputs.images
-    pixels = {}
-    for index in evenly_spaced(len(images), rows):
-        try:
-            pixels[index] = to_tensor(images.read(index).copy())
-        except (BadImageError, OSError):
-            continue  # counted and named by the report already
+    pixels = _readable(images, rows)
     records = [images.records[index] for index in pixels]
     batch = Batch(
         images=torch.stack(list(pixels.values())).to(inputs.reconstructor.device),
@@ -64,6 +63,19 @@ def evaluation_sheet(
         texts = _with_wrong(texts, [captions["shuffled"][key] for key in batch.keys])
     heading = _heading(title, inputs.reconstructor.config, budget)
     return picture_sheet(columns, texts, cell=cell, title=heading)
+
+
+def _readable(images: CaptionedImages, rows: int) -> dict[int, Tensor]:
+    """``rows`` evenly spaced images by their places; of one that cannot be read the next one."""
+    found: dict[int, Tensor] = {}
+    for index in evenly_spaced(len(images), rows):
+        for place in chain(range(index, len(images)), range(index)):
+            if place in found:
+                continue
+            with suppress(BadImageError, OSError):  # counted and named by the report already
+                found[place] = to_tensor(images.read(place).copy())
+                break
+    return found
 
 
 def reconstruction_sheet(

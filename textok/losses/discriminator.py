@@ -11,6 +11,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from textok.config import GanConfig
+from textok.config.check import require
+
+PATCHGAN_SMALLEST = 8
+"""Pixels a side, which are halved three times."""
 
 
 class Blur(nn.Module):
@@ -135,6 +139,11 @@ def build_discriminator(gan: GanConfig, *, image_size: int) -> nn.Module | None:
     if gan.weight == 0:
         return None
     if gan.discriminator == "patchgan":
+        require(
+            image_size >= PATCHGAN_SMALLEST,
+            f"the patchgan discriminator takes images of {PATCHGAN_SMALLEST} px or more, not "
+            f"{image_size}: set loss.gan.weight to 0",
+        )
         return PatchGANDiscriminator(channel_max=gan.base)
     return StyleGANDiscriminator(image_size=image_size, channel_max=gan.base)
 

@@ -22,6 +22,8 @@ from textok.nn.lpips import (
 ImageMetric = Callable[[Tensor, Tensor], Tensor]
 """(reconstructions, originals), both (B, 3, H, W) in [-1, 1], to one number an image (B,)."""
 
+SSIM_SMALLEST = 6
+"""Pixels a side: images are mirrored at their edges by the 5 that the window reaches over them."""
 PSNR_LIMIT = 100.0
 """Decibels given to an exact copy, so that means stay finite."""
 
@@ -101,9 +103,12 @@ def load_image_metrics(
         "ssim": ssim,
         "perceptual": perceptual_metric(network),
     }
-    if not default_weights().is_file():
-        return metrics, [missing_weights(default_weights())]
     absent = []
+    if image_size is not None and image_size < SSIM_SMALLEST:
+        del metrics["ssim"]
+        absent.append(f"SSIM (takes images of {SSIM_SMALLEST} px or more)")
+    if not default_weights().is_file():
+        return metrics, [*absent, missing_weights(default_weights())]
     for name, backbone in LPIPS_METRICS.items():
         least = SMALLEST[backbone]
         if image_size is not None and image_size < least:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
-from textok.config.check import require_range
+from textok.config.check import require, require_range
 from textok.config.decoding import AS_TRAINED
 from textok.config.networks import RunPrecision
 from textok.data.pixels import to_pil
@@ -140,6 +140,11 @@ class Reconstructor:
         features = self.features(captions, len(tokens))
         if num_samples > 1:
             self.config.sampled_by(AS_TRAINED, num_samples=num_samples)
+            require(
+                seeds is None or len(seeds) == len(tokens),
+                f"{0 if seeds is None else len(seeds)} seeds for {len(tokens)} images: give one "
+                "each",
+            )
             rows = torch.arange(len(tokens)).repeat_interleave(num_samples)
             tokens = tokens[rows.to(tokens.device)]
             features = None if features is None else features[rows.to(self.device)]

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from textok.config import DataConfig, RunConfig
+from textok.config import DataConfig, LossConfig, RunConfig
 from textok.config.check import require
+from textok.config.networks import backbones
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
@@ -21,7 +22,7 @@ from textok.evaluate.reconstruction import evenly
 from textok.runtime.prefetch import prefetch
 from textok.text import TextFeaturesSource
 from textok.train.distributed import Distributed
-from textok.train.reconstruction_validator import MeasuredImages
+from textok.train.reconstruction_validator import JUDGES, MeasuredImages
 from textok.train.report import list_bad_files
 from textok.train.session import Session
 from textok.train.task import TrainingTask
@@ -35,14 +36,20 @@ def train_on_images(
     task: TrainingTask[Any],
     images: CaptionedImages,
     text: TextFeaturesSource | None = None,
+    *,
+    loss: LossConfig,
 ) -> Path:
     """Train ``task`` to its last step on ``images`` and close the session; returns its folder.
+
+    Parts of ``loss`` that begin after that step are named first.
 
     A batch is made while the one before it is trained on, with the features that ``text`` has of
     its captions. An encoder runs when it is the batch's turn, since it may have to wait for the
     other processes.
     """
     run, distributed = session.config.run, session.distributed
+    for line in loss.unheard(run.steps):
+        distributed.print(line)
     try:
         cache = open_cache(images, distributed)
 
@@ -65,7 +72,11 @@ def train_on_images(
     finally:
         list_bad_files(session.folder.bad_files(distributed.rank), images.report)
     shares = describe_shares(images, seed=run.seed, positions=run.steps * run.batch_size)
-    return session.close("; ".join([images.report.summary(), *shares]))
+    seen = backbones(task.network.trained_with)
+    return session.close(
+        "; ".join([images.report.summary(), *shares]),
+        not_comparable=[name for name, network in JUDGES.items() if network in seen],
+    )
 
 
 def with_text(

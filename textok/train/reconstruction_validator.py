@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from textok.data import CaptionedImages, eval_batches
 from textok.data.pixels import to_pil
 from textok.evaluate.accumulator import MetricAccumulator
+from textok.evaluate.judges import METRIC_NETWORKS
 from textok.metrics.features import lite0_features
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit, load_image_metrics, to_8bit
@@ -23,6 +24,8 @@ from textok.train.distributed import Distributed
 from textok.types import Batch
 
 BATCH = 32
+JUDGES = {"fd": "efficientnet_lite0", **METRIC_NETWORKS}
+"""The network that each metric is measured in, of those that have one."""
 Network = TypeVar("Network", bound=nn.Module)
 
 

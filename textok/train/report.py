@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,20 @@ SMOOTHED = 50
 """Curves with more points are drawn as running means over their SMOOTHED-th part."""
 
 
-def write_report(folder: RunFolder, config: Any, data: str) -> None:
-    """Write ``report.md`` beside its images; ``data`` is a line about what was read."""
+def write_report(
+    folder: RunFolder, config: Any, data: str, *, not_comparable: Sequence[str] = ()
+) -> None:
+    """Write ``report.md`` beside its images; ``data`` is a line about what was read.
+
+    ``not_comparable`` are metrics, as "fd", in networks that were trained against.
+    """
     log = read_log(folder.root)
     sheets = sorted(folder.sheets.glob("step-*.png"))
     parts = [f"# {folder.root.resolve().name}", "", f"Data: {data}", ""]
     if log:
         draw_curves(log, folder.root / CURVES)
-        parts += [_table(log), "", f"![loss curves]({CURVES})", ""]
+        parts += [_table(log), "", *_remark(log, not_comparable)]
+        parts += [f"![loss curves]({CURVES})", ""]
     if sheets:
         last = sheets[-1].relative_to(folder.root).as_posix()
         parts += ["Validation pictures at the last step, averaged weights:", "", f"![]({last})", ""]
@@ -73,6 +80,20 @@ def _table(log: list[dict[str, Any]]) -> str:
     if rates:
         lines.append(f"| images/s, mean | | {sum(rates) / len(rates):.1f} |")
     return "\n".join(lines)
+
+
+def _remark(log: list[dict[str, Any]], not_comparable: Sequence[str]) -> list[str]:
+    """Which measurements say little about other models."""
+    names = [f"val_{name}" for name in not_comparable]
+    there = [name for name in names if any(name in line for line in log)]
+    if not there:
+        return []
+    several = "are" if len(there) > 1 else "is"
+    return [
+        f"{', '.join(there)} {several} in a network that the model was trained against: not "
+        "comparable with models that were not.",
+        "",
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -109,10 +109,13 @@ class Session:
             distributed=self.distributed,
         )
 
-    def close(self, data: str) -> Path:
-        """Write the report, in which ``data`` says what was read; returns the run folder."""
+    def close(self, data: str, *, not_comparable: Sequence[str] = ()) -> Path:
+        """Write the report, in which ``data`` says what was read; returns the run folder.
+
+        ``not_comparable`` are those of ``write_report``.
+        """
         if self.distributed.is_main:
-            write_report(self.folder, self.config, data)
+            write_report(self.folder, self.config, data, not_comparable=not_comparable)
             finish_run(self.folder, step=self.config.run.steps)
             for lock in self._locks:
                 lock.release()

@@ -99,7 +99,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         frechet=frechet,
         distillation=distillation,
     )
-    return train_on_images(session, task, images, text)
+    return train_on_images(session, task, images, text, loss=config.loss)
 
 
 def tokenizer_task(

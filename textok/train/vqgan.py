@@ -100,7 +100,7 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
         gan=config.loss.gan,
         discriminator=discriminator,
     )
-    return train_on_images(session, task, images)
+    return train_on_images(session, task, images, loss=config.loss)
 
 
 def build_vqgan(config: TrainVQGANConfig) -> VQGAN:
