@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from textok.config.check import require_range
+from textok.config.objective import LEAST_SHIFT, MOST_SHIFT
 
 MOST_GUIDANCE = 1000
 """More is a mistake, and far beyond it numbers overflow."""
@@ -40,7 +41,7 @@ class FlowDecoderConfig:
         require_range("tokenizer.flow.drop_text", self.drop_text, 0, 1)
         require_range("tokenizer.flow.bottleneck", self.bottleneck, 1)
         require_range("tokenizer.flow.time_std", self.time_std, 0)
-        require_range("tokenizer.flow.time_shift", self.time_shift, 0, open_low=True)
+        require_range("tokenizer.flow.time_shift", self.time_shift, LEAST_SHIFT, MOST_SHIFT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,9 @@ def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evalu
     seen: list[tuple[int, Tensor]] = []
 
     def direction(number: int) -> Tensor:
-        return torch.eye(size, dtype=torch.float64)[number][None, None]
+        one = torch.zeros(1, 1, size, dtype=torch.float64)
+        one[..., number] = 1
+        return one
 
     def predict(x: Tensor, index: int) -> Tensor:
         seen.append((index, x))
