@@ -83,13 +83,16 @@ def test_functions_and_settings_as_commands(
         "(`python -m studies.toy --help`)\n"  # fmt: skip
 
 
-def test_its_own_mistakes_are_raised() -> None:
+def test_its_own_mistakes_are_raised_and_others_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     @as_command("toy")
-    def main() -> None:
-        raise AssertionError("a bug")
+    def main(error: Exception) -> None:
+        raise error
 
     with pytest.raises(AssertionError, match="a bug"):
-        main()
+        main(AssertionError("a bug"))
+    monkeypatch.setenv("TEXTOK_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="what, where"):
+        main(ValueError("what, where"))
 
 
 @pytest.mark.parametrize(

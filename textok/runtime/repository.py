@@ -14,6 +14,8 @@ from textok.config.check import require
 REPORTS = "reports"
 """Folder of a repository that holds reports, which loading a model does not need."""
 MAIN = "main"
+UPLOADED = "Upload by textok"
+"""Message of a commit."""
 NETWORK = ("httpx", "httpx2", "httpcore", "requests", "urllib3")
 """Packages whose errors say that the hub was not reached."""
 
@@ -80,7 +82,7 @@ def push_folder(
     private: bool = False,
     revision: str | None = None,
     token: str | None = None,
-    commit_message: str = "Upload by textok",
+    commit_message: str = UPLOADED,
     create_pr: bool = False,
 ) -> str:
     """Upload a folder as one commit to the hub repository ``repo_id``; returns its address.

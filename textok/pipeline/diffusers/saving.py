@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from textok.config.check import require
-from textok.runtime.repository import push_folder
+from textok.runtime.repository import UPLOADED, push_folder
 
 UPLOAD = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")
 """Arguments of ``push_to_hub``, which ``save_pretrained`` takes beside ``push_to_hub=True``."""
@@ -93,8 +93,8 @@ class DiffusersSaving:
         private: bool | None = None,
         **others: Any,
     ) -> str:
-        said = {} if commit_message is None else {"commit_message": commit_message}
-        return push_folder(folder, repo_id, private=bool(private), **said, **others)
+        message = UPLOADED if commit_message is None else commit_message
+        return push_folder(folder, repo_id, private=bool(private), commit_message=message, **others)
 
 
 def _check(safe_serialization: bool, variant: str | None) -> None:
