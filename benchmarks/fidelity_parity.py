@@ -13,6 +13,7 @@ Legend: n pictures, F features.
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from studies.command import run_command
+from textok.config.check import require, require_range
 from textok.evaluate.markdown import markdown_table
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.metrics.image import from_8bit
@@ -204,6 +206,20 @@ def read_pictures(folder: Path, limit: int) -> list[Tensor]:
     return [rearrange(torch.from_numpy(one), "h w c -> c h w") for one in pixels]
 
 
+def read_both(folders: Sequence[Path], limit: int) -> list[Tensor]:
+    """(n, 3, H, W) of each. Raises ValueError unless they are as many, two or more, of one size."""
+    both = [read_pictures(folder, limit) for folder in folders]
+    counts, sizes = [len(one) for one in both], {one.shape for each in both for one in each}
+    for folder, count in zip(folders, counts, strict=True):
+        require(count > 1, f"{folder}: {count} pictures in it, two or more are compared")
+    require(
+        len({*counts}) == len(sizes) == 1,
+        f"{folders[0]} and {folders[1]}: {counts[0]} and {counts[1]} pictures of {len(sizes)} "
+        "sizes, give as many of one size",
+    )
+    return [torch.stack(each) for each in both]
+
+
 def main(
     real: tyro.conf.Positional[Path],
     made: tyro.conf.Positional[Path],
@@ -213,7 +229,11 @@ def main(
     limit: int = 500,
 ) -> None:
     """Print the table of both sides' numbers, and the largest differences before the formulas."""
-    pictures = [torch.stack(read_pictures(folder, limit)) for folder in (real, made)]
+    for package in ("torch_fidelity", "cleanfid"):
+        there = importlib.util.find_spec(package) is not None
+        require(there, f"{package} is missing: pip install torch-fidelity clean-fid")
+    require_range("limit", limit, 2)
+    pictures = read_both((real, made), limit)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / WEIGHTS
         random_weights(weights)

@@ -25,6 +25,7 @@ import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.exports import check_sampling, open_exports
 from benchmarks.peers import take_turns
 from benchmarks.speed_report import hardware, ratio, show_ratio
 from studies.command import as_command, read_arguments
@@ -73,12 +74,6 @@ class Settings:
         ):
             require_range(name, value, 1)
         require_range("images", self.images, 2)
-        names = [PEER, *(folder.resolve().name for folder in self.exports)]
-        require(
-            len(set(names)) == len(names),
-            f"exports: {', '.join(names[1:])}: rows are called by the folders, give each a name of "
-            f"its own, and none '{PEER}'",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +124,14 @@ HEADS = [
 ]
 
 
-def torch_side(model: str) -> Side:
+def open_pipeline(model: str) -> TextToImage:
     """Raises ValueError for a model that draws no prompts."""
     pipe = TextToImage.from_pretrained(model, device="cpu")
     require(not pipe.classes, f"{model} draws classes: name a pipeline of prompts")
+    return pipe
+
+
+def torch_side(pipe: TextToImage) -> Side:
     reconstructor = Reconstructor(pipe.tokenizer, device="cpu")
 
     def draw(captions: Sequence[str], seeds: Sequence[int]) -> Tensor:
@@ -250,12 +249,11 @@ def main(arguments: list[str]) -> None:
     """Measure and write what the command line asks for."""
     settings = read_arguments(Settings, arguments, prog="python -m benchmarks.onnx_quality")
     torch.set_num_threads(settings.threads)
-    sides = {PEER: torch_side(settings.model)}
-    for folder in settings.exports:
-        there = (folder / "manifest.json").is_file()
-        require(there, f"{folder}: no export; run `textok export onnx` first")
-        sides[folder.resolve().name] = export_side(Client(folder, threads=settings.threads))
-    size = Reconstructor.from_pretrained(settings.model).config.image_size
+    exports = open_exports(settings.model, settings.exports, beside=PEER, threads=settings.threads)
+    pipe = open_pipeline(settings.model)
+    check_sampling(exports, pipe.sampling)
+    sides = {PEER: torch_side(pipe)} | {name: export_side(one) for name, one in exports.items()}
+    size = pipe.tokenizer.config.image_size
     config = DataConfig(path=str(settings.data), split="test")
     split = evenly(open_captioned_images(config, image_size=size), settings.images)
     pixels = np.stack([split.read(index) for index in range(len(split))])

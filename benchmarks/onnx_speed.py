@@ -24,11 +24,12 @@ from typing import Annotated
 import torch
 import tyro
 
+from benchmarks.exports import open_exports
 from benchmarks.speed_report import hardware, ratio, show_ratio
 from benchmarks.tokenizer_speed import clock
 from studies.command import as_command, read_arguments
 from textok.config.bundled import BUNDLED
-from textok.config.check import require, require_range
+from textok.config.check import require_range
 from textok.config.generator import AS_SAMPLED
 from textok.evaluate.markdown import markdown_table
 from textok.export.client import Client
@@ -196,10 +197,7 @@ def main(arguments: list[str]) -> None:
     settings = read_arguments(Settings, arguments, prog="python -m benchmarks.onnx_speed")
     torch.set_num_threads(settings.threads)
     model = open_model(settings.model, AS_SAMPLED)
-    for folder in settings.exports:
-        there = (folder / "manifest.json").is_file()
-        require(there, f"{folder}: no export; run `textok export onnx` first")
-    clients = {one.name: Client(one, threads=settings.threads) for one in settings.exports}
+    clients = open_exports(settings.model, settings.exports, beside=PEER, threads=settings.threads)
     write_report(measure(model, clients, settings), clients, arguments, settings.out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +29,15 @@ def refuse(what: str, *, name: str = "") -> NoReturn:
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """``refuse`` what `textok` takes for a user's mistake; other errors are raised."""
+    """``refuse`` what `textok` takes for a user's mistake; other errors are raised.
+
+    TEXTOK_TRACEBACK=1 in the environment shows where a line comes from, as it does of `textok`.
+    """
     try:
         yield
     except Exception as error:
         told = told_of_mistake(error)
-        if told is None:
+        if told is None or os.environ.get("TEXTOK_TRACEBACK"):
             raise
         refuse(told, name=name)
 

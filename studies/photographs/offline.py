@@ -38,8 +38,8 @@ from textok.config.presets import preset_path
 from textok.config.read import load_config
 
 
-class TimeUp(Exception):
-    """The seconds are over."""
+class TimeUp(BaseException):
+    """The seconds are over; no handler of errors takes it for one."""
 
 
 @contextmanager

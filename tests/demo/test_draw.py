@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pipeline.conftest import tiny
 from textok.cli.main import main
-from textok.config.generator import SamplingOptions
+from textok.config.generator import GuidanceConfig, ObjectiveConfig, SamplingConfig, SamplingOptions
 from textok.demo.draw import draw
 from textok.demo.limits import PICTURES
 from textok.demo.studio import Studio
+from textok.generator import DiT
+from textok.pipeline import Reconstructor, TextToImage
 from textok.runtime.png import read_png_note
 
 Studios = Callable[[str], Studio]
@@ -80,3 +84,32 @@ def test_samplers_that_fit(studios: Studios) -> None:
     assert studios("text").samplers == ["euler", "heun", "ddim", "dpmpp", "sde"]
     assert studios("codes").samplers == ["maskgit"]
     assert studios("nested").samplers == []
+
+
+@pytest.mark.parametrize(
+    ("most", "form", "slider", "scales"),
+    [
+        (5.0, "total", (1.0, 5.0, True), [1.0, 2.0, 4.0]),
+        (5.0, "added", (0.0, 4.0, True), [1.0, 2.0, 4.0]),
+        (1.0, "total", (1.0, 2.0, False), [1.0]),
+        (1000.0, "total", (1.0, 20.0, True), [1.0, 2.0, 4.0, 8.0]),
+    ],
+)
+def test_a_mean_flow_is_offered_the_guidance_it_has_learnt(
+    most: float, form: Any, slider: tuple[float, float, bool], scales: list[float]
+) -> None:
+    gr = pytest.importorskip("gradio")
+    from textok.demo.page.explore import _scales
+    from textok.demo.page.sampling import sampler_fields
+
+    parts = tiny("class")
+    objective = ObjectiveConfig(name="meanflow", max_guidance=most)
+    network = DiT(replace(parts.generator.config, objective=objective))
+    guidance = GuidanceConfig(scale=slider[0], form=form)
+    sampling = SamplingConfig(sampler="meanflow", steps=1, guidance=guidance)
+    pipe = TextToImage(replace(parts, generator=network, sampling=sampling))
+    studio = Studio(name="x", reconstructor=Reconstructor(pipe.tokenizer), pipe=pipe)
+    with gr.Blocks():
+        shown = sampler_fields(studio).guidance
+    assert (shown.minimum, shown.maximum, shown.visible) == slider
+    assert _scales(studio) == scales

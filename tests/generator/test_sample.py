@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from textok.config.generator import (
     ObjectiveConfig,
     SamplingConfig,
 )
+from textok.config.objective import LEAST_SHIFT, MOST_SHIFT
 from textok.generator import sample
 from textok.types import Condition, TextFeatures
 
@@ -89,8 +91,33 @@ def test_time_shift_is_for_flows() -> None:
         ValueError, match=r"time_shift is 2: it is for generators trained by 'flow'"
     ):
         sample(network("ddpm"), labels(0), sampling=sampling, seeds=[0])
-    with pytest.raises(ValueError, match=r"sampling\.time_shift"):
-        SamplingConfig(time_shift=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: SamplingConfig(time_shift=0),
+            r"time_shift is 0: .* >= 0\.001 and <= 10",
+        ),
+        (lambda: SamplingConfig(time_shift=1e300), r"sampling\.time_shift is 1e\+300: .* >= 0\.00"),
+        (lambda: SamplingConfig(temperature=1e300), r"sampling\.temperature is 1e\+300: .*<= 1e\+"),
+        (lambda: GuidanceConfig(scale=1e30), r"guidance\.scale is 1e\+30: .* <= 1000"),
+        (lambda: ObjectiveConfig(time_shift=1e-300), r"objective\.time_shift is 1e-300"),
+        (lambda: ObjectiveConfig(time_mean=1e300), r"objective\.time_mean is 1e\+300"),
+        (lambda: ObjectiveConfig(time_std=1e300), r"objective\.time_std is 1e\+300"),
+    ],
+)
+def test_numbers_that_no_float_survives(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("shift", [LEAST_SHIFT, MOST_SHIFT])
+@pytest.mark.parametrize("sampler", ["euler", "heun", "ddim", "dpmpp", "sde"])
+def test_the_longest_shifts_give_finite_tokens(sampler: Any, shift: float) -> None:
+    sampling = SamplingConfig(sampler=sampler, steps=8, time_shift=shift)
+    assert sample(network("flow"), labels(0), sampling=sampling, seeds=[0]).isfinite().all()
 
 
 def test_euler_steps_are_those_of_the_formula() -> None:

@@ -45,6 +45,8 @@ class Hub:
         self.token = token
         self.repositories: dict[str, Repository] = {}
         self.commits: list[str] = []
+        self.said: list[str] = []
+        """Messages of the commits."""
         self.validated: list[str] = []
         self.endpoint = ""
 
@@ -119,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         oid = repo.commit(branch, added)
         self.hub.commits.append(f"{name}@{branch}")
+        self.hub.said += [line["value"]["summary"] for line in lines if line["key"] == "header"]
         self.answer({"commitUrl": f"{self.hub.endpoint}/{name}/commit/{oid}", "commitOid": oid})
 
     def do_HEAD(self) -> None:

@@ -9,9 +9,12 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from textok.nn import fused
 from textok.nn.adaptive_block import DiTBlock
+from textok.nn.block import SelfAttention
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,33 @@ def test_the_plain_form_runs_where_kernels_cannot() -> None:
         fused.use_fused(block, False)
         assert not block.fused and not block.attention.fused
         assert torch.equal(found, block.apply_prepared(x, modulation, None))
+
+
+@pytest.mark.parametrize("read", [None, slice(0, 2)])
+def test_keys_are_whole_where_some_outputs_are_made_alone(
+    read: slice | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last block of a tokenizer makes the patches alone, of all tokens and texts."""
+    real, started = fused.norm_heads, list[torch.Size]()
+
+    def kernel(q: Tensor, k: Tensor, *weights: Tensor, eps: float) -> tuple[Tensor, ...]:
+        """As the kernel, which counts positions by the queries."""
+        assert q.shape == k.shape
+        started.append(q.shape)
+        pairs = zip((q, k), weights, strict=True)
+        return tuple(F.rms_norm(one, one.shape[-1:], weight, eps) for one, weight in pairs)
+
+    attention = SelfAttention(16, 2, qk_norm=True)
+    x = torch.randn(2, 5, 16)
+    with torch.inference_mode():
+        expected = attention(x, None, read)
+        monkeypatch.setattr(fused, "usable", lambda _: True)
+        monkeypatch.setattr(fused, "norm_heads", kernel)
+        fused.use_fused(attention, True)
+        torch.testing.assert_close(attention(x, None, read), expected)
+    assert len(started) == (read is None)
+    with pytest.raises(AssertionError):
+        real(x[:, :2], x, x[0, 0], x[0, 0], eps=1e-6)
 
 
 def test_what_kernels_take() -> None:

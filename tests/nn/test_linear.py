@@ -102,6 +102,19 @@ def there_and_back(layer: Linear) -> None:
     layer.to(torch.bfloat16).to(torch.float32)
 
 
+@pytest.mark.parametrize("shape", [(16, 24), (24, 16), (16, 16), (1, 5), (5, 1), (7, 3)])
+def test_a_row_or_column_of_packed_weights_changed_through_data_is_noticed(
+    shape: tuple[int, int],
+) -> None:
+    weight = torch.zeros(shape)
+    some = linear._some(weight)
+    assert len(some) <= 2 * max(shape)
+    for part in (*weight.unbind(0), *weight.unbind(1)):
+        part.data += 1
+        assert some.any()
+        weight.zero_()
+
+
 @pytest.mark.parametrize(
     "change", [add_through_data, replace_weight, add_in_place, load, there_and_back]
 )

@@ -96,8 +96,10 @@ def test_a_saved_pipeline_is_an_export(by_text: Path, exported: Path, tmp_path: 
         pipe.save_pretrained(again)
     with pytest.raises(ValueError, match="textok takes no variant"):
         pipe.save_pretrained(tmp_path / "half", variant="fp16")
-    with pytest.raises(ValueError, match=r"call pipe\.push_to_hub"):
-        pipe.save_pretrained(tmp_path / "half", push_to_hub=True)
+    with pytest.raises(ValueError, match="textok writes safetensors alone"):
+        pipe.save_pretrained(tmp_path / "half", safe_serialization=False)
+    with pytest.raises(ValueError, match="subfolder is 'x': textok writes to the top"):
+        pipe.push_to_hub("me/x", subfolder="x")
     assert not (tmp_path / "half").exists()
 
 
@@ -144,7 +146,12 @@ def test_an_export_goes_through_the_hub(
     expected = pixels(TextToImage.from_pretrained(by_text)("an owl"))
     pipe = load("me/drawn", cache_dir=str(tmp_path / "cache"))
     assert pixels(pipe("an owl").images) == expected
-    pipe.push_to_hub("me/again", token=TOKEN)
+    pipe.push_to_hub("me/again", "by hand", None, TOKEN)
+    assert hub.said == ["Upload by textok", "by hand"]
+    pipe.save_pretrained(
+        tmp_path / "saved", push_to_hub=True, repo_id="me/saved", private=True, token=TOKEN
+    )
+    assert hub.repositories["me/saved"].private and (tmp_path / "saved" / "pipeline.py").exists()
     pushed, again = (hub.repositories[name].files() for name in ("me/drawn", "me/again"))
     assert pushed.keys() == again.keys()
     assert pixels(load("me/again", cache_dir=str(tmp_path / "cache"))("an owl").images) == expected
@@ -165,6 +172,8 @@ def test_the_autoencoder(by_text: Path, tmp_path: Path) -> None:
     vae.save_pretrained(tmp_path / "vae")
     again = AutoencoderTexTok.from_pretrained(tmp_path / "vae")
     assert again.config.scaling_factor == vae.config.scaling_factor != 1
+    AutoencoderTexTok(vae.tokenizer).save_pretrained(str(tmp_path / "vae"))
+    assert AutoencoderTexTok.from_pretrained(tmp_path / "vae").config.scaling_factor == 1
 
 
 def test_scaling_factor(by_text: Path) -> None:

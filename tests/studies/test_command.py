@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from benchmarks import cold_start, costs, read_ahead, resizing
+from benchmarks import cold_start, costs, fidelity_parity, read_ahead, resizing
 from studies import by_class, discrete, generation_gain, text_gain
 from studies import sampling as sampling_study
 from studies.command import as_command, read_arguments, run_command
@@ -82,13 +83,16 @@ def test_functions_and_settings_as_commands(
         "(`python -m studies.toy --help`)\n"  # fmt: skip
 
 
-def test_its_own_mistakes_are_raised() -> None:
+def test_its_own_mistakes_are_raised_and_others_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     @as_command("toy")
-    def main() -> None:
-        raise AssertionError("a bug")
+    def main(error: Exception) -> None:
+        raise error
 
     with pytest.raises(AssertionError, match="a bug"):
-        main()
+        main(AssertionError("a bug"))
+    monkeypatch.setenv("TEXTOK_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="what, where"):
+        main(ValueError("what, where"))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +126,23 @@ def test_bad_values_are_one_line(
     told = told_by(lambda: run_command(main, "studies.x"), capsys)
     assert message in told
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_that_cannot_be_compared(tmp_path: Path) -> None:
+    for folder, sizes in (("one", [8]), ("two", [8, 8]), ("other", [8, 9]), ("three", [8, 8, 8])):
+        (tmp_path / folder).mkdir()
+        for place, size in enumerate(sizes):
+            Image.new("RGB", (size, size)).save(tmp_path / folder / f"{place}.png")
+    pairs = {
+        ("two", "one"): "one: 1 pictures in it, two or more",
+        ("two", "other"): "2 and 2 pictures of 2 sizes",
+        ("two", "three"): "2 and 3 pictures of 1 sizes",
+    }
+    for (real, made), message in pairs.items():
+        with pytest.raises(ValueError, match=message):
+            fidelity_parity.read_both((tmp_path / real, tmp_path / made), 500)
+    both = fidelity_parity.read_both((tmp_path / "two", tmp_path / "three"), 2)
+    assert [one.shape for one in both] == [(2, 3, 8, 8)] * 2
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,9 @@ def test_what_cannot_be_distilled(config: TrainTokenizerConfig, teacher: Path, t
     other = replace(good.tokenizer, flow=FlowDecoderConfig(time_shift=2.0))
     with pytest.raises(ValueError, match=r"time_shift 1, it is set to 2: a student's steps are"):
         make_tokenizer_task(replace(good, tokenizer=other))
+    text = replace(good.text, encoder="someone/other")
+    with pytest.raises(ValueError, match=r"reads captions by other settings of text than"):
+        make_tokenizer_task(replace(good, text=text))
     regression = Tokenizer(config.tokenizer).save_pretrained(tmp_path / "regression")
     with pytest.raises(ValueError, match=r"regression"):
         make_tokenizer_task(replace(good, init=str(regression)))

@@ -27,6 +27,7 @@ from textok.config import (
     GuidanceConfig,
     LatentsConfig,
     ObjectiveConfig,
+    SamplingConfig,
     TrainGeneratorConfig,
 )
 from textok.config.frechet import GeneratorFrechetConfig
@@ -226,6 +227,8 @@ def test_the_real_pictures_are_measured_once(
         ({"networks": ("vgg16", "vgg16")}, r"frechet\.networks vgg16, vgg16: one comes twice"),
         ({"data": DataConfig()}, r"frechet\.data\.path is empty"),
         ({"steps": 0}, r"frechet\.steps is 0"),
+        ({"guidance": 1e30}, r"frechet\.guidance is 1e\+30: it must be >= 0 and <= 1000"),
+        ({"statistics": __file__}, r"frechet\.statistics .*\.py is a file: name a folder"),
     ],
 )
 def test_settings_that_cannot_be(
@@ -244,6 +247,13 @@ def test_what_cannot_be_post_trained(post_training: TrainGeneratorConfig) -> Non
     aligned = replace(shape, alignment=replace(shape.alignment, weight=1.0))
     with pytest.raises(ValueError, match=r"frechet\.own is 0"):
         replace(post_training, generator=aligned)
+    by_mean_flow = replace(shape, objective=ObjectiveConfig(name="meanflow"))
+    sampling = SamplingConfig(sampler="meanflow", guidance=GuidanceConfig(scale=2.0))
+    weak = replace(post_training.frechet, guidance=0.5)
+    with pytest.raises(
+        ValueError, match=r"^frechet\.guidance is 0\.5: a generator trained by 'mean"
+    ):
+        replace(post_training, generator=by_mean_flow, sampling=sampling, frechet=weak)
     judged = replace(post_training.frechet, networks=("efficientnet_lite0",))
     with pytest.raises(ValueError, match="fd_images measures in efficientnet_lite0"):
         replace(post_training, frechet=judged, fd_images=4)

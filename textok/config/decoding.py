@@ -6,11 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from textok.config.check import require_range
-
-MOST_TIME, MOST_SHIFT = 10, 1000
-"""Beyond them all times of training are 0 or 1 in float32, or nearly."""
-MOST_GUIDANCE = 1000
-"""More is a mistake, and far beyond it numbers overflow."""
+from textok.config.objective import LEAST_SHIFT, MOST_GUIDANCE, MOST_SHIFT, MOST_TIME
 
 DecodingSampler = Literal["euler", "heun", "ddim", "dpmpp"]
 
@@ -43,7 +39,7 @@ class FlowDecoderConfig:
         require_range("tokenizer.flow.bottleneck", self.bottleneck, 1)
         require_range("tokenizer.flow.time_mean", self.time_mean, -MOST_TIME, MOST_TIME)
         require_range("tokenizer.flow.time_std", self.time_std, 0, MOST_TIME)
-        require_range("tokenizer.flow.time_shift", self.time_shift, 0, MOST_SHIFT, open_low=True)
+        require_range("tokenizer.flow.time_shift", self.time_shift, LEAST_SHIFT, MOST_SHIFT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textok.config.check import require, require_range
-from textok.config.decoding import MOST_GUIDANCE, DecodingOptions
+from textok.config.decoding import DecodingOptions
+from textok.config.objective import MOST_GUIDANCE
 from textok.config.tokenizer import TokenizerConfig
 
 ALONG = ("ddim", "euler")

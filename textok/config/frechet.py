@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from textok.config.check import require, require_range
 from textok.config.data import FOR_TRAINING, DataConfig
 from textok.config.generator import GeneratorConfig
+from textok.config.objective import MOST_GUIDANCE
 from textok.config.resume import may_change
 
 LossNetwork = Literal["vgg16", "efficientnet_lite0", "alexnet"]
@@ -40,6 +42,10 @@ class FrechetConfig:
         require_range(f"{self.SETTING}.weight", self.weight, 0)
         require_range(f"{self.SETTING}.population", self.population, 2, 10**9)
         require_range(f"{self.SETTING}.every", self.every, 1)
+        require(
+            not Path(self.statistics).is_file(),
+            f"{self.SETTING}.statistics {self.statistics} is a file: name a folder",
+        )
         if self.weight > 0:
             names = self.networks
             require(len(names) > 0, f"{self.SETTING}.networks is empty: name one, as vgg16")
@@ -70,7 +76,7 @@ class GeneratorFrechetConfig(FrechetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_range("frechet.steps", self.steps, 1, 1000)
-        require_range("frechet.guidance", self.guidance, 0)
+        require_range("frechet.guidance", self.guidance, 0, MOST_GUIDANCE)
         require_range("frechet.own", self.own, 0)
         require(
             self.weight == 0 or self.data.path != "",
@@ -90,6 +96,12 @@ class GeneratorFrechetConfig(FrechetConfig):
             generator.dropout == 0,
             f"generator.dropout is {generator.dropout:g} but frechet.weight is above 0: images "
             "are sampled without dropout, set it to 0",
+        )
+        most = generator.objective.max_guidance
+        require(
+            generator.objective.name != "meanflow" or 1 <= self.guidance <= most,
+            f"frechet.guidance is {self.guidance:g}: a generator trained by 'meanflow' has learnt "
+            f"1 (none) to {most:g}",
         )
         require(
             self.own > 0 or generator.alignment.weight == 0,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from textok.config.alignment import GeneratorAlignmentConfig
 from textok.config.check import require, require_range
 from textok.config.guidance import GuidanceConfig as GuidanceConfig
+from textok.config.objective import LEAST_SHIFT, MOST_SHIFT
 from textok.config.objective import ObjectiveConfig as ObjectiveConfig
 from textok.config.tokenizer import TokenizerConfig, ViTConfig
 
@@ -196,8 +197,8 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         require_range("sampling.steps", self.steps, 1, 1000)
         if self.time_shift is not None:
-            require_range("sampling.time_shift", self.time_shift, 0, open_low=True)
-        require_range("sampling.temperature", self.temperature, 0)
+            require_range("sampling.time_shift", self.time_shift, LEAST_SHIFT, MOST_SHIFT)
+        require_range("sampling.temperature", self.temperature, 0, 1e6)
 
     def require_one_of(self, samplers: tuple[str, ...], what: str) -> None:
         """Raise ValueError where the sampler is none of those that fit ``what``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from textok.config.check import require, require_range
-from textok.config.objective import EARLIEST_HIGH, LATEST_LOW
+from textok.config.objective import EARLIEST_HIGH, LATEST_LOW, MOST_GUIDANCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class GuidanceConfig:
     that without a condition."""
 
     def __post_init__(self) -> None:
-        require_range("guidance.scale", self.scale, 0)
+        require_range("guidance.scale", self.scale, 0, MOST_GUIDANCE)
         require_range("guidance.power", self.power, 0, open_low=True)
         require(
             0 <= self.low <= self.high <= 1,

@@ -9,6 +9,12 @@ from textok.config.check import require_range
 
 LATEST_LOW, EARLIEST_HIGH = 0.5, 0.5
 """Of the intervals of guidance that ``meanflow`` is trained on: [0 to 0.5, 0.5 to 1]."""
+MOST_TIME = 10
+"""Of mean and spread of logit-normal times: beyond it all times are 0 or 1, or nearly."""
+MOST_GUIDANCE = 1_000
+"""A scale beyond it leaves nothing of an image, and at last no finite number."""
+LEAST_SHIFT, MOST_SHIFT = 1e-3, 1e3
+"""Of times: beyond them all steps but one lie at an end, and their numbers at that of floats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +47,12 @@ class ObjectiveConfig:
         if self.time_mean is None:
             mean = -0.4 if self.name == "meanflow" else 0.0
             object.__setattr__(self, "time_mean", mean)
-        require_range("generator.objective.time_std", self.time_std, 0)
-        require_range("generator.objective.time_shift", self.time_shift, 0, open_low=True)
+        require_range("generator.objective.time_mean", self.time_mean or 0, -MOST_TIME, MOST_TIME)
+        require_range("generator.objective.time_std", self.time_std, 0, MOST_TIME)
+        shift = self.time_shift
+        require_range("generator.objective.time_shift", shift, LEAST_SHIFT, MOST_SHIFT)
         require_range("generator.objective.equal_times", self.equal_times, 0, 1)
-        require_range("generator.objective.max_guidance", self.max_guidance, 1, 1_000)
+        require_range("generator.objective.max_guidance", self.max_guidance, 1, MOST_GUIDANCE)
         require_range("generator.objective.error_power", self.error_power, 0, 1)
 
     @property

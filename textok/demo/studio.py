@@ -9,7 +9,8 @@ from typing import get_args
 import torch
 
 from textok.config import TokenizerConfig
-from textok.config.generator import Sampler, SamplingOptions
+from textok.config.generator import GeneratorConfig, Sampler, SamplingOptions
+from textok.demo.limits import GUIDANCE
 from textok.evaluate.measure import count_bits, count_floats
 from textok.metrics.image import ImageMetric, perceptual_metric
 from textok.nn.efficientnet_lite import load_efficientnet_lite0
@@ -61,6 +62,16 @@ class Studio:
     def samplers(self) -> list[Sampler]:
         """Those that fit the generator."""
         return [name for name in get_args(Sampler) if self._draws_by(name)]
+
+    @property
+    def guidance(self) -> tuple[float, float]:
+        """The least and the greatest scale of guidance, among those that the page offers."""
+        config = None if self.pipe is None else self.pipe.generator.config
+        if not isinstance(config, GeneratorConfig) or config.objective.name != "meanflow":
+            return 0.0, GUIDANCE
+        assert self.pipe is not None
+        none = 0.0 if self.pipe.sampling.guidance.form == "added" else 1.0
+        return none, min(GUIDANCE, none + config.objective.max_guidance - 1)
 
     def _draws_by(self, sampler: Sampler) -> bool:
         if self.pipe is None:

@@ -112,7 +112,9 @@ def _read_off(
     seen: list[tuple[Any, Tensor]] = []
 
     def direction(number: int) -> Tensor:
-        return torch.eye(calls + 1, dtype=torch.float64)[number][None, None]
+        one = torch.zeros(1, 1, calls + 1, dtype=torch.float64)
+        one[..., number] = 1
+        return one
 
     def prediction(x: Tensor, place: Any, number: int) -> Tensor:
         from_x, from_output = reading(place)

@@ -59,7 +59,8 @@ class SelfAttention(nn.Module):
         if isinstance(q_norm, HeadNorm) and isinstance(k_norm, HeadNorm):
             if few_keys.usable(q, k):
                 return few_keys.attend(q, k, v, mask, (q_norm.weight, k_norm.weight), eps=1e-6)
-            if self.fused and fused.usable(x_BSD):
+            # One kernel takes both, which have to lie alike: not where some outputs are made alone.
+            if self.fused and q.shape == k.shape and fused.usable(x_BSD):
                 q, k = fused.norm_heads(q, k, q_norm.weight, k_norm.weight, eps=1e-6)
                 return attend(q, k, v, mask)
         return attend(q_norm(q), k_norm(k), v, mask)

@@ -86,6 +86,7 @@ def norm_heads(
     q_BHSE: Tensor, k_BHSE: Tensor, q_weight: Tensor, k_weight: Tensor, *, eps: float
 ) -> tuple[Tensor, Tensor]:
     """RMS norms of queries and keys over E, times the weights; both lie alike in memory."""
+    assert q_BHSE.shape == k_BHSE.shape
     assert q_BHSE.stride() == k_BHSE.stride() and q_BHSE.stride(-1) == 1
     batch, heads, length, width = q_BHSE.shape
     out = q_BHSE.new_empty(2, batch, length, heads, width)

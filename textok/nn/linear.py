@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,8 +16,6 @@ ENOUGH = 2**21
 """Fewest multiplications that are worth the longer way in, some 15 microseconds."""
 MOST = 2**28
 """Most weights of a network that are packed: a second GiB beside their own."""
-FEW = 32
-"""Outputs of a layer, of which a weight is looked at to tell whether they changed."""
 
 
 class Linear(nn.Linear):
@@ -81,16 +80,16 @@ class _Packed:
 
     weight: Tensor
     version: int
-    few_now: Tensor
-    """Some of these as they are at any time: changes of ``weight.data``, as by merged adapters,
-    leave the version as it is."""
-    few: list[float]
+    some_now: Tensor
+    """``_some`` of these as they are at any time: changes of ``weight.data``, as by merged
+    adapters, leave the version as it is."""
+    some: Tensor
 
     def is_of(self, weight: Tensor) -> bool:
         return (
-            weight.data_ptr() == self.few_now.data_ptr()
+            weight.data_ptr() == self.some_now.data_ptr()
             and weight._version == self.version
-            and self.few_now.tolist() == self.few
+            and torch.equal(self.some_now, self.some)
         )
 
 
@@ -98,9 +97,18 @@ _PACKED: WeakKeyDictionary[Linear, _Packed] = WeakKeyDictionary()
 """Beside the layers, as these could not be copied with it."""
 
 
+def _some(weight: Tensor) -> Tensor:
+    """A view of a weight of each row and each column; a change of ``weight.data`` elsewhere alone
+    goes unnoticed."""
+    rows, columns = weight.shape
+    # Shorter than a row, and back at the same column only after all others.
+    step = next(n for n in range(min(rows, columns), 0, -1) if gcd(n, columns) == 1)
+    return weight.view(-1)[::step]
+
+
 def _packed(layer: Linear) -> Tensor:
     weight, known = layer.weight, _PACKED.get(layer)
-    if weight.is_inference():  # has no version
+    if weight.is_inference() or not weight.is_contiguous():  # the former has no version
         return weight
     if known is None or not known.is_of(weight):
         try:
@@ -108,7 +116,7 @@ def _packed(layer: Linear) -> Tensor:
         except NotImplementedError:  # an older torch
             layer.packs = False
             return weight
-        few, version = weight.detach()[:: max(1, len(weight) // FEW), 0], weight._version
-        known = _Packed(weight=packed, version=version, few_now=few, few=few.tolist())
+        some, version = _some(weight.detach()), weight._version
+        known = _Packed(weight=packed, version=version, some_now=some, some=some.clone())
         _PACKED[layer] = known
     return known.weight

@@ -14,6 +14,8 @@ from textok.config.check import require
 REPORTS = "reports"
 """Folder of a repository that holds reports, which loading a model does not need."""
 MAIN = "main"
+UPLOADED = "Upload by textok"
+"""Message of a commit."""
 NETWORK = ("httpx", "httpx2", "httpcore", "requests", "urllib3")
 """Packages whose errors say that the hub was not reached."""
 
@@ -80,8 +82,12 @@ def push_folder(
     private: bool = False,
     revision: str | None = None,
     token: str | None = None,
+    commit_message: str = UPLOADED,
+    create_pr: bool = False,
 ) -> str:
     """Upload a folder as one commit to the hub repository ``repo_id``; returns its address.
+
+    With ``create_pr`` the commit is a pull request.
 
     The repository is made if need be, for its owner's eyes alone if ``private``, and so is the
     branch ``revision``. Raises ValueError, one line, for a repository that exists and is public
@@ -104,7 +110,8 @@ def push_folder(
                 repo_id=repo_id,
                 folder_path=folder,
                 revision=revision,
-                commit_message="Upload by textok",
+                commit_message=commit_message,
+                create_pr=create_pr,
             )
         )
 

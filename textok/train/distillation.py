@@ -7,6 +7,8 @@ teacher made of it (SSDD, arXiv 2510.04961). Legend: B micro-batch, N patches, P
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from textok.config.decoding import DecodingConfig
 from textok.diffusion.broadcast import over_tokens
 from textok.runtime.blocks import compile_network
 from textok.runtime.device import Precision, autocast
+from textok.text.open import same_features
 from textok.tokenizer import FlowDraw, Tokenizer
 from textok.tokenizer.decoder_input import DecoderInput, FlowTarget
 from textok.tokenizer.flow_decoder import FlowDecoder
@@ -92,7 +95,8 @@ class Distillation:
 def open_distillation(config: TrainTokenizerConfig, device: torch.device) -> Distillation | None:
     """That of ``loss.distillation``, whose teacher is ``init``; None where it is off.
 
-    Raises ValueError where the teacher does not sample, or samples images of another size.
+    Raises ValueError where the teacher does not sample, samples images of another size, or reads
+    other features of captions.
     """
     settings = config.loss.distillation
     if not settings.on:
@@ -114,6 +118,14 @@ def open_distillation(config: TrainTokenizerConfig, device: torch.device) -> Dis
         f"init {config.init} has tokenizer.flow.time_shift {theirs.flow.time_shift:g}, it is set "
         f"to {ours.flow.time_shift:g}: a student's steps are at times of its teacher's",
     )
+    reads = teacher.text_config
+    if reads is not None:
+        same = same_features(replace(reads, precision=config.text.precision), config.text)
+        require(
+            same,
+            f"init {config.init} reads captions by other settings of text than these, its encoder "
+            f"is {reads.encoder}: a student reads what its teacher does",
+        )
     if config.run.compile:
         compile_network(teacher)
     return Distillation(

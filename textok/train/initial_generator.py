@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from textok.config.data import LatentsConfig
 from textok.config.training_on_latents import TrainOnLatentsConfig
 from textok.generator import TokenGenerator
 from textok.generator.initial import initial_state
 from textok.latents import read_index
 from textok.pipeline.folder import PipelineParts, load_pipeline
 from textok.runtime.pretrained import check_state
+from textok.text.open import same_features
 from textok.tokenizer import Tokenizer
 from textok.train.lora import add_adapters
 
@@ -37,7 +38,7 @@ def build_generator(
         state = initial_state(generator, source.generator, where=where)
         check_state(generator.state_dict(), state, where=where)
         generator.load_state_dict(state)
-        for other in other_latents(source, config.latents):
+        for other in differences(source, config):
             _LOGGER.warning("%s: %s", where, other)
     generator.set_grad_checkpointing(config.run.grad_checkpointing)
     if config.lora.on:
@@ -45,12 +46,13 @@ def build_generator(
     return generator
 
 
-def other_latents(source: PipelineParts, latents: LatentsConfig) -> Iterator[str]:
-    """What of ``latents`` differs from those that ``source`` learnt, as sentences.
+def differences(source: PipelineParts, config: TrainOnLatentsConfig) -> Iterator[str]:
+    """What of latents and captions differs from those that ``source`` learnt, as sentences.
 
     Nothing here is wrong for fine-tuning, but weights that match by their shapes alone start from
     other numbers.
     """
+    latents = config.latents
     theirs = source.tokenizer.encoder.state_dict()
     ours = Tokenizer.from_pretrained(Path(latents.path) / "tokenizer").encoder.state_dict()
     same = theirs.keys() == ours.keys() and all(
@@ -64,3 +66,10 @@ def other_latents(source: PipelineParts, latents: LatentsConfig) -> Iterator[str
     classes = read_index(Path(latents.path) / latents.split).classes if source.classes else []
     if classes and list(source.classes) != classes:
         yield f"its classes, or their order, differ from {learns}"
+    if source.text is not None:
+        reads = replace(source.text, precision=config.text.precision)
+        if not same_features(reads, config.text):
+            yield (
+                "it reads prompts by other settings of text than these (its encoder is "
+                f"{reads.encoder}): its generator has to learn to read anew"
+            )

@@ -170,7 +170,11 @@ def grid_tab(studio: Studio, stop: Stop) -> None:
         with gr.Column(scale=2, min_width=280):
             prompt = prompt_field(studio)
             steps = gr.Textbox("2, 4, 8, 16", label="Steps", max_length=CHARACTERS)
-            guidance = gr.Textbox("1, 2, 4, 8", label="Guidance", max_length=CHARACTERS)
+            guidance = gr.Textbox(
+                ", ".join(f"{scale:g}" for scale in _scales(studio)),
+                label="Guidance",
+                max_length=CHARACTERS,
+            )
             seed = seed_field()
             with gr.Row():
                 go = gr.Button("Draw the grid", variant="primary", scale=3)
@@ -180,6 +184,12 @@ def grid_tab(studio: Studio, stop: Stop) -> None:
     inputs = [prompt, steps, guidance, seed]
     go.click(spoken(answer), inputs, shown, api_name="grid", **LANE)
     halt.click(stop.ask, api_visibility="private")
+
+
+def _scales(studio: Studio) -> list[float]:
+    """Scales of guidance to begin with."""
+    least, most = studio.guidance
+    return [scale for scale in (1.0, 2.0, 4.0, 8.0) if least <= scale <= most] or [least]
 
 
 def _inputs(two: list[Chooser]) -> list[gr.components.Component]:

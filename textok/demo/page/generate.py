@@ -53,10 +53,15 @@ def generate_tab(studio: Studio, folder: Path, stop: Stop) -> None:
         with gr.Column(scale=2, min_width=280):
             prompt = prompt_field(studio)
             count = gr.Slider(1, PICTURES, 4, step=1, label="Pictures")
-            fields = sampler_fields(pipe)
+            fields = sampler_fields(studio)
             seed = seed_field()
             with gr.Accordion("More", open=False):
-                away = gr.Textbox("", label=f"A {what} to lead away from", max_length=CHARACTERS)
+                away = gr.Textbox(
+                    "",
+                    label=f"A {what} to lead away from",
+                    max_length=CHARACTERS,
+                    visible=pipe.generator.config.takes_negative,
+                )
                 sampler = gr.Dropdown(studio.samplers, value=pipe.sampling.sampler, label="Sampler")
             with gr.Row():
                 go = gr.Button("Draw", variant="primary", scale=3)

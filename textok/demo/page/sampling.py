@@ -20,7 +20,6 @@ from textok.demo.limits import (
 )
 from textok.demo.page.say import note
 from textok.demo.studio import Studio
-from textok.pipeline import TextToImage
 
 PROMPT = "red women handbag"
 NEW_SEED = f"() => Math.floor(Math.random() * {SEEDS})"
@@ -35,18 +34,20 @@ class SamplerFields:
     temperature: gr.Slider
 
 
-def sampler_fields(pipe: TextToImage) -> SamplerFields:
-    """Sliders that start where the model's own settings are."""
-    own = pipe.sampling
+def sampler_fields(studio: Studio) -> SamplerFields:
+    """Sliders that start where the model's own settings are, and go as far as it takes."""
+    assert studio.pipe is not None
+    own, (least, most) = studio.pipe.sampling, studio.guidance
     none = 0 if own.guidance.form == "added" else 1
     return SamplerFields(
         steps=gr.Slider(1, STEPS, own.steps, step=1, label="Steps"),
         guidance=gr.Slider(
-            0,
-            GUIDANCE,
+            least,
+            max(most, least + 1),  # a slider has two ends, also where it is not shown
             own.guidance.scale,
             step=0.1,
             label="Guidance",
+            visible=least < most,
             info=f"More follows the words more closely; {none} is none",
         ),
         temperature=gr.Slider(

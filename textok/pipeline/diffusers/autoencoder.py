@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from textok.config.check import require
 from textok.latents import LatentScale
+from textok.pipeline.diffusers.saving import DiffusersSaving
 from textok.pipeline.folder import SETTINGS, read_scale
 from textok.pipeline.inputs import Captions
 from textok.pipeline.reconstructor import Reconstructor
@@ -69,7 +69,7 @@ class TokenDistribution:
         return 0.5 * (self.mean.square() + self.var - 1 - self.logvar).sum(dim=(1, 2))
 
 
-class AutoencoderTexTok(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class AutoencoderTexTok(DiffusersSaving, ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A textok tokenizer with the calls of ``AutoencoderKL``; captions are a keyword.
 
     Latents are tokens (B, K, C), without height and width. ``config.shift_factor`` and
@@ -116,12 +116,14 @@ class AutoencoderTexTok(ModelMixin, ConfigMixin):  # type: ignore[misc]
         tokenizer = Tokenizer.from_pretrained(folder).to(dtype=torch_dtype or torch.float32)
         return cls(tokenizer.eval(), scale=scale)
 
-    def save_pretrained(self, folder: str | Path, **_: Any) -> None:
+    def write_files(self, folder: Path, *, precision: torch.dtype | None) -> None:
         """Write a tokenizer folder, with the scale beside it."""
-        self.tokenizer.save_pretrained(folder)
-        if self.config.latents_mean is not None:
+        self.tokenizer.save_pretrained(folder, precision=precision)
+        if self.config.latents_mean is None:
+            (folder / SCALE).unlink(missing_ok=True)
+        else:
             scale = {"mean": self.config.latents_mean, "std": self.config.latents_std}
-            write_text(Path(folder) / SCALE, json.dumps(scale) + "\n")
+            write_text(folder / SCALE, json.dumps(scale) + "\n")
 
     def encode(
         self, x: Tensor, return_dict: bool = True, *, caption: Captions = None

@@ -9,13 +9,14 @@ import torch
 from diffusers import ModelMixin
 
 from textok.config.check import require
+from textok.pipeline.diffusers.saving import DiffusersSaving
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.text_to_image import TextToImage
 
 UNSUPPORTED = ("device_map", "quantization_config", "variant")
 
 
-class TexTokModel(ModelMixin):  # type: ignore[misc]
+class TexTokModel(DiffusersSaving, ModelMixin):  # type: ignore[misc]
     """Tokenizer and generator, which `pipe.to(...)` moves; text encoders follow when they read."""
 
     def __init__(self, parts: PipelineParts) -> None:
@@ -42,9 +43,9 @@ class TexTokModel(ModelMixin):  # type: ignore[misc]
         require(not asked, f"textok takes no {', '.join(asked)}: leave it out")
         return cls(load_pipeline(folder)).to(dtype or torch_dtype or torch.float32)
 
-    def save_pretrained(self, folder: str | Path, **_: Any) -> None:
+    def write_files(self, folder: Path, *, precision: torch.dtype | None) -> None:
         """Write a pipeline folder of textok, whole or not at all."""
-        save_pipeline(folder, self.parts)
+        save_pipeline(folder, self.parts, precision=precision)
 
     def drawing(self) -> TextToImage:
         """What generates where the model is now, in the numbers that it has now."""

@@ -17,13 +17,13 @@ from textok.config.check import require
 from textok.config.generator import SamplingOptions
 from textok.data.pixels import to_pil
 from textok.pipeline.diffusers.model import TexTokModel
+from textok.pipeline.diffusers.saving import DiffusersSaving
 from textok.pipeline.diffusers_folder import save_diffusers
 from textok.pipeline.image_request import ImageRequest, image_requests
 from textok.pipeline.text_to_image import BATCH_SIZE
-from textok.runtime.repository import Pushable
 
 
-class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
+class TexTokPipeline(DiffusersSaving, DiffusionPipeline):  # type: ignore[misc]
     """Generates what ``TextToImage`` generates, to the pixel, with the arguments of diffusers."""
 
     model_cpu_offload_seq = "model"
@@ -32,17 +32,12 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
         super().__init__()
         self.register_modules(model=model)
 
-    def save_pretrained(
-        self, folder: str | Path, *, precision: torch.dtype | None = None, **others: Any
-    ) -> Path:
-        """Write the files of ``textok export diffusers``, whole or not at all; returns the folder.
+    def write_files(self, folder: Path, *, precision: torch.dtype | None) -> None:
+        """Write the files of ``textok export diffusers``, whole or not at all.
 
-        Weights are safetensors in one file a network, in ``precision``. Raises ValueError for a
-        folder that holds anything but such a pipeline, and for a variant or an upload.
+        Raises ValueError for a folder that holds anything but such a pipeline.
         """
-        require(others.get("variant") is None, "textok takes no variant: leave it out")
-        require(not others.get("push_to_hub"), "push_to_hub: call pipe.push_to_hub(repo_id)")
-        return save_diffusers(folder, self.model.parts, precision=precision)
+        save_diffusers(folder, self.model.parts, precision=precision)
 
     def __call__(
         self,
@@ -51,7 +46,7 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
         class_labels: int | str | Sequence[int | str] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
-        negative_prompt: str = "",
+        negative_prompt: str | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         seed: int = 0,
@@ -80,7 +75,7 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
         require(output_type in ("pil", "np", "pt"), f"output_type is {output_type!r}: pil, np, pt")
         given = [one for one in (prompt, class_labels) if one is not None]
         require(len(given) == 1, "give a prompt, or class_labels")
-        drawing = self.model.drawing()
+        drawing, negative = self.model.drawing(), negative_prompt or ""
         conditions = prompt if class_labels is None else _names(class_labels, drawing.classes)
         several = generator is not None and not isinstance(generator, torch.Generator)
         first = generator.initial_seed() if isinstance(generator, torch.Generator) else seed
@@ -89,7 +84,7 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
         )
         if several:
             pictures = _seeded(pictures, generator)
-        drawing.expect("class" if prompt is None else "text", pictures, negative=negative_prompt)
+        drawing.expect("class" if prompt is None else "text", pictures, negative=negative)
         options = SamplingOptions(steps=num_inference_steps, guidance=guidance_scale)
         sampling = options.applied_to(drawing.sampling)
         batches = range(0, len(pictures), BATCH_SIZE)
@@ -98,7 +93,7 @@ class TexTokPipeline(Pushable, DiffusionPipeline):  # type: ignore[misc]
                 drawing.draw_tensor(
                     pictures[at : at + BATCH_SIZE],
                     sampling=sampling,
-                    negative=negative_prompt,
+                    negative=negative,
                     on_step=lambda _: bar.update(),
                 )
                 for at in batches
