@@ -62,17 +62,21 @@ def evaluations(config: GeneratorConfig, sampling: SamplingConfig) -> list[Evalu
     def reading(index: int) -> tuple[float, float]:
         return _reading(learnt, sampling, times[index])
 
-    return [
-        Evaluation(
-            time=float(times[step.place]),
-            **_guided(sampling, times, step.place),
-            **dict(zip(("from_tokens", "from_output"), reading(step.place), strict=True)),
-            keep=step.keep,
-            now=step.now,
-            before=step.before,
+    rows = []
+    for step in _read_off(run, reading, calls=2 * sampling.steps):
+        from_tokens, from_output = reading(step.place)
+        rows.append(
+            Evaluation(
+                time=float(times[step.place]),
+                **_guided(sampling, times, step.place),
+                from_tokens=from_tokens,
+                from_output=from_output,
+                keep=step.keep,
+                now=step.now,
+                before=step.before,
+            )
         )
-        for step in _read_off(run, reading, calls=2 * sampling.steps)
-    ]
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +133,8 @@ def _read_off(
     following = [x for _, x in seen[1:]] + [last]
     for number, ((place, x), after) in enumerate(zip(seen, following, strict=True), start=1):
         now = prediction(x, place, number)
-        coefficients = _coefficients(after, x, now, before)
-        yield Step(place=place, **dict(zip(("keep", "now", "before"), coefficients, strict=True)))
+        of_x, of_now, of_before = _coefficients(after, x, now, before)
+        yield Step(place=place, keep=of_x, now=of_now, before=of_before)
         before = now
 
 
