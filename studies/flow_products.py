@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from studies.command import refuse, run_command
 from studies.drawing import extract_step, judge_step, reports_in, retrieval, train_step
 from studies.notes import write_noted
@@ -25,6 +27,7 @@ from studies.pairs.nested import (
     nested_entry,
     nested_tables,
 )
+from studies.pairs.pictures import save_webp
 from studies.pairs.study import PAIR, SPLIT
 from studies.pairs.summary import note_hardware, read_hardware, write_summary
 from studies.steps import Step, plan, run_steps, words
@@ -139,6 +142,9 @@ def write(arguments: Arguments) -> None:
     entry = nested_entry({text: runs / text for text in PAIR})
     out.mkdir(parents=True, exist_ok=True)
     generated = generated_entry(runs / "generator")
+    prompts = runs / "generator" / GUIDED / "prompts" / "sheet.png"
+    if prompts.exists():
+        save_webp(Image.open(prompts).convert("RGB"), out / "prompts.webp")
     found = {
         "nested": entry,
         "generated": generated,
@@ -152,6 +158,7 @@ def write(arguments: Arguments) -> None:
     made = f"{arguments.steps * BATCH:,} images each, {arguments.limit} test images, one seed:"
     head = ["# The name of a product, to a decoder that samples", "", ABOUT, ""]
     lines = [*head, f"{made} `{COMMAND}`", "", *tables, *_generated_table(generated)]
+    lines += ["![prompts.webp](prompts.webp)", ""] if (out / "prompts.webp").exists() else []
     lines += ["All numbers: [summary.json](summary.json)."]
     write_noted(out / "README.md", "\n".join(lines) + "\n")
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from studies.command import run_command
 from studies.pairs.job import training_captions
+from studies.pairs.pictures import save_webp
 from studies.products.unseen import unseen_combinations
 from textok.config import DataConfig
 from textok.config.bundled import BUNDLED
 from textok.data import open_captioned_images
 from textok.pipeline import Reconstructor, TextToImage
-from textok.runtime.files import atomic_write
 from textok.runtime.sheet import picture_sheet
 
 PROMPTS = (
@@ -85,17 +85,10 @@ def main(
         tokens_out: Held-out products through a few tokens.
         unseen_out: Images of combinations that no training name has.
     """
-    _save(from_text(model, PROMPTS), out)
+    save_webp(from_text(model, PROMPTS), out)
     if data is not None:
-        _save(by_tokens(model, data), tokens_out)
-        _save(from_text(model, never_sold(data)), unseen_out)
-
-
-def _save(picture: Image.Image, path: Path) -> None:
-    """As WebP: a third of the bytes of a PNG, which the repository carries for ever."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        picture.save(temporary, format="webp", quality=90, method=6)
+        save_webp(by_tokens(model, data), tokens_out)
+        save_webp(from_text(model, never_sold(data)), unseen_out)
 
 
 if __name__ == "__main__":

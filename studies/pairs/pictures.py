@@ -15,6 +15,7 @@ from textok.data import open_captioned_images
 from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor
+from textok.runtime.files import atomic_write
 from textok.runtime.sheet import picture_sheet, save_picture
 
 ROWS = 10
@@ -69,3 +70,10 @@ def write_curves(study: Study, out: Path) -> None:
     trained = [run for run in runs if (run / "report.md").exists()]
     if trained:
         draw_curves(trained, out / "curves.png", value="perceptual", label="perceptual loss")
+
+
+def save_webp(picture: Image.Image, path: Path) -> None:
+    """A third of the bytes of a PNG, which the repository carries for ever."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        picture.save(temporary, format="webp", quality=90, method=6)
