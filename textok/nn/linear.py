@@ -16,6 +16,8 @@ ENOUGH = 2**21
 """Fewest multiplications that are worth the longer way in, some 15 microseconds."""
 MOST = 2**28
 """Most weights of a network that are packed: a second GiB beside their own."""
+FEW = 512
+"""Numbers of a weight that are looked at in each call, or twice as many: reading them takes time."""
 
 
 class Linear(nn.Linear):
@@ -98,12 +100,12 @@ _PACKED: WeakKeyDictionary[Linear, _Packed] = WeakKeyDictionary()
 
 
 def _some(weight: Tensor) -> Tensor:
-    """A view of a weight of each row and each column; a change of ``weight.data`` elsewhere alone
-    goes unnoticed."""
+    """A view of a weight of each row and each column, of a large one of each few; a change of
+    ``weight.data`` elsewhere alone goes unnoticed."""
     rows, columns = weight.shape
     # Shorter than a row, and back at the same column only after all others.
     step = next(n for n in range(min(rows, columns), 0, -1) if gcd(n, columns) == 1)
-    return weight.view(-1)[::step]
+    return weight.view(-1)[:: step * max(1, max(rows, columns) // FEW)]
 
 
 def _packed(layer: Linear) -> Tensor:
