@@ -17,7 +17,7 @@ ENOUGH = 2**21
 MOST = 2**28
 """Most weights of a network that are packed: a second GiB beside their own."""
 FEW = 512
-"""Numbers of a weight that are looked at in each call, or twice as many: reading them takes time."""
+"""Numbers of a weight that are read in each call, or up to twice as many: it takes time."""
 
 
 class Linear(nn.Linear):
