@@ -17,7 +17,6 @@ from textok.cli.mistakes import told_of_mistake
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Settings = TypeVar("Settings")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,13 +55,6 @@ def as_command(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return refused
 
 
-def read_arguments(
-    settings: type[Settings], arguments: Sequence[str] | None, *, prog: str
-) -> Settings:
-    """The settings that a command line asks for. Raises ValueError, one line, for a bad one."""
-    return _parsed(settings, arguments, prog=prog)
-
-
 def run_command(
     main: Callable[..., Any],
     name: str,
@@ -84,17 +76,20 @@ def run_command(
         if settings is not None:
             main(read_arguments(settings, None, prog=prog))
         else:
-            _parsed(bound, None, prog=prog, description=description)()
+            read_arguments(bound, None, prog=prog, description=description)()
 
 
-def _parsed(
+def read_arguments(
     what: Callable[..., R],
     arguments: Sequence[str] | None,
     *,
     prog: str,
     description: str | None = None,
 ) -> R:
-    """What tyro makes of a command line, its box of errors as a ValueError of one line."""
+    """``what`` a command line asks for: settings, or what a function of its words returns.
+
+    Raises ValueError, one line in place of tyro's box, for a bad one.
+    """
     told = io.StringIO()
     try:
         with redirect_stderr(told):

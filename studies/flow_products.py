@@ -30,6 +30,7 @@ from studies.pairs.nested import (
 from studies.pairs.pictures import save_webp
 from studies.pairs.study import PAIR, SPLIT
 from studies.pairs.summary import note_hardware, read_hardware, write_summary
+from studies.products.__main__ import PROMPTS
 from studies.steps import Step, plan, run_steps, words
 from studies.subset import write_splits
 from textok.evaluate.markdown import markdown_table
@@ -39,14 +40,6 @@ COUNTS = (0, 1, 2, 4, 8)
 NETWORKS = words("--feature-networks", "efficientnet_lite0", "vgg16")
 JUDGES = words("--precision", "bf16", "--workers", 0)
 GENERATOR = "dit-products-64"
-PROMPTS = (
-    "red women handbag",
-    "men black casual shoes",
-    "white tshirt",
-    "women golden watch",
-    "blue jeans",
-    "green backpack",
-)
 COMPARED = 4_000
 """Training images that generated ones are compared with."""
 TRAINING, MEASURING = 46.0, 4.5
