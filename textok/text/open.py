@@ -37,6 +37,10 @@ def open_features(
     return FeatureCache(config, folder, device=device)
 
 
-def same_features(one: TextConfig, other: TextConfig) -> bool:
-    """Whether both settings give the same features, however they are stored."""
-    return replace(one, drop=other.drop).portable == other.portable
+def same_features(one: TextConfig, other: TextConfig, *, any_precision: bool = False) -> bool:
+    """Whether both settings give the same features, however they are stored.
+
+    With ``any_precision`` to rounding, whatever the encoder computes in.
+    """
+    precision = other.precision if any_precision else one.precision
+    return replace(one, drop=other.drop, precision=precision).portable == other.portable

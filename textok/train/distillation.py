@@ -7,8 +7,6 @@ teacher made of it (SSDD, arXiv 2510.04961). Legend: B micro-batch, N patches, P
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -120,9 +118,8 @@ def open_distillation(config: TrainTokenizerConfig, device: torch.device) -> Dis
     )
     reads = teacher.text_config
     if reads is not None:
-        same = same_features(replace(reads, precision=config.text.precision), config.text)
         require(
-            same,
+            same_features(reads, config.text, any_precision=True),
             f"init {config.init} reads captions by other settings of text than these, its encoder "
             f"is {reads.encoder}: a student reads what its teacher does",
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -66,10 +65,8 @@ def differences(source: PipelineParts, config: TrainOnLatentsConfig) -> Iterator
     classes = read_index(Path(latents.path) / latents.split).classes if source.classes else []
     if classes and list(source.classes) != classes:
         yield f"its classes, or their order, differ from {learns}"
-    if source.text is not None:
-        reads = replace(source.text, precision=config.text.precision)
-        if not same_features(reads, config.text):
-            yield (
-                "it reads prompts by other settings of text than these (its encoder is "
-                f"{reads.encoder}): its generator has to learn to read anew"
-            )
+    if source.text is not None and not same_features(source.text, config.text, any_precision=True):
+        yield (
+            "it reads prompts by other settings of text than these (its encoder is "
+            f"{source.text.encoder}): its generator has to learn to read anew"
+        )
