@@ -24,8 +24,8 @@ from textok.runtime.files import atomic_write
 
 PAPER = 29.2
 """Per cent of FID on ImageNet at 256 px, the mean over 32 to 256 tokens (arXiv 2412.05796)."""
-BUNDLED = {"both": "true", "absent": "absent"}
-"""Rows of the bundled tokenizer's report, as those of a nested pair; it has no partner."""
+ALONE = {"both": "true", "absent": "absent"}
+"""Rows of a nested tokenizer's report, as those of a pair; it has no partner."""
 HEADS = ("tokenizer", "tokens", "seeds")
 ABOUT = """How much lower the Frechet distance of reconstructions is with the caption than
 without, in per cent of the distance without, by all studies that compare them. Of two trainings: of
@@ -109,10 +109,10 @@ def nested_gains(nested: Mapping[str, Any], label: str) -> Iterator[Gain]:
 
 def measured(results: Path) -> list[Gain]:
     """What the studies under ``results`` have measured. Raises OSError if one has no summary."""
-    bundled = results / "bundled-tokenizer" / "test"
-    nested = {way: rows_of(bundled, source) for way, source in BUNDLED.items()}
     found = list(gains_of(_summary(results / "products")["tokenizers"], "products"))
-    found += nested_gains(nested, "products, bundled")
+    for folder, label in (("products/nested", "nested"), ("bundled-tokenizer/test", "bundled")):
+        alone = {way: rows_of(results / folder, source) for way, source in ALONE.items()}
+        found += nested_gains(alone, f"products, {label}")
     found += nested_gains(_summary(results / "flow-products")["nested"], "products, flow")
     found += gains_of(_summary(results / "photographs")["tokenizers"], "photographs")
     flow = _summary(results / "flow-decoder")

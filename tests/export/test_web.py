@@ -24,12 +24,16 @@ pytest.importorskip("onnxscript")
 from tests.demo.chromium import CHROMIUM, PHONE, visit
 from tests.export.conftest import text_parts
 from tests.export.serve import served
+from tests.pipeline.conftest import shake
+from textok.config.decoding import DecodingConfig
 from textok.config.export import ExportWebConfig
 from textok.config.generator import SamplingOptions
 from textok.export import Exported, build, export_web
 from textok.export.graph import Graph
 from textok.export.runtime import PACKAGE, VERSION
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
+from textok.tokenizer import Tokenizer
+from textok.tokenizer.flow_decoder import FlowDecoder
 
 GIVEN = "TEXTOK_ONNXRUNTIME_WEB"
 """Names the package's folder or archive; without it npm is asked."""
@@ -92,6 +96,35 @@ def page(
             )
         )
     return out
+
+
+@pytest.fixture(scope="module")
+def sampler(bert_folder: Path) -> Tokenizer:
+    """A tokenizer whose decoder samples in two steps, with guidance on the caption."""
+    base = text_parts(bert_folder).tokenizer
+    sampling = DecodingConfig(steps=2, caption_guidance=2)
+    config = replace(base.config, decoding="flow", sampling=sampling)
+    tokenizer = Tokenizer(config, text=base.text_config).eval()
+    shake(tokenizer, 0.3)
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def sampling_page(
+    runtime: Path, sampler: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    sampler.save_pretrained(folder / "model")
+    export_web(
+        ExportWebConfig(
+            model=str(folder / "model"),
+            out=folder / "page",
+            weights="fp32",
+            runtime=runtime,
+            wasm_only=True,
+        )
+    )
+    return folder / "page"
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +199,46 @@ def test_the_forms(address: str) -> None:
         pixel = "[...document.querySelector('#reconstructed canvas').getContext('2d')"
         assert page.evaluate(f"{pixel}.getImageData(8, 8, 1, 1).data]") == [0, 0, 255, 255]
         assert seen.hosts == {urlsplit(address).netloc} and seen.complaints == []
+
+
+DECODE = """
+async ([dims, tokens, caption, shape, noise]) => {
+  const tensor = (values, dims) => textok.floats(Float32Array.from(values), dims);
+  const image = await textok.decode(tensor(tokens, dims), [caption], tensor(noise, shape));
+  return Array.from(image.data);
+}
+"""
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_decoder_that_samples(count: int, sampling_page: Path, sampler: Tokenizer) -> None:
+    """Its pixels are torch's from the same noise; the page shows several samples, from no token."""
+    torch.manual_seed(3)
+    tokens, decoder = torch.randn(1, count, 2), sampler.decoder
+    assert isinstance(decoder, FlowDecoder)
+    noise = decoder.noise([4], 1)
+    expected = Reconstructor(sampler).decode_tensor(tokens, CAPTIONS[0], seeds=[4]).numpy()
+    data = BytesIO()
+    Image.new("RGB", (16, 16), "blue").save(data, "PNG")
+    with served(sampling_page) as at, visit(at, ready="#reconstruct:not([hidden])") as seen:
+        page = seen.page
+        given = [list(tokens.shape), tokens.flatten().tolist(), CAPTIONS[0]]
+        values = page.evaluate(DECODE, [*given, list(noise.shape), noise.flatten().tolist()])
+        found = np.array(values).reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max())
+        files = {"name": "blue.png", "mimeType": "image/png", "buffer": data.getvalue()}
+        page.locator("input[type=file]").set_input_files(files)
+        page.get_by_label("What it shows").fill("blue jeans")
+        page.get_by_label("Tokens:").fill(str(count))
+        page.get_by_role("button", name="Reconstruct").click()
+        page.locator("#reconstructed figure").nth(6).wait_for()
+        texts = page.locator("#reconstructed figcaption").all_inner_texts()
+        said = [f"{count} tokens, no caption", f"{count} tokens and “blue jeans”"]
+        assert texts[1:] == [f"{what}, seed {seed}" for what in said for seed in range(3)]
+        shown = (
+            "[...document.querySelectorAll('#reconstructed canvas')].map((one) => one.toDataURL())"
+        )
+        assert len(set(page.evaluate(shown))) == 7
 
 
 def test_files_of_the_page(page: Path) -> None:

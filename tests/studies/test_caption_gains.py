@@ -39,16 +39,18 @@ def test_all_gains_that_were_measured_are_listed(tmp_path: Path) -> None:
     for name, found in summaries.items():
         (results / name).mkdir(parents=True)
         (results / name / "summary.json").write_text(json.dumps(found))
-    reported(
-        results / "bundled-tokenizer" / "test",
-        [("true", 1, 90.0), ("absent", 1, 100.0), ("pca", 1, 150.0)],
-    )
+    for folder, distance in (("bundled-tokenizer/test", 90.0), ("products/nested", 70.0)):
+        reported(
+            results / folder,
+            [("true", 1, distance), ("absent", 1, 100.0), ("pca", 1, 150.0)],
+        )
     out.mkdir()
     (out / "README.md").write_text(f"before\n\n{NOTES}\n\nBy hand.\n")
     main(Settings(results=results, out=out))
     text = (out / "README.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert rows[2:] == [
+        "| products, nested | 1 | 1 | – | 30.0 |",
         "| products, bundled | 1 | 1 | – | 10.0 |",
         "| products, flow | 0 | 1 | 12.5 | – |",
         "| products, flow, guidance 3 | 0 | 1 | 50.0 | – |",

@@ -21,6 +21,7 @@ from studies.weights import (
     judged,
     latents_step,
     make_generator,
+    trained,
 )
 from textok.config import (
     TokenizerConfig,
@@ -136,9 +137,19 @@ def test_steps_are_commands(read) -> None:
     assert command == "extract"
     assert (asked.tokenizer, asked.splits) == ("products", ("train", "val"))
     assert (asked.flip, asked.out) == (False, runs / "latents")
+    ours = [read(step) for step in trained(data, runs)]
+    assert [command for command, _ in ours] == ["train tokenizer"] * 3
+    first, longer, student = (asked for _, asked in ours)
+    assert (first.init, longer.init, student.init) == (
+        "",
+        str(runs / "tokenizer" / "model"),
+        str(runs / "longer" / "model"),
+    )
+    assert not first.freeze_encoder and longer.freeze_encoder and student.freeze_encoder
+    assert student.tokenizer.sampling.passes == 4 < student.loss.distillation.teacher.steps
     (command, asked) = read(judged(Path("m"), data, runs, runs / "x")[0])
     assert command == "evaluate reconstruction"
-    assert (asked.data.split, asked.num_tokens, asked.pca) == ("test", (1, 2, 8), True)
+    assert (asked.data.split, asked.num_tokens, asked.pca) == ("test", weights.BUDGETS, True)
     for step, split in zip(drawn(Path("m"), runs, runs / "x"), weights.SPLITS, strict=True):
         command, asked = read(step)
         assert command == "evaluate generation"
@@ -226,7 +237,7 @@ def test_a_new_tokenizer_takes_the_old_generator_away(bundled: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("preset", "millions"),
     [
-        ("dit-products-64", 9.22),
+        ("dit-products-64", 8.13),
         ("dit-pictograms-64", 10.67),
         ("dit-pictograms-64-class", 4.19),
         ("dit-study-64", 5.24),
@@ -255,7 +266,7 @@ def test_the_presets_generators_are_small(preset: str, millions: float) -> None:
 
 
 def test_the_presets_of_the_bundled_model_fit_its_limit() -> None:
-    tokenizer = load_config(TrainTokenizerConfig, [preset_path("products-64")]).tokenizer
+    tokenizer = load_config(TrainTokenizerConfig, [preset_path(weights.TOKENIZER)]).tokenizer
     asked = load_config(TrainGeneratorConfig, [preset_path("dit-products-64")]).generator
     with torch.device("meta"):
         networks = (
@@ -273,7 +284,7 @@ def test_the_presets_of_the_bundled_model_fit_its_limit() -> None:
             ),
         )
     counts = [sum(one.numel() for one in network.parameters()) for network in networks]
-    assert [round(count / 1e6, 1) for count in counts] == [3.4, 9.2]
+    assert [round(count / 1e6, 1) for count in counts] == [4.4, 8.1]
     assert 2 * sum(counts) < MOST_BYTES
 
 

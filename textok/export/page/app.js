@@ -5,6 +5,7 @@ import { noiseOfEach, ofPixels } from "./noise.js";
 import { figure, readPicture } from "./pixels.js";
 
 const DRAWN = 4;
+const SAMPLES = 3; // of the same tokens, where the decoder samples
 const AT_ONCE = 4; // most passes of the generator with which the page draws while one types
 const find = (id) => document.getElementById(id);
 
@@ -120,6 +121,7 @@ function setUpReconstruction(model) {
   const { latents, readers } = model.manifest;
   find("reconstruct").hidden = false;
   const [count, shown] = [find("count"), find("count-shown")];
+  count.min = model.samples ? 0 : 1; // without tokens it draws what the caption says
   count.max = count.value = latents.tokens;
   shown.value = count.value;
   count.addEventListener("input", () => { shown.value = count.value; });
@@ -150,19 +152,23 @@ async function showReconstruction(model, file, caption, count) {
   const tokens = `${count} token${count === 1 ? "" : "s"}`;
   const shown = [figure(given, 0, `the picture, ${size} × ${size}`)];
   const captions = caption ? ["", caption] : [""];
+  const seeds = Array.from({ length: model.samples ? SAMPLES : 1 }, (_, seed) => seed);
   for (const one of captions) {
-    const image = await reconstruct(model, given, one, count);
-    shown.push(figure(image, 0, one ? `${tokens} and “${one}”` : `${tokens}, no caption`));
+    const images = await reconstruct(model, given, one, count, seeds);
+    const what = one ? `${tokens} and “${one}”` : `${tokens}, no caption`;
+    shown.push(...seeds.map((seed) => figure(images, seed, model.samples ? `${what}, seed ${seed}` : what)));
   }
   find("reconstructed").replaceChildren(...shown);
 }
 
-// One image through its first tokens and back.
-async function reconstruct(model, image, caption, count) {
+// One image through its first tokens and back, a decoding for each seed.
+async function reconstruct(model, image, caption, count, seeds = [0]) {
   const tokens = await model.encode(image, [caption]);
-  const channels = tokens.dims[2];
-  const first = model.floats(tokens.data.slice(0, count * channels), [1, count, channels]);
-  return model.decode(first, [caption], patchNoise(model, [0]));
+  const channels = tokens.dims[2], size = count * channels;
+  const data = new Float32Array(seeds.length * size);
+  seeds.forEach((_, row) => data.set(tokens.data.subarray(0, size), row * size));
+  const first = model.floats(data, [seeds.length, count, channels]);
+  return model.decode(first, seeds.map(() => caption), patchNoise(model, seeds));
 }
 
 function introduce(model) {
