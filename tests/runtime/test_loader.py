@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,3 +63,13 @@ def test_a_killed_process_is_one_line() -> None:
     with pytest.raises(ValueError, match=r"loader process was killed.*data\.workers 0") as error:
         list(read_ahead(loader, batch_bytes=1))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_more_processes_than_cores_are_no_warning() -> None:
+    lines = ["import os", "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])"]
+    lines += ["import textok.runtime.loader", "from torch.utils.data import DataLoader"]
+    lines += ["DataLoader([1, 2], num_workers=2)"]
+    words = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

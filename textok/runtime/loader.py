@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from textok.config.check import require
+
+# Two processes on one core read no slower than one, and the number is the user's own to set.
+warnings.filterwarnings("ignore", message="This DataLoader will create .* worker processes")
 
 T = TypeVar("T")
 
