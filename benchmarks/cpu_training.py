@@ -1,4 +1,4 @@
-"""Training steps of the bundled models on a CPU in bf16: before, now, and compiled.
+"""Training steps of products' presets on a CPU in bf16: before, now, and compiled.
 
     python -m benchmarks.cpu_training --threads 1 --out docs/results/training-speed/one-core
 
@@ -175,7 +175,7 @@ def write_report(
     heads = ["task", "batch", "variant", "images/s", "times the first (quartiles)"]
     heads += ["at the peak's rate", "first loss", f"loss of step {len(found[0].losses)}"]
     lines = [
-        "# Training steps of the bundled models on a CPU",
+        "# Training steps of products' presets on a CPU",
         "",
         f"`{command}`, bf16, {len(found[0].seconds)} turns of each variant, in CPU time.",
         "",

@@ -31,7 +31,7 @@ PROMPTS = (
     "green backpack",
 )
 SEEDS = 5
-BUDGETS = (1, 2, 8)
+BUDGETS = (0, 1, 2, 8)
 UNSEEN, LEAST = 8, 100
 """Combinations of a colour and a kind that no training name has, each of so many names."""
 SHOWN = ("t-shirt", "shoe", "watch", "handbag", "jeans", "sunglasses")
@@ -62,7 +62,7 @@ def by_tokens(model: str, data: Path) -> Image.Image:
     tokenizer = Reconstructor.from_pretrained(model)
     columns = {"original": pictures}
     for k in BUDGETS:
-        tokens = f"{k} token{'s' if k > 1 else ''}"
+        tokens = f"{k} token{'' if k == 1 else 's'}"
         columns[f"{tokens}, no caption"] = tokenizer.reconstruct(pictures, num_tokens=k)
         columns[f"{tokens}, its caption"] = tokenizer.reconstruct(pictures, captions, num_tokens=k)
     return picture_sheet(columns, captions, cell=96)

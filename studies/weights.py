@@ -17,7 +17,7 @@ from PIL import Image
 
 from studies.command import run_command
 from studies.drawing import extract_step, judge_step, train_step
-from studies.steps import JUDGE, Step, run_steps, words
+from studies.steps import Step, run_steps, words
 from studies.subset import write_splits
 from textok.config.bundled import BUNDLED
 from textok.evaluate import Report, read_generation_report, read_report
@@ -48,9 +48,11 @@ STUDENT = words(
     *("--optim.warmup", 30, "--run.steps", 450),
 )
 """What it is distilled by, from sixteen passes with guidance on the name to four without."""
+NETWORKS = words("--feature-networks", "efficientnet_lite0", "vgg16")
+"""That judge; the loss reads AlexNet."""
 FAST = words(
-    *("meanflow", "--generator.time-frequency", 1000, "--generator.objective.error-power", 0.5),
-    *("--run.steps", 1_400, "--sampling.steps", 4, "--sampling.guidance.scale", 2),
+    *("meanflow", "--generator.time-frequency", 1000, "--run.steps", 800),
+    *("--sampling.steps", 4, "--sampling.guidance.scale", 2),
 )
 """What a flow is trained further by, until it takes four passes instead of sixteen."""
 SPLITS = ("test",)
@@ -66,7 +68,7 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
         Step(
             command=words(
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
-                *JUDGE,
+                *NETWORKS,
                 *("--num-tokens", *BUDGETS, "--limit", LIMIT, "--out", out / split),
                 *("--caption-modes", "true", "absent", "shuffled"),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
@@ -91,7 +93,10 @@ def latents_step(data: Path, runs: Path) -> Step:
 def drawn(model: Path, runs: Path, out: Path) -> list[Step]:
     """Judge the images generated for held-out captions, beside some of the training images."""
     data = runs / "judged"
-    return [judge_step(model, data, out / split, split=split, caches=runs) for split in SPLITS]
+    return [
+        judge_step(model, data, out / split, split=split, caches=runs, judges=NETWORKS)
+        for split in SPLITS
+    ]
 
 
 def drawn_frechet(folder: Path) -> float:

@@ -11,11 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.pipeline.conftest import tiny
 from textok.cli.main import main
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
-from textok.pipeline import Reconstructor, TextToImage, decoding_seeds
+from textok.pipeline import Reconstructor, TextToImage, decoding_seeds, save_pipeline
 from textok.runtime.png import read_png_note
 from textok.tokenizer import Tokenizer
 
@@ -71,6 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shake("run/model")
         run("extract run/model data latents --text-cache text --device cpu --workers 0")
         run("train generator generator.yaml")
+    save_pipeline(folder / "regression", tiny("text"))
     return folder
 
 
@@ -218,11 +220,11 @@ def test_drawn_pictures_are_judged() -> None:
         (f"{EVALUATE} --out no --seed -1", "seed is -1: it must be >= 0"),
         (f"{EVALUATE} --out no --token-guidance -1", "decoding.token_guidance is -1"),
         (
-            "reconstruct --model products --seed 1 --out no",
+            "reconstruct --model regression --seed 1 --out no",
             "seed is 1, but this tokenizer decodes by regression",
         ),
         (
-            "generate a --decoding-sampler heun --out no",
+            "generate a --model regression --decoding-sampler heun --out no",
             "decoding.sampler is heun, but this tokenizer decodes by regression",
         ),
         (

@@ -52,6 +52,16 @@ def test_gate_asks_for_both_numbers(pca: Row, passed: bool) -> None:
     assert gate.frechet_ratio == pytest.approx(10 / pca.frechet)
 
 
+@pytest.mark.parametrize(("distance", "passed"), [(11, True), (9, False)])
+def test_one_that_samples_passes_by_the_distance_alone(distance: float, passed: bool) -> None:
+    rows = (TRUE, row("pca", None, frechet=distance, psnr=25))
+    sampled = replace(report(*rows), settings={"text": "both", "decoding": "flow"})
+    (gate,) = sampled.gates
+    assert gate.passed is passed
+    assert "at 8 floats, by the distance as it samples: " in sampled.to_markdown()
+    assert "as it samples" not in report(*rows).to_markdown()
+
+
 def test_a_report_of_one_network_without_a_note_is_read(tmp_path: Path) -> None:
     """As they were written before there were several."""
     path = tmp_path / "report.json"
