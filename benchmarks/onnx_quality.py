@@ -23,6 +23,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.exports import check_sampling, open_exports
@@ -42,6 +43,7 @@ from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_al
 from textok.metrics.image import psnr
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
 from textok.runtime.files import write_text
+from textok.tokenizer import Tokenizer
 
 PEER, AGAIN = "torch", "torch, other noise"
 BATCH = 10
@@ -141,23 +143,32 @@ def torch_side(pipe: TextToImage) -> Side:
     def reconstruct(images: Tensor, captions: Sequence[str]) -> Tensor:
         features = reconstructor.features(captions, len(images))
         latents = reconstructor.tokenizer.encode(images, features)
-        return reconstructor.tokenizer.decode(latents, features)
+        return reconstructor.tokenizer.decode(latents, features, seeds=range(len(images)))
 
     return Side(draw=draw, reconstruct=torch.inference_mode()(reconstruct))
 
 
-def export_side(client: Client) -> Side:
+def pixel_noise(tokenizer: Tokenizer, seeds: Sequence[int]) -> NDArray[np.float32] | None:
+    """What a decoder that samples starts from; None for any other."""
+    noise = tokenizer.decoder.noise(seeds, len(seeds))
+    return None if noise is None else noise.numpy()
+
+
+def export_side(client: Client, tokenizer: Tokenizer) -> Side:
+    """``tokenizer`` gives a decoder that samples the noise of a seed."""
     latents = client.manifest["latents"]
     shape = (latents["generated"], latents["channels"])
 
     def draw(captions: Sequence[str], seeds: Sequence[int]) -> Tensor:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = torch.stack([torch.randn(shape, generator=one) for one in generators])
-        return torch.from_numpy(client.draw(noise.numpy(), captions))
+        pixels = pixel_noise(tokenizer, seeds)
+        return torch.from_numpy(client.draw(noise.numpy(), captions, pixel_noise_BNP=pixels))
 
     def reconstruct(images: Tensor, captions: Sequence[str]) -> Tensor:
         tokens = client.encode(images.numpy(), captions)["tokens"]
-        return torch.from_numpy(client.decode(tokens, captions))
+        pixels = pixel_noise(tokenizer, range(len(images)))
+        return torch.from_numpy(client.decode(tokens, captions, pixels))
 
     return Side(draw=draw, reconstruct=reconstruct)
 
@@ -252,7 +263,8 @@ def main(arguments: list[str]) -> None:
     exports = open_exports(settings.model, settings.exports, beside=PEER, threads=settings.threads)
     pipe = open_pipeline(settings.model)
     check_sampling(exports, pipe.sampling)
-    sides = {PEER: torch_side(pipe)} | {name: export_side(one) for name, one in exports.items()}
+    sides = {PEER: torch_side(pipe)}
+    sides |= {name: export_side(one, pipe.tokenizer) for name, one in exports.items()}
     size = pipe.tokenizer.config.image_size
     config = DataConfig(path=str(settings.data), split="test")
     split = evenly(open_captioned_images(config, image_size=size), settings.images)

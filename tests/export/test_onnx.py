@@ -186,6 +186,8 @@ def test_a_flow_decoder_in_all_its_steps(bert_folder: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
     other = client.decode(tokens.numpy(), CAPTIONS, noise[::-1].copy())
     assert np.abs(other - wanted).max() > 0.01  # noise counts here
+    with pytest.raises(ValueError, match=r"samples: it needs pixel_noise_BNP \(batch, 4, 192\)"):
+        client.decode(tokens.numpy(), CAPTIONS)
     without = model.decode_tensor(tokens, [""] * 5, seeds=seeds).numpy()
     assert np.abs(without - wanted).max() > 0.01  # so do captions
 

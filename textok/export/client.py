@@ -44,7 +44,12 @@ class Client:
         """Images (B, 3, H, W), not clamped.
 
         A decoder that samples needs standard-normal noise, N patches of P numbers for each image.
+        Raises ValueError without it.
         """
+        known = self.manifest["graphs"]["decoder"]["inputs"]
+        if "noise" in known and pixel_noise_BNP is None:
+            shape = ", ".join(map(str, known["noise"]["shape"]))
+            raise ValueError(f"the decoder samples: it needs pixel_noise_BNP ({shape}), normal")
         text = self._read("decoder", captions, len(tokens_BKC))
         noise = {} if pixel_noise_BNP is None else {"noise": pixel_noise_BNP}
         return self.run("decoder", tokens=tokens_BKC, **noise, **text)["image"]
