@@ -38,6 +38,7 @@ from textok.generator import DiT, sample
 from textok.generator.dit import Prepared
 from textok.generator.mean_flow import MeanFlowCondition, sample_mean_flow
 from textok.pipeline import PipelineParts, load_pipeline
+from textok.runtime.blocks import compile_network
 from textok.runtime.device import best_device
 from textok.text import TextFeaturesSource, open_features
 from textok.text.open import same_features
@@ -182,7 +183,9 @@ def prepare(case: Case, variant: Variant, readers: Readers) -> dict[str, Callabl
     condition, seeds = Condition(text=prompts), range(case.pictures)
     network = walker(generator, variant)
     decode: Callable[..., Tensor] = tokenizer.decode
-    if variant.compiled:
+    if variant.compiled and tokenizer.config.decoding == "flow":
+        compile_network(tokenizer.decoder)  # the noise of a seed cannot be traced
+    elif variant.compiled:
         decode = torch.compile(decode, fullgraph=True, dynamic=False)
 
     walk: Callable[..., Tensor] = sample_mean_flow if case.one_pass else sample
