@@ -140,12 +140,12 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int
 
 def test_fine_tuning_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:
     pytest.importorskip("peft")
-    found = cells(FINE_TUNE, 4)
+    found = cells(FINE_TUNE, 2)
     assert found["same"] == {"before": True, "adapters": True, "decoder": True, "everything": False}
     decibels = found["decibels"]
     assert decibels["everything"] > decibels["before"] > 5
-    assert len(found["pictures"]) == 24
-    assert [len(column) for column in found["columns"].values()] == [4] * 5
+    assert len(found["pictures"]) == 12
+    assert [len(column) for column in found["columns"].values()] == [2] * 5
 
 
 def test_the_comparison_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:
