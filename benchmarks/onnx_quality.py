@@ -23,7 +23,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.exports import check_sampling, open_exports
@@ -37,6 +36,7 @@ from textok.data import open_captioned_images
 from textok.data.pixels import to_tensor
 from textok.evaluate.markdown import markdown_table
 from textok.evaluate.reconstruction import evenly
+from textok.export.check import pixel_noise
 from textok.export.client import Client
 from textok.metrics.features import load_feature_network
 from textok.metrics.frechet import FeatureStatistics, frechet_distance, merge_all
@@ -146,12 +146,6 @@ def torch_side(pipe: TextToImage) -> Side:
         return reconstructor.tokenizer.decode(latents, features, seeds=range(len(images)))
 
     return Side(draw=draw, reconstruct=torch.inference_mode()(reconstruct))
-
-
-def pixel_noise(tokenizer: Tokenizer, seeds: Sequence[int]) -> NDArray[np.float32] | None:
-    """What a decoder that samples starts from; None for any other."""
-    noise = tokenizer.decoder.noise(seeds, len(seeds))
-    return None if noise is None else noise.numpy()
 
 
 def export_side(client: Client, tokenizer: Tokenizer) -> Side:

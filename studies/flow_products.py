@@ -31,13 +31,12 @@ from studies.pairs.pictures import save_webp
 from studies.pairs.study import PAIR, SPLIT
 from studies.pairs.summary import note_hardware, read_hardware, write_summary
 from studies.products.__main__ import PROMPTS
-from studies.steps import Step, plan, run_steps, words
+from studies.steps import TWO_JUDGES, Step, plan, run_steps, words
 from studies.subset import write_splits
 from textok.evaluate.markdown import markdown_table
 
 PRESET = "products-flow-64"
 COUNTS = (0, 1, 2, 4, 8)
-NETWORKS = words("--feature-networks", "efficientnet_lite0", "vgg16")
 JUDGES = words("--precision", "bf16", "--workers", 0)
 GENERATOR = "dit-products-64"
 COMPARED = 4_000
@@ -81,7 +80,7 @@ def every_step(arguments: Arguments) -> list[Step]:
         counts=COUNTS,
         limit=arguments.limit,
         speed=MEASURING,
-        flags=(*JUDGES, *NETWORKS, "--text-cache", str(arguments.runs / "text-cache")),
+        flags=(*JUDGES, *TWO_JUDGES, "--text-cache", str(arguments.runs / "text-cache")),
     )
     measuring = measuring_steps(runs, measurement)
     steps: list[Step] = []
@@ -114,7 +113,7 @@ def generator_steps(arguments: Arguments) -> list[Step]:
                 *(run / "model", runs / "judged", place),
                 split=SPLIT,
                 caches=runs,
-                judges=NETWORKS,
+                judges=TWO_JUDGES,
                 flags=(*decoded, "--workers", "0"),
             )
         )

@@ -17,6 +17,8 @@ from textok.config.check import require_range
 
 JUDGE = ("--feature-network", "efficientnet_lite0")
 """Of every Frechet distance, so that models are compared by one whatever a machine has."""
+TWO_JUDGES = ("--feature-networks", "efficientnet_lite0", "vgg16")
+"""Where LPIPS's weights are at hand; for models whose loss reads AlexNet."""
 
 
 @dataclass(frozen=True, kw_only=True)

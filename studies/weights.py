@@ -17,7 +17,7 @@ from PIL import Image
 
 from studies.command import run_command
 from studies.drawing import extract_step, judge_step, train_step
-from studies.steps import Step, run_steps, words
+from studies.steps import TWO_JUDGES, Step, run_steps, words
 from studies.subset import write_splits
 from textok.config.bundled import BUNDLED
 from textok.evaluate import Report, read_generation_report, read_report
@@ -48,8 +48,6 @@ STUDENT = words(
     *("--optim.warmup", 30, "--run.steps", 450),
 )
 """What it is distilled by, from sixteen passes with guidance on the name to four without."""
-NETWORKS = words("--feature-networks", "efficientnet_lite0", "vgg16")
-"""That judge; the loss reads AlexNet."""
 GENERATOR = words("--generator.network.width", 240)
 """Of the preset of the flow: beside this tokenizer its 256 would be too large to ship."""
 FAST = words(
@@ -70,7 +68,7 @@ def judged(model: Path, data: Path, runs: Path, out: Path) -> list[Step]:
         Step(
             command=words(
                 *("evaluate", "reconstruction", model, data, "--split", split, "--pca"),
-                *NETWORKS,
+                *TWO_JUDGES,
                 *("--num-tokens", *BUDGETS, "--limit", LIMIT, "--out", out / split),
                 *("--caption-modes", "true", "absent", "shuffled"),
                 *("--text-cache", runs / "text-cache", "--pca-cache", runs / "pca"),
@@ -96,7 +94,7 @@ def drawn(model: Path, runs: Path, out: Path) -> list[Step]:
     """Judge the images generated for held-out captions, beside some of the training images."""
     data = runs / "judged"
     return [
-        judge_step(model, data, out / split, split=split, caches=runs, judges=NETWORKS)
+        judge_step(model, data, out / split, split=split, caches=runs, judges=TWO_JUDGES)
         for split in SPLITS
     ]
 

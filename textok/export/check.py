@@ -15,6 +15,7 @@ from textok.export.graph import Graph
 from textok.export.model import ExportedModel
 from textok.export.modules import run
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
+from textok.tokenizer import Tokenizer
 
 BATCHES = (1, 3)
 CAPTIONS = ("a red handbag for women", "", "blue jeans, size 32")
@@ -99,7 +100,7 @@ def _of_reconstruction(client: Client, model: ExportedModel) -> Difference:
     encoding = _largest(encoded, {"tokens": latents.mean.numpy(), **codes})
     # Of the same tokens where they are codes, of which one may be another.
     tokens = latents.mean.numpy() if codes else encoded["tokens"]
-    given = client.decode(tokens, CAPTIONS, _pixel_noise(model, seeds))
+    given = client.decode(tokens, CAPTIONS, pixel_noise(model.tokenizer, seeds))
     return Difference(
         name=RECONSTRUCTION,
         largest=max(encoding, _difference(given, wanted)),
@@ -121,14 +122,14 @@ def _of_drawing(client: Client, model: ExportedModel) -> Difference:
         for seed, (name, caption) in enumerate(zip(asked, captions, strict=True))
     ]
     wanted = TextToImage(model.parts).draw_tensor(requests, sampling=model.sampling).numpy()
-    pixels = _pixel_noise(model, list(range(len(asked))))
+    pixels = pixel_noise(model.tokenizer, range(len(asked)))
     given = client.draw(torch.stack(noise).numpy(), asked, captions, pixels)
     return Difference(name=IMAGES, largest=_difference(given, wanted), psnr=_psnr(given, wanted))
 
 
-def _pixel_noise(model: ExportedModel, seeds: Sequence[int]) -> Array | None:
-    """Of a decoder that samples."""
-    noise = model.tokenizer.decoder.noise(seeds, len(seeds))
+def pixel_noise(tokenizer: Tokenizer, seeds: Sequence[int]) -> Array | None:
+    """(B, N, P) that a decoder which samples starts from for each seed; None for any other."""
+    noise = tokenizer.decoder.noise(seeds, len(seeds))
     return None if noise is None else noise.numpy()
 
 

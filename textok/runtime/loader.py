@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from textok.config.check import require
 
-# Two processes on one core read no slower than one, and the number is the user's own to set.
+# How many there are is a setting (data.workers), and torch would say this at every command.
 warnings.filterwarnings("ignore", message="This DataLoader will create .* worker processes")
 
 T = TypeVar("T")
