@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textok.runtime.device import autocast, check_precision, cuda_products, run_in
+from textok.runtime.device import (
+    autocast,
+    check_precision,
+    cuda_products,
+    has_bf16,
+    run_in,
+    trained_in,
+)
 
 
 def tf32() -> tuple[bool, bool]:
@@ -19,6 +26,20 @@ def test_bf16_is_for_products_alone_and_fp32_changes_nothing() -> None:
             assert (x + x).dtype == torch.float32
         with context("cpu", "fp32"):
             assert (x @ x).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("instructions", "fast"),
+    [("DEFAULT", False), ("AVX2", False), ("AVX512", True), ("SVE256", True)],
+)
+def test_trainings_run_in_bf16_where_a_cpu_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, instructions: str, fast: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    assert has_bf16("cpu") is fast
+    assert trained_in("cpu", "bf16") == ("bf16" if fast else "fp32")
+    assert trained_in("cpu", "fp32") == "fp32"
+    assert trained_in("cuda", "bf16") == "bf16"
 
 
 def test_tf32_is_set_for_cuda_alone_and_put_back() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.train.tasks import flat, make_tokenizer_task
 from tests.train.tasks import images as batch
-from textok.config import TrainTokenizerConfig
+from textok.config import OptimConfig, TrainTokenizerConfig
 from textok.losses.adversarial import frozen_logits
 from textok.nn.block import Block
 from textok.text import TextFeaturesSource
@@ -143,6 +143,20 @@ def test_bf16_and_checkpointing_and_plain_bottleneck_train(config) -> None:
     losses = [task.step([batch(8)], step)["loss"].item() for step in range(6)]
     assert losses[-1] < losses[0]
     assert {p.dtype for p in task.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon needs torch >= 2.9")
+def test_a_cpu_without_bf16_trains_in_fp32_and_muon_too(
+    config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(precision: str, instructions: str) -> list[float]:
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+        optim = OptimConfig(name="muon", muon_lr=0.02)
+        task = make(replace(config, run=replace(config.run, precision=precision), optim=optim))
+        return [task.step([batch(8)], step)["loss"].item() for step in range(4)]
+
+    assert losses("bf16", "AVX2") == losses("fp32", "AVX2")
+    assert losses("bf16", "AVX512") != losses("fp32", "AVX2")
 
 
 def test_a_compiled_tokenizer_trains_the_same_under_the_same_names(

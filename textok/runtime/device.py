@@ -12,6 +12,8 @@ from textok.config.check import require
 from textok.config.networks import RunPrecision
 
 Precision = Literal["fp32", "bf16"]
+WITHOUT_BF16 = ("DEFAULT", "NO AVX", "AVX2")
+"""Best instructions of a CPU, as torch names them, whose products of bf16 matrices are slow."""
 
 
 def pick_device(name: str) -> str:
@@ -47,6 +49,22 @@ def autocast(device: torch.device | str, precision: Precision) -> AbstractContex
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def has_bf16(device: torch.device | str) -> bool:
+    """Whether bf16 is worth running in on ``device``.
+
+    On CPUs with AVX2 or less torch multiplies bf16 matrices number by number, some fifty times as
+    slowly as float32.
+    """
+    if torch.device(device).type != "cpu":
+        return True
+    return torch.backends.cpu.get_cpu_capability() not in WITHOUT_BF16
+
+
+def trained_in(device: torch.device | str, precision: Precision) -> Precision:
+    """What a training in ``precision`` runs in on ``device``: fp32 where bf16 is not worth it."""
+    return precision if has_bf16(device) else "fp32"
 
 
 def run_in(device: torch.device | str, precision: RunPrecision) -> AbstractContextManager[object]:

@@ -15,7 +15,7 @@ from textok.config.check import require
 from textok.config.decoding import DecodingConfig
 from textok.diffusion.broadcast import over_tokens
 from textok.runtime.blocks import compile_network
-from textok.runtime.device import Precision, autocast
+from textok.runtime.device import Precision, autocast, trained_in
 from textok.text.open import same_features
 from textok.tokenizer import FlowDraw, Tokenizer
 from textok.tokenizer.decoder_input import DecoderInput, FlowTarget
@@ -129,5 +129,5 @@ def open_distillation(config: TrainTokenizerConfig, device: torch.device) -> Dis
         teacher.to(device),
         settings.teacher.applied_to(theirs.sampling),
         steps=ours.sampling.steps,
-        precision=config.run.precision,
+        precision=trained_in(device, config.run.precision),
     )

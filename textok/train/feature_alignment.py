@@ -20,7 +20,7 @@ from textok.losses.feature_alignment import (
 )
 from textok.metrics.feature_network import FeatureNetwork
 from textok.metrics.features import load_feature_network
-from textok.runtime.device import Precision, autocast
+from textok.runtime.device import Precision, autocast, trained_in
 from textok.train.distributed import Distributed
 from textok.train.objective import Terms
 from textok.train.projection import Projection
@@ -107,7 +107,7 @@ def open_tokenizer_alignment(
         projection,
         block=alignment.block_of(shape.decoder.depth),
         grid=shape.grid,
-        precision=config.run.precision,
+        precision=trained_in(distributed.device, config.run.precision),
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textok.runtime.device import has_bf16
+
 
 class BatchedMuon(torch.optim.Muon):
     """``torch.optim.Muon`` with ``adjust_lr_fn="original"``, same settings, state and rule.
@@ -59,10 +61,13 @@ class BatchedMuon(torch.optim.Muon):
 
 
 def _orthogonal(given_NRC: Tensor, group: dict[str, Any]) -> Tensor:
-    """Nearly the nearest orthogonal matrices, by Newton-Schulz steps in bfloat16."""
+    """Nearly the nearest orthogonal matrices, by Newton-Schulz steps in bfloat16.
+
+    In float32 where bfloat16 is slower.
+    """
     a, b, c = group["ns_coefficients"]
     tall = given_NRC.shape[1] > given_NRC.shape[2]
-    x = given_NRC.bfloat16()
+    x = given_NRC.bfloat16() if has_bf16(given_NRC.device) else given_NRC.float()
     x = x.mT if tall else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=group["eps"])
     for _ in range(group["ns_steps"]):

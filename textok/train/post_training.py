@@ -22,7 +22,7 @@ from textok.generator.sample import draw
 from textok.losses.frechet import FrechetLoss
 from textok.metrics.feature_network import FeatureNetwork
 from textok.pipeline.folder import PipelineParts
-from textok.runtime.device import Precision, autocast
+from textok.runtime.device import Precision, autocast, trained_in
 from textok.text import TextFeaturesSource
 from textok.train.frechet import open_frechet_loss, open_networks
 from textok.train.objective import GeneratorObjective, Network, Outcome, Terms
@@ -183,7 +183,10 @@ class PostTrainer:
         assert loss is not None and isinstance(generator, DiT)
         generator.trained_with = tuple(sorted({*generator.trained_with, *self.networks}))
         pictures = PictureDecoder(
-            parts, decoder_text, device=distributed.device, precision=config.run.precision
+            parts,
+            decoder_text,
+            device=distributed.device,
+            precision=trained_in(distributed.device, config.run.precision),
         )
         return PostTraining(
             own,

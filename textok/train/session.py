@@ -11,6 +11,7 @@ from textok.config import RunConfig, TextConfig
 from textok.config.check import require_text
 from textok.data.fingerprint import Fingerprint
 from textok.runtime.checkpoint import State, checkpoint_step, list_checkpoints
+from textok.runtime.device import trained_in
 from textok.runtime.files import require_writable
 from textok.runtime.finished import finish_run, is_finished, reopen_run
 from textok.runtime.lock import FolderLock
@@ -143,6 +144,8 @@ def open_session(config: TrainConfig) -> Session | None:
         distributed.print(f"{folder.root} is finished: {folder.report}")
         distributed.close()
         return None
+    if trained_in(distributed.device, run.precision) != run.precision:
+        distributed.print(f"run.precision {run.precision} is slow on this CPU: trained in fp32")
     if distributed.is_main:
         require_writable(folder.root)  # what is read before it is opened may take long
     initial = []

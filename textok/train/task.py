@@ -15,6 +15,7 @@ from textok.losses.frechet import FrechetLoss
 from textok.nn.codebook import Codebook
 from textok.runtime.blocks import compile_network
 from textok.runtime.checkpoint import Stateful
+from textok.runtime.device import trained_in
 from textok.runtime.sharding import load_weights, shard
 from textok.train.discriminator import Discriminator
 from textok.train.distributed import Distributed
@@ -96,7 +97,7 @@ class TrainingTask(Generic[Network]):
             projection=projection,
             frechet=frechet,
             distributed=distributed,
-            precision=run.precision,
+            precision=trained_in(distributed.device, run.precision),
             batch_size=run.batch_size,
             decides_late=self._may_decide_late(),
         )
