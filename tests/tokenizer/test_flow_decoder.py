@@ -156,6 +156,24 @@ def test_guidance_leads_away_from_what_is_left_out() -> None:
     torch.testing.assert_close(by_both, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_sample_passes_gradients_to_its_tokens() -> None:
+    """Through all steps and guidance, as finite differences say."""
+    model = make().requires_grad_(False)
+    start = model.encode(images(), text()).mean
+    decoding = DecodingConfig(steps=3, caption_guidance=2.0)
+
+    def brightness(tokens: torch.Tensor) -> torch.Tensor:
+        pictures = model.decode(tokens, text(), seeds=[1, 2], decoding=decoding)
+        return pictures.double().square().sum()
+
+    tokens = start.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(brightness(tokens), tokens)
+    step = 0.1 * gradient / gradient.norm()
+    found = (brightness(start + step) - brightness(start - step)) / (2 * step.norm())
+    assert float(found) == pytest.approx(float(gradient.norm()), rel=0.02)
+    assert float(found) > 0.1
+
+
 def test_tokens_that_hold_the_image_give_it_back() -> None:
     """Trained on eight images with room for each, samples from any noise come to them."""
     torch.manual_seed(0)

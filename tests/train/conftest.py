@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -278,6 +279,7 @@ def extract_pictures(
     text_width: int = 384,
     features: str = "",
     gain: float = 1,
+    decoding: Literal["regression", "flow"] = "regression",
 ) -> Path:
     """Latents of eight ``pictures`` to train on, and four to hold out, in two classes.
 
@@ -303,6 +305,7 @@ def extract_pictures(
         decoder=vit,
         bottleneck="vq" if codes else "kl",
         codebook=CodebookConfig(size=codes) if codes else CodebookConfig(),
+        decoding=decoding,
     )
     torch.manual_seed(0)
     tokenizer = Tokenizer(shape, text=text)

@@ -39,10 +39,12 @@ from textok.losses.frechet import FrechetLoss, Population, Reference
 from textok.metrics.frechet import FeatureStatistics, frechet_distance
 from textok.pipeline import TextToImage
 from textok.pipeline.folder import save_pipeline
+from textok.runtime.run_log import read_log
+from textok.tokenizer import Tokenizer
 from textok.train.generator import fitted, train_generator
 from textok.train.objective import Outcome
 from textok.train.on_latents import generator_task, open_both, random_source
-from textok.train.post_training import PostTraining, sampled_as_trained
+from textok.train.post_training import PictureDecoder, PostTraining, sampled_as_trained
 from textok.types import Condition
 
 
@@ -91,7 +93,7 @@ def colours(images: Tensor) -> Tensor:
     return torch.cat(pooled, dim=1).flatten(1)
 
 
-def toy_pictures(tokens_BKC: Tensor, captions: object = None) -> Tensor:
+def toy_pictures(tokens_BKC: Tensor, captions: object = None, seeds: object = None) -> Tensor:
     """A decoder that 16 numbers have a say in: (B, 3, 16, 16) of 4 x 4 squares."""
     random = torch.Generator().manual_seed(1)
     weights = torch.randn(16, 48, generator=random) / 4
@@ -344,3 +346,38 @@ def test_training_draws_what_the_generator_draws(
     )
     expected = pixel_means("means").extract(toy_pictures(tokens))
     torch.testing.assert_close(found["means"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_decoder_that_samples_passes_the_gradient_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    generator_config: TrainGeneratorConfig,
+    pictures: Path,
+    post_training: TrainGeneratorConfig,
+) -> None:
+    """Its zeroed last layer would hide the tokens, so it is shaken first."""
+    monkeypatch.setattr(frechet_module, "load_feature_network", pixel_means)
+    latents = extract_pictures(tmp_path / "flow", pictures, text=None, decoding="flow")
+    shaken = Tokenizer.from_pretrained(latents / "tokenizer")
+    for name, weight in shaken.decoder.named_parameters():
+        if "modulation" in name or "final" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    shaken.save_pretrained(latents / "tokenizer")
+    data = DataConfig(path=str(latents.parent / "data"), workers=0)
+    config = replace(
+        post_training,
+        latents=LatentsConfig(path=str(latents)),
+        frechet=replace(post_training.frechet, data=data),
+        run=replace(post_training.run, steps=4, out=str(tmp_path / "run"), log_every=1),
+    )
+    parts = make_parts(fitted(config, open_both(config).train.index))
+    config = replace(config, init=str(save_pipeline(tmp_path / "init", parts)))
+    train_generator(config)
+    log = read_log(tmp_path / "run")
+    assert [line["frechet"] > 0 for line in log] == [False, False, True, True]
+    assert log[-1]["grad_norm"] > 1e-4
+    decode = PictureDecoder(parts, None, device=torch.device("cpu"), precision="fp32")
+    tokens = torch.randn(2, 4, 4)
+    one = decode(tokens[1:], [], [2])
+    torch.testing.assert_close(decode(tokens, [], [1, 2])[1:], one, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(decode(tokens, [], [1, 2]), decode(tokens, [], [3, 4]), atol=1e-3)

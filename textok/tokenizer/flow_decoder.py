@@ -174,7 +174,6 @@ class FlowDecoder(nn.Module):
             out=self.unpatchify(predicted_BNP), velocity_error=error_B, hidden=hidden
         )
 
-    @torch.no_grad()
     def decode(
         self, known: DecoderInput, *, decoding: DecodingConfig, noise: Tensor | None
     ) -> Tensor:

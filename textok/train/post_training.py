@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import GuidanceConfig, TrainGeneratorConfig
-from textok.config.check import require
 from textok.config.frechet import GeneratorFrechetConfig
 from textok.config.generator import GeneratorConfig, SamplingConfig
 from textok.data.images import CaptionedImages, open_captioned_images
@@ -42,7 +41,7 @@ class PostTraining:
         self,
         own: GeneratorObjective,
         loss: FrechetLoss,
-        pictures: Callable[[Tensor, list[str]], Tensor],
+        pictures: Callable[[Tensor, list[str], list[int]], Tensor],
         *,
         config: GeneratorFrechetConfig,
         generator: DiT,
@@ -84,7 +83,7 @@ class PostTraining:
         by_mean_flow = self._generator.config.objective.name == "meanflow"
         drawing = draw_mean_flow if by_mean_flow else draw
         tokens = drawing(through, batch.condition, sampling=self._sampling, seeds=seeds)
-        return self._pictures(tokens, batch.captions)
+        return self._pictures(tokens, batch.captions, seeds)
 
 
 class _InTraining:
@@ -143,11 +142,15 @@ class PictureDecoder:
         self._scale, self._text = parts.scale.to(device), text
         self._device, self._precision = device, precision
 
-    def __call__(self, tokens_BKC: Tensor, captions: list[str]) -> Tensor:
-        """Images (B, 3, H, W), not clamped, of normalised tokens."""
+    def __call__(self, tokens_BKC: Tensor, captions: list[str], seeds: list[int]) -> Tensor:
+        """Images (B, 3, H, W), not clamped, of normalised tokens.
+
+        A decoder that samples does so from ``seeds``, in its own number of steps.
+        """
         text = None if self._text is None else self._text(captions).to(self._device)
+        tokens = self._scale.denormalise(tokens_BKC)
         with autocast(self._device, self._precision):
-            return self._tokenizer.decode(self._scale.denormalise(tokens_BKC), text).float()
+            return self._tokenizer.decode(tokens, text, seeds=seeds).float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,20 +207,16 @@ def open_post_trainer(
 ) -> PostTrainer | None:
     """That of ``frechet``; None where its weight is 0.
 
-    Raises ValueError where images or networks are missing, or where the tokenizer samples.
+    Raises ValueError where images or networks are missing.
     """
     if config.frechet.weight == 0:
         return None
-    shape = parts.tokenizer.config
-    require(
-        shape.decoding != "flow",
-        f"frechet.weight is above 0 but the tokenizer of {config.latents.path} decodes pixels by "
-        "sampling, which passes no gradients: set it to 0",
-    )
     return PostTrainer(
         config=config,
         networks=open_networks(config.frechet, device),
-        images=open_captioned_images(config.frechet.data, image_size=shape.image_size),
+        images=open_captioned_images(
+            config.frechet.data, image_size=parts.tokenizer.config.image_size
+        ),
     )
 
 
