@@ -1,4 +1,4 @@
-"""Training steps of products' presets on a CPU in bf16: before, now, and compiled.
+"""Training steps of products' presets on a CPU, in bf16 if it has that: before, now, compiled.
 
     python -m benchmarks.cpu_training --threads 1 --out docs/results/training-speed/one-core
 
@@ -36,6 +36,7 @@ from textok.evaluate.markdown import markdown_table
 from textok.nn import few_keys, gelu
 from textok.nn.block import Block
 from textok.nn.lpips import LPIPS
+from textok.runtime.device import Precision, trained_in
 from textok.runtime.files import write_text
 
 Variant = Literal["before", "now", "compiled"]
@@ -141,9 +142,10 @@ def in_turns(settings: Settings, task: Task, gflop: Callable[[Config], float]) -
     return found
 
 
-def peak() -> float:
-    """GFLOP/s of a large product in bf16, by CPU time."""
-    matrix, times = torch.randn(PEAK_SIZE, PEAK_SIZE, dtype=torch.bfloat16), []
+def peak(precision: Precision) -> float:
+    """GFLOP/s of a large product in these numbers, by CPU time."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    matrix, times = torch.randn(PEAK_SIZE, PEAK_SIZE, dtype=dtype), []
     for _ in range(5):
         start = time.process_time()
         matrix @ matrix
@@ -152,7 +154,11 @@ def peak() -> float:
 
 
 def write_report(
-    found: Sequence[Timed], highest: float, arguments: Sequence[str], folder: Path
+    found: Sequence[Timed],
+    highest: float,
+    precision: Precision,
+    arguments: Sequence[str],
+    folder: Path,
 ) -> None:
     """Write training.json and training.md into ``folder``."""
     command = shlex.join(["python", "-m", "benchmarks.cpu_training", *arguments])
@@ -177,25 +183,27 @@ def write_report(
     lines = [
         "# Training steps of products' presets on a CPU",
         "",
-        f"`{command}`, bf16, {len(found[0].seconds)} turns of each variant, in CPU time.",
+        f"`{command}`, {precision}, {len(found[0].seconds)} turns of each variant, in CPU time.",
         "",
         ", ".join(f"{name} {value}" for name, value in machine.items())
-        + f"; a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in bf16 reaches "
+        + f"; a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision} reaches "
         f"{highest:.0f} GFLOP/s.",
         "",
         "Before: attention and GELU by torch's kernels, attention in float32, a whole last block "
         "in encoder and decoder, LPIPS with channels first. Now: attention by passes of its own "
-        "with products in bf16, GELU looked up, a last block of what is read alone, LPIPS with "
-        "channels last. Compiled: with `run.compile`, which fuses GELU. *At the peak's rate* is "
-        "the share of a step that the products and convolutions of its networks, as they are now, "
-        "would take at the rate of the large product, without those of the optimiser Muon. Losses "
-        "are on one random batch, from the same weights, at the peak of the rate.",
+        "with products in bf16, GELU looked up (both with bf16 alone), a last block of what is "
+        "read alone, LPIPS with channels last. Compiled: with `run.compile`, which fuses GELU. "
+        "*At the peak's rate* is the share of a step that the products and convolutions of its "
+        "networks, as they are now, would take at the rate of the large product, without those of "
+        "the optimiser Muon. Losses are on one random batch, from the same weights, at the peak of "
+        "the rate.",
         "",
         *markdown_table(heads, rows),
         "",
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    report = {"command": command, "machine": machine, "peak_gflops": highest}
+    report = {"command": command, "machine": machine, "precision": precision}
+    report["peak_gflops"] = highest
     report["rows"] = [asdict(one) for one in found]
     write_text(folder / "training.json", json.dumps(report, indent=1) + "\n")
     write_text(folder / "training.md", "\n".join(lines))
@@ -216,7 +224,8 @@ def main(arguments: list[str]) -> None:
         return known[name]
 
     found = [one for task in settings.task for one in in_turns(settings, task, gflop)]
-    write_report(found, peak(), arguments, settings.out)
+    precision = trained_in("cpu", "bf16")
+    write_report(found, peak(precision), precision, arguments, settings.out)
 
 
 if __name__ == "__main__":

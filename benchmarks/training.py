@@ -38,7 +38,7 @@ from textok.config import TrainGeneratorConfig, TrainTokenizerConfig
 from textok.config.check import require, require_range
 from textok.config.presets import preset_path
 from textok.config.read import load_config
-from textok.runtime.device import Precision, best_device
+from textok.runtime.device import Precision, best_device, trained_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -176,6 +176,7 @@ def measure(settings: Settings) -> list[Measured]:
     """A row for each task and variant; the first variant of a task is the peer of the others."""
     device = best_device().type
     precisions: tuple[Precision, ...] = ("bf16",) if device == "cuda" else ("fp32", "bf16")
+    precisions = tuple(one for one in precisions if trained_in(device, one) == one)
     variants = [
         Variant(model="textok", compiled=compiled, precision=precision)
         for compiled in ((False, True) if settings.compile else (False,))

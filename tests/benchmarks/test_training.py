@@ -153,6 +153,7 @@ def test_lpips_sees_images_as_far_apart_as_they_are() -> None:
 def test_the_whole_benchmark_at_toy_size(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(training, "WARM", 1)
     monkeypatch.setattr(training, "in_fresh_process", lambda call, *given: here(call, *given))
 

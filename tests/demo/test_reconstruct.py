@@ -113,6 +113,7 @@ def test_samples_of_the_same_tokens(studios: Studios, pictures: list[Image.Image
     shown = figures.comparison(found, studio, num_tokens=2)
     assert "Samples: the same tokens and caption, other noise" in shown
     assert f"their mean, PSNR {found.mean.psnr:.2f} dB" in shown
+    assert "Both are single samples, whose PSNR is below that of their mean." in shown
 
     free = compare(studio, pictures[0], num_tokens=0, num_samples=2)
     shown = figures.comparison(free, studio, num_tokens=0)
@@ -155,6 +156,6 @@ def test_what_the_caption_was_worth(studios: Studios, pictures: list[Image.Image
     found = compare(studios("text"), pictures[0], "a dog")
     given, absent = found.ways["with"], found.ways["without"]
     shown = figures.comparison(found, studios("text"))
-    assert f"worth {given.psnr - absent.psnr:+.2f} dB of PSNR" in shown
-    assert f"{given.perceptual - absent.perceptual:+.3f} of perceptual distance" in shown
+    assert f"PSNR from {absent.psnr:.2f} to {given.psnr:.2f} dB" in shown
+    assert f"distance goes from {absent.perceptual:.3f} to {given.perceptual:.3f}" in shown
     assert shown.count("<img") == 6  # three pictures, two differences and the change

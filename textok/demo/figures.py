@@ -83,11 +83,15 @@ def _worth(found: Comparison, studio: Studio) -> str:
     if "with" not in found.ways:
         return "Give the picture a caption to see what that changes." if studio.reads_text else ""
     given, absent = found.ways["with"], found.ways["without"]
-    words = f"Here the caption is worth {given.psnr - absent.psnr:+.2f} dB of PSNR (more is better)"
+    words = []
     if given.perceptual is not None and absent.perceptual is not None:
-        change = given.perceptual - absent.perceptual
-        words += f" and {change:+.3f} of perceptual distance (less is better)"
-    return words + "."
+        words.append(
+            f"the perceptual distance goes from {absent.perceptual:.3f} to {given.perceptual:.3f} "
+            "(less is better)"
+        )
+    words.append(f"PSNR from {absent.psnr:.2f} to {given.psnr:.2f} dB (more is better)")
+    single = " Both are single samples, whose PSNR is below that of their mean."
+    return f"By the caption {', '.join(words)}.{single if found.samples else ''}"
 
 
 def _card(title: str, picture: Image.Image, lines: Sequence[str], under: str) -> str:
