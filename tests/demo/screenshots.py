@@ -48,6 +48,9 @@ def settle(page: Any) -> None:
     """Wait for answers and for what moves to stand still."""
     page.mouse.move(0, 0)
     page.wait_for_timeout(2500)
+    for status in ("processing |", "queue:"):
+        page.get_by_text(status).first.wait_for(state="hidden", timeout=60_000)
+    page.wait_for_timeout(500)
 
 
 SHOTS = {
