@@ -24,7 +24,7 @@ from benchmarks.peers_report import Report, Row
 from benchmarks.peers_sides import TITOKS, Side, autoencoders, titok_pair
 from studies.command import as_command, read_arguments
 from textok.config.check import require, require_range
-from textok.runtime.device import Precision
+from textok.runtime.device import Precision, trained_in
 
 MODELS = (*TITOKS, "SD-VAE", "DC-AE f32c32", "DC-AE f64c128")
 PEER = "1d-tokenizer"
@@ -122,6 +122,9 @@ def run(settings: Settings, report: Report) -> None:
         print(f"{PEER}: left out, give --one-d-tokenizer its checkout", flush=True)
     for batch in settings.batch:
         for precision in settings.precision:
+            if trained_in("cpu", precision) != precision:
+                print(f"{precision}: left out, it is slow on this CPU", flush=True)
+                continue
             for model in settings.models:
                 if report.has(model, precision, batch):
                     print(f"{model}, {precision}, batch {batch}: already measured", flush=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.static_graph import traced, watched
-from textok.config import TokenizerConfig, ViTConfig
+from textok.config import DecodingConfig, TokenizerConfig, ViTConfig
 from textok.config.tokenizer import CodebookConfig
 from textok.runtime.recorder import Recorder
 from textok.tokenizer import Tokenizer
@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
 }
 KINDS: dict[str, dict[str, Any]] = {
     "pixels": {},
-    "flow": {"decoding": "flow"},
+    "flow": {"decoding": "flow", "sampling": DecodingConfig(steps=3)},
     "codes": {"bottleneck": "vq", "codebook": CodebookConfig(size=8)},
 }
 
