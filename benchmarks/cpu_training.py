@@ -202,9 +202,13 @@ def write_report(
         "",
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    report = {"command": command, "machine": machine, "precision": precision}
-    report["peak_gflops"] = highest
-    report["rows"] = [asdict(one) for one in found]
+    report = {
+        "command": command,
+        "machine": machine,
+        "precision": precision,
+        "peak_gflops": highest,
+        "rows": [asdict(one) for one in found],
+    }
     write_text(folder / "training.json", json.dumps(report, indent=1) + "\n")
     write_text(folder / "training.md", "\n".join(lines))
 
