@@ -42,7 +42,9 @@ demo: $(USE)
 ready: $(READY)
 
 # Two at a time, a file in one of them: files share what is dear to set up.
+# Many of them start processes of their own, which need not compile the package anew.
 test: export OMP_NUM_THREADS = 1
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
