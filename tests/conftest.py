@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,19 @@ def no_curves() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("textok.train.report.draw_curves", lambda log, target: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def released_log() -> Iterator[None]:
+    """The lock of ``logging`` is let go of, so that other threads can go on.
+
+    Python takes it around each fork, and keeps it for ever if a signal's handler raises just then,
+    as those of interrupts, alarms and of loaders whose worker was killed do.
+    """
+    yield
+    lock = logging._lock
+    while lock._is_owned():
+        lock.release()
 
 
 @pytest.fixture(scope="session")
