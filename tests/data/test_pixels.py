@@ -42,6 +42,8 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     levels = np.array([[0, 257, 32768, 65535]], dtype=np.uint16)
     image = decode(file_bytes(Image.fromarray(levels)), size=4)
     assert np.asarray(image)[0, :, 0].tolist() == [0, 1, 128, 255]
+    image = decode(file_bytes(Image.fromarray(levels), transparency=257), size=4)
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 255, 128, 255]
 
 
 def test_transparent_parts_are_white_and_half_transparent_ones_mixed() -> None:

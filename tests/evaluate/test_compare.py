@@ -98,6 +98,23 @@ def test_reports_of_different_protocols_do_not_compare(tmp_path: Path) -> None:
         compare_reports(paths, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["decoding", "FD-DINOv2"])
+def test_what_some_reports_lack_is_the_same_in_those_that_have_it(
+    tmp_path: Path, name: str
+) -> None:
+    paths = [write(tmp_path / folder, "none", {2: 1.0}) for folder in ("lacks", "one", "other")]
+    for path in paths[1:]:
+        report = read_report(path)
+        said = {name: f"as {path.parent.name}"}
+        own = said if name == "decoding" else {"other feature networks": said}
+        replace(report, protocol=report.protocol | own).write(path.parent)
+
+    for pair in (paths[:2], paths[::2]):
+        compare_reports(pair, tmp_path / "out")
+    with pytest.raises(ValueError, match=f"{name} is 'as other', but 'as one' in .*one/report"):
+        compare_reports(paths, tmp_path / "out")
+
+
 def test_reports_without_a_precision_are_of_fp32(tmp_path: Path) -> None:
     old, fp32, bf16 = (write(tmp_path / name, "none", {2: 1.0}) for name in ("old", "fp32", "bf16"))
     for path in (old, fp32, bf16):

@@ -123,6 +123,13 @@ def report(folder: Path) -> GenerationReport:
     return read_generation_report(folder / "report.json")
 
 
+def test_few_images_are_enough_where_no_score_needs_more(pictures: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "load_feature_network", few_features)
+        report = generate(painter(Copier(pictures)), data(pictures), tmp_path, num_images=4)
+        assert report.scores.pictures == 4
+
+
 def test_copies_of_the_real_images_look_like_them(report: GenerationReport) -> None:
     scores = report.scores
 
@@ -286,8 +293,8 @@ def test_data_without_a_train_split(pictures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_images": 9}, "num_images is 9: it must be >= 10"),
-        ({"num_images": 0}, "num_images is 0: it must be >= 10"),
+        ({"num_images": 3}, "num_images is 3: it must be >= 4"),
+        ({"num_images": 9, "feature_network": "inception"}, "num_images is 9: it must be >= 10"),
         ({"batch_size": 0}, "batch_size is 0: it must be >= 1"),
         ({"probe_images": 0}, "probe_images is 0: it must be >= 1"),
         ({"limit": 3, "num_images": 10}, ": 3 images are too few to judge by"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def test_features_are_kept_for_the_same_images_and_network(pictures: Path, tmp_p
         config = dataclasses.replace(images.config, **other)
         features(dataclasses.replace(images, config=config), network(seen))
     assert seen.images == 41
+
+    # Written to since, though to the byte as long.
+    file = images.records[0].file
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    features(images, network(seen))
+    assert seen.images == 50
 
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(b"cut")

@@ -211,6 +211,9 @@ def test_the_first_tokens_of_each_image_alone(tmp_path: Path) -> None:
     left, right = first.batch([5, 0]).latents, whole.batch([5, 0]).latents
     assert left.mean.shape == (2, 1, 5)
     assert torch.equal(left.mean, right.mean[:, :1]) and torch.equal(left.codes, right.codes[:, :1])
+    rows = first.batch(range(len(first))).latents.mean
+    torch.testing.assert_close(first.scale.mean, rows.mean(dim=(0, 1)))
+    assert not torch.allclose(first.scale.mean, whole.scale.mean)
     for count in (0, 3):
         with pytest.raises(ValueError, match=r"latents\.num_tokens"):
             whole.first(count)

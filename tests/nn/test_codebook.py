@@ -82,6 +82,16 @@ def test_unused_codes_move_to_their_nearest_inputs_and_used_ones_stay() -> None:
     assert codebook.vectors[1].tolist() == pytest.approx(expected, rel=1e-5)
 
 
+def test_revived_directions_stay_of_length_1() -> None:
+    torch.manual_seed(0)
+    codebook = RevivingCodebook(16, 4, l2_norm=True)
+    x = 30 * torch.randn(40, 4)
+    for _ in range(5):
+        codebook.revive(x, codebook(x)[1])
+    lengths = codebook.vectors.norm(dim=1)
+    assert lengths.max() < 1 + 1e-6 and lengths.min() > 0.9
+
+
 def test_revival_does_not_depend_on_how_many_distances_are_held_at_once(monkeypatch) -> None:
     torch.manual_seed(0)
     x, codes = torch.randn(40, 4), torch.randint(0, 3, (40,))

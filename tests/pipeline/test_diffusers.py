@@ -119,6 +119,9 @@ def test_classes(by_class: Path, tmp_path: Path) -> None:
     pipe = load(tmp_path / "out")
     expected = pixels(TextToImage.from_pretrained(by_class).of_class(["sky", "food-fruit"]))
     assert pixels(pipe(class_labels=["sky", 0]).images) == expected
+    labels = np.array([TextToImage.from_pretrained(by_class).classes.index("sky"), 0])
+    assert pixels(pipe(class_labels=labels).images) == expected
+    assert pixels(pipe(class_labels=labels[1]).images) == pixels(pipe(class_labels=0).images)
     with pytest.raises(ValueError, match="class_labels: 3 is none of 0 to 2"):
         pipe(class_labels=3)
     with pytest.raises(ValueError, match="this generator takes classes"):

@@ -11,6 +11,7 @@ import torch
 
 from textok.config.data import TextConfig
 from textok.text import FrozenTextEncoder, load_text_encoder, open_features, source
+from textok.text.on_the_fly import REMEMBERED
 from textok.text.open import same_features
 
 CAPTIONS = ["a red dog", "a cat", "", "two large blue trees", "a cat"]
@@ -84,6 +85,12 @@ def test_one_by_one_a_caption_has_the_same_bits_in_any_company(
     assert calls == [[caption] for caption in dict.fromkeys(CAPTIONS)]
     alone = open_features(config, one_by_one=True)(["a cat"])
     assert torch.equal(together.states[1], alone.states[0])
+    many = [f"{'a cat ' * (row % 4)}{row}" for row in range(REMEMBERED + 10)]
+    calls.clear()
+    assert torch.equal(text(many).states, text(many).states)
+    assert len(calls) == len(many)
+    text([*CAPTIONS, *many[-10:]])
+    assert len(calls) == len(many) + len(set(CAPTIONS))
     with pytest.warns(UserWarning, match=r"text cut after '.*': .* reads 6 tokens"):
         text(["two large blue trees on white and a red dog"])
 

@@ -12,13 +12,10 @@ from textok.config import (
     DecodingConfig,
     DecodingOptions,
     FlowDecoderConfig,
-    LossConfig,
     TokenizerConfig,
-    TrainTokenizerConfig,
     ViTConfig,
 )
 from textok.config.generator import ObjectiveConfig
-from textok.config.losses import GanConfig
 from textok.diffusion import Flow
 from textok.diffusion.flow import MIN_TIME
 from textok.pipeline import Reconstructor
@@ -299,9 +296,20 @@ def test_no_guidance_on_a_caption_that_the_decoder_does_not_read(where: str) -> 
     wrong = f"caption_guidance is 2.0, but this .* reads no caption .tokenizer.text is '{where}'"
     with pytest.raises(ValueError, match=f"^decoding.{wrong}"):
         blind.sampled_by(DecodingOptions(caption_guidance=2.0))
-    guided = dataclasses.replace(blind, sampling=DecodingConfig(caption_guidance=2.0))
+    guided = DecodingConfig(caption_guidance=2.0)
     with pytest.raises(ValueError, match=f"^tokenizer.sampling.{wrong}"):
-        TrainTokenizerConfig(tokenizer=guided, loss=LossConfig(gan=GanConfig(weight=0)))
+        dataclasses.replace(blind, sampling=guided)
+    tokens = torch.zeros(1, blind.num_tokens, blind.channels)
+    with pytest.raises(ValueError, match=f"^decoding.{wrong}"):
+        Tokenizer(blind).decode(tokens, decoding=guided)
+
+
+def test_no_images_from_no_tokens() -> None:
+    latents = torch.zeros(0, CONFIG.num_tokens, CONFIG.channels)
+    size = CONFIG.image_size
+    assert Tokenizer(CONFIG).eval().decode(latents, seeds=[]).shape == (0, 3, size, size)
+    model = Reconstructor(Tokenizer(CONFIG))
+    assert model.reconstruct(torch.zeros(0, 3, size, size)) == []
 
 
 def test_settings_that_cannot_be() -> None:

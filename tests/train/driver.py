@@ -1,7 +1,8 @@
 """Runs trainings one after another, each in processes of its own that die where they are told to.
 
-Reads a list of jobs as JSON from stdin, prints the exit codes of each. One import of torch serves
-them all, because the processes are forked. Not a test module: ``Jobs`` starts it.
+Reads lists of jobs as JSON from stdin, a line each, and prints the exit codes of each job. One
+import of torch serves them all, because the processes are forked. Not a test module: ``Jobs``
+starts it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import faulthandler
 import functools
+import importlib
 import json
 import os
 import signal
@@ -280,7 +282,9 @@ def run(job: dict[str, Any]) -> list[int]:
 if __name__ == "__main__":
     if len(sys.argv) > 1:  # as one of those that torchrun starts
         sys.exit(train(json.loads(sys.argv[1])))
-    jobs = json.load(sys.stdin)
-    sys.stdout.write(
-        json.dumps([run(job) if job["restarts"] is None else [launch(job)] for job in jobs])
-    )
+    for line in sys.stdin:
+        jobs = json.loads(line)
+        if not all(job["fake_text"] for job in jobs):
+            importlib.import_module("transformers.models.t5.modeling_t5")
+        codes = [run(job) if job["restarts"] is None else [launch(job)] for job in jobs]
+        print(json.dumps(codes), flush=True)

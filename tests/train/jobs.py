@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,21 @@ class Jobs:
         }
 
     def run(self) -> Runs:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("driver.py"))],
-            input=json.dumps(list(self._jobs.values())),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        codes = json.loads(done.stdout.splitlines()[-1])
+        driver = start_driver()
+        assert driver.stdin is not None and driver.stdout is not None
+        driver.stdin.write(json.dumps(list(self._jobs.values())) + "\n")
+        driver.stdin.flush()
+        codes = json.loads(driver.stdout.readline())
         return Runs(self.root, dict(zip(self._jobs, codes, strict=True)))
+
+
+@cache
+def start_driver() -> subprocess.Popen[str]:
+    """One for all tests of this process: seconds of imports. It ends with its standard input."""
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("driver.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )

@@ -14,12 +14,14 @@ from torch.nn import functional
 from tests.train.jobs import Runs
 from tests.train.tasks import aligned_generator, flat, make_generator_task
 from textok.config import DiTShape, TrainGeneratorConfig
+from textok.config.alignment import GeneratorAlignmentConfig
 from textok.evaluate.image_generator import trained_against
-from textok.generator import TokenGenerator
+from textok.generator import DiT, TokenGenerator
 from textok.losses.feature_alignment import cosine_loss
 from textok.pipeline import TextToImage
 from textok.pipeline.folder import load_pipeline
 from textok.train.generator import fitted, train_generator
+from textok.train.initial_generator import build_generator
 from textok.train.on_latents import open_both
 from textok.train.task import TrainingTask
 from textok.types import LatentBatch
@@ -99,6 +101,10 @@ def test_it_is_restored_to_the_bit_and_not_published(
     assert generator.state_dict().keys() == first.network.state_dict().keys()
     pipeline = TextToImage.from_pretrained(tmp_path / "model")
     assert "efficientnet_lite0" in trained_against(pipeline)
+    later = replace(aligned, init=str(tmp_path / "model"))
+    later = replace(later, generator=replace(later.generator, alignment=GeneratorAlignmentConfig()))
+    generator = build_generator(later, lambda: DiT(later.generator))
+    assert generator.trained_against == ("efficientnet_lite0",)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from tests.train.jobs import STEPS
 from textok.config import (
     GuidanceConfig,
     SamplingConfig,
@@ -46,6 +48,12 @@ def test_a_killed_run_ends_bit_identical(maskgit_runs) -> None:
             (maskgit_runs.root / run / "model" / name).read_bytes() for run in ("killed", "whole")
         ]
         assert saved[0] == saved[1]
+
+
+def test_processes_leave_out_by_chance_of_their_own(maskgit_runs) -> None:
+    state = maskgit_runs.root / "two" / "checkpoints" / f"step-{STEPS:08d}" / "state.safetensors"
+    first, second = (value for key, value in load_file(state).items() if "/rng/" in key)
+    assert not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("split", ["halves", "two"])

@@ -19,7 +19,7 @@ from textok.pipeline import save_pipeline
 from textok.train.generator import fitted
 from textok.train.initial_generator import build_generator
 from textok.train.on_latents import open_both
-from textok.train.randomness import StepRandomness
+from textok.train.randomness import RandomSource, StepRandomness, sample_for_mean_flow
 from textok.types import Condition, LatentBatch
 
 
@@ -84,6 +84,17 @@ def test_draws_are_those_of_the_recipe(mean_flow_config: TrainGeneratorConfig) -
     assert told.scale.median().item() == pytest.approx(math.sqrt(8), rel=0.05)
     assert told.low.mean().item() == pytest.approx(0.25, abs=0.01) and told.low.max() < 0.5
     assert told.high.mean().item() == pytest.approx(0.75, abs=0.01) and told.high.min() >= 0.5
+
+
+@pytest.mark.parametrize(("rows", "share"), [(1, 0.5), (1, 0.99), (2, 0.25), (3, 0.5), (4, 0.9)])
+def test_the_share_of_equal_times_holds_for_small_batches(rows: int, share: float) -> None:
+    source = RandomSource(seed=0, batch_size=rows, drop=0.0)
+    draws = [
+        sample_for_mean_flow(source, step, num_tokens=1, channels=1, equal_times=share)
+        for step in range(100)
+    ]
+    equal = torch.cat([given(one.equal_times) for one in draws])
+    assert int(equal.sum()) == pytest.approx(100 * rows * share, abs=1)
 
 
 def test_terms_are_those_of_the_formulas(mean_flow_config: TrainGeneratorConfig) -> None:

@@ -125,6 +125,8 @@ class TokenizerConfig:
                 self.output == "pixels" and self.layout == "textok",
                 "tokenizer.decoding 'flow' needs output 'pixels' and layout 'textok'",
             )
+            scale = self.sampling.caption_guidance
+            self.require_guidable("tokenizer.sampling.caption_guidance", scale)
         if self.output == "codes":
             ours, theirs = (self.image_size, self.grid), (self.vqgan.image_size, self.vqgan.grid)
             require(

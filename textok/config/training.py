@@ -79,9 +79,6 @@ class TrainTokenizerConfig:
                 "loss.gan.weight is above 0 but tokenizer.decoding is 'flow': a decoder that "
                 "samples needs no discriminator, set it to 0",
             )
-            self.tokenizer.require_guidable(
-                "tokenizer.sampling.caption_guidance", self.tokenizer.sampling.caption_guidance
-            )
             require(self.loss.l2 > 0, "loss.l2 is 0: in flow decoding it weighs the velocity")
         if self.tokenizer.text != "none":
             require(

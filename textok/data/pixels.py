@@ -158,7 +158,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise BadImageError("floating-point pixels have no defined range")
     if image.mode.startswith("I"):  # 16-bit grey; convert() would clip at 255
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        scaled = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        scaled[values == image.info.get("transparency")] = 255
+        image = Image.fromarray(scaled)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -67,11 +68,16 @@ def overlaps(images: CaptionedImages, measured: CaptionedImages) -> bool:
 
 
 def images_digest(images: CaptionedImages, settings: object) -> str:
-    """A name of everything that is made of images by ``settings``: files, cut and settings."""
+    """A name of everything that is made of images by ``settings``: files, cut and settings.
+
+    A file that was written to since has another one, which costs less than to read it.
+    """
     digest = hashlib.sha256(repr((images.image_size, settings)).encode())
     cut = {"fit": (images.config.fit, "crop"), "resize": (images.config.resize, "lanczos")}
     digest.update("".join(f"{k} {v}\n" for k, (v, usual) in cut.items() if v != usual).encode())
+    stat = cache(Path.stat)
     for record in images.records:
-        size = record.file.stat().st_size if record.span is None else record.span
-        digest.update(f"{record.file.resolve()} {size} {record.key}\n".encode())
+        file = stat(record.file)
+        place = f"{record.file.resolve()} {file.st_size} {file.st_mtime_ns} {record.span}"
+        digest.update(f"{place} {record.key}\n".encode())
     return digest.hexdigest()[:16]

@@ -27,6 +27,8 @@ SAME = (
     REFERENCE,
 )
 """Entries of the protocol without whose agreement no two numbers compare."""
+WHERE_BOTH = ("decoding",)
+"""Entries that some reports lack, here those of decoders that regress."""
 USUAL = {"precision": describe_precision("fp32")}
 """What holds for reports that do not say: those of older versions."""
 BASELINE = "none"
@@ -176,14 +178,22 @@ def _kind(report: Report) -> str:
 def _check_protocols(paths: Sequence[Path], reports: Sequence[Report]) -> None:
     if not reports:
         raise ValueError("nothing to compare: give report.json files")
+    first: dict[str, tuple[Path, object]] = {}
     for path, report in zip(paths, reports, strict=True):
-        for name in SAME:
-            first, here = (one.protocol.get(name, USUAL.get(name)) for one in (reports[0], report))
-            if first != here:
+        for name, here in _protocol(report).items():
+            where, there = first.setdefault(name, (path, here))
+            if here != there:
                 raise ValueError(
-                    f"{path}: {name} is {here!r}, but {first!r} in {paths[0]}: such numbers do not "
+                    f"{path}: {name} is {here!r}, but {there!r} in {where}: such numbers do not "
                     "compare; evaluate both by one protocol"
                 )
+
+
+def _protocol(report: Report) -> dict[str, object]:
+    """What has to agree with other reports that have it too."""
+    found = {name: report.protocol.get(name, USUAL.get(name)) for name in SAME}
+    found |= {name: report.protocol[name] for name in WHERE_BOTH if name in report.protocol}
+    return found | dict(report.protocol.get("other feature networks", {}))
 
 
 def _digits(name: str) -> int:

@@ -110,6 +110,7 @@ def _open(
         clip = load_clip_score(config.clip, device=device)
     cache = Path(config.text.cache) if config.text.cache else None
     mode = config.caption_mode
+    require_range("num_images", count, NEIGHBOURS + 1 if judges.main.logits is None else SPLITS)
     samples = _samples(generator, images, count=count, mode=mode, seed=config.seed)
     if config.decoder_captions == "other_image":
         unread = "decoder_captions is other_image, but this decoder reads no captions: leave it out"
@@ -176,7 +177,6 @@ def _judge(inputs: GenerationInputs, config: EvaluateGenerationConfig) -> Genera
 def _samples(
     generator: ImageGenerator, images: CaptionedImages, *, count: int, mode: CaptionMode, seed: int
 ) -> Samples:
-    require_range("num_images", count, SPLITS)
     if generator.classes:
         return samples_by_class(images, count=count, classes=generator.classes, seed=seed)
     return samples_by_caption(images, count=count, mode=mode, seed=seed)

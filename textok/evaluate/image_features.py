@@ -52,7 +52,7 @@ def image_features(
     """
     path = None
     if cache is not None:
-        digest = images_digest(images, network.protocol)
+        digest = gather(images_digest(images, network.protocol))[0]
         path = cache / f"features-{digest}.safetensors"
     if path is not None and all(gather(path.is_file())):
         try:

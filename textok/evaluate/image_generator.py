@@ -15,7 +15,6 @@ from textok.config.decoding import AS_TRAINED, DecodingConfig, DecodingOptions
 from textok.config.evaluation import DecoderCaptions
 from textok.config.generator import (
     AS_SAMPLED,
-    GeneratorConfig,
     SamplingConfig,
     SamplingOptions,
 )
@@ -156,11 +155,8 @@ class _Drawing:
 
 def trained_against(pipeline: TextToImage) -> tuple[str, ...]:
     """The pretrained networks of the tokenizer and of the generator."""
-    config = pipeline.generator.config
-    names = {*pipeline.tokenizer.trained_with, *pipeline.generator.trained_with}
-    if isinstance(config, GeneratorConfig) and config.alignment.weight > 0:
-        names.add(config.alignment.network or UNKNOWN)
-    return tuple(sorted(names))
+    ours, theirs = pipeline.generator.trained_against, pipeline.tokenizer.trained_with
+    return tuple(sorted({*ours, *theirs}))
 
 
 def _weights(folder: Path) -> str:

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from textok.config.check import require
 from textok.config.generator import GeneratorConfig, SamplingConfig
+from textok.config.networks import UNKNOWN
 from textok.generator.condition import LabelEmbedder, condition_embedder
 from textok.generator.mean_flow import MeanFlowCondition, MeanFlowEmbedding, sample_mean_flow
 from textok.generator.pretrained import generator_trained_with, read_generator
@@ -204,6 +205,13 @@ class DiT(TokenGenerator):
         generator = restored(partial(cls, config), state, where=source)
         generator.trained_with = generator_trained_with(source)
         return generator
+
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        alignment = self.config.alignment
+        if alignment.weight == 0:
+            return self.trained_with
+        return tuple(sorted({*self.trained_with, alignment.network or UNKNOWN}))
 
     def _time(self, times: Tensor, mean_flow: MeanFlowCondition | None) -> Tensor:
         """Vectors (..., D) of times and, where the objective has them, of its conditions."""

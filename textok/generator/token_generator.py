@@ -29,6 +29,11 @@ class TokenGenerator(nn.Module, ABC):
     recorder: Recorder | None = None
     """By way of which tokens are sampled, where the steps can be recorded."""
 
+    @property
+    def trained_against(self) -> tuple[str, ...]:
+        """Pretrained networks, of all its losses."""
+        return self.trained_with
+
     @abstractmethod
     def sample(
         self,

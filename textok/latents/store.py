@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from textok.config.check import require
+from textok.config.check import require, require_range
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import LatentRow, LatentShard, open_shard, shard_path
@@ -51,8 +51,14 @@ class LatentSet:
         )
 
     def first(self, num_tokens: int) -> LatentSet:
-        """The same rows with their first tokens. Raises ValueError for more than there are."""
-        return replace(self, index=self.index.first(num_tokens))
+        """The same rows with their first tokens, and the scale of those.
+
+        Raises ValueError for more than there are.
+        """
+        require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
+        scale = LatentScale.measured(shard.latents.first(num_tokens) for shard in self.shards)
+        mean, std = scale.mean.tolist(), scale.std.tolist()
+        return replace(self, index=replace(self.index, num_tokens=num_tokens, mean=mean, std=std))
 
     def with_features(self) -> LatentSet:
         """The same rows with the features of their images, which there have to be."""

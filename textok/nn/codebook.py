@@ -104,7 +104,7 @@ class RevivingCodebook(Codebook):
             ]
         )
         reach_V1 = torch.exp(-self.use * len(self) * 10 / (1 - self.decay) - 1e-3)[:, None]
-        self.vectors.lerp_(x_XC.float()[nearest_V], reach_V1)
+        self.vectors.lerp_(compared[nearest_V], reach_V1)
 
 
 def distances(a_XC: Tensor, b_YC: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import torch
 
@@ -25,8 +25,8 @@ class FeaturesOnTheFly(TextFeaturesSource):
     """Encodes the captions of each call; the text encoder is loaded at the first.
 
     With ``one_by_one`` each caption is encoded alone, so that its features are the same, bit for
-    bit, whatever is read beside it; the latest REMEMBERED are kept, and one that is too long is
-    cut with a warning that says where.
+    bit, whatever is read beside it; all of a call are kept and at least the latest REMEMBERED, and
+    one that is too long is cut with a warning that says where.
 
     With ``config.shard`` each process holds a part of the encoder's weights, and all have to call
     at the same time. With ``uneven`` they need not call equally often: a call waits until each
@@ -46,11 +46,12 @@ class FeaturesOnTheFly(TextFeaturesSource):
         self._config, self._device = config, device
         self._shard = config.shard and join_processes()[1] > 1
         self._uneven = uneven and self._shard
-        self._one = lru_cache(REMEMBERED)(self._encode_one) if one_by_one else None
+        self._one_by_one = one_by_one
+        self._kept: dict[str, TextFeatures] = {}
 
     def __call__(self, captions: Sequence[str]) -> TextFeatures:
-        if self._one is not None:
-            return TextFeatures.cat([self._one(caption) for caption in captions])
+        if self._one_by_one:
+            return self._each_alone(captions)
         if not self._uneven:
             return self._encoder(captions)
         gather(True)
@@ -80,6 +81,16 @@ class FeaturesOnTheFly(TextFeaturesSource):
     def _encoder(self) -> FrozenTextEncoder:
         with torch.inference_mode(False):
             return load_text_encoder(self._config, device=self._device, shard=self._shard)
+
+    def _each_alone(self, captions: Sequence[str]) -> TextFeatures:
+        kept, found = self._kept, dict[str, TextFeatures]()
+        for one in dict.fromkeys(captions):
+            found[one] = kept[one] if one in kept else self._encode_one(one)
+        latest = {one: kept[one] for one in kept if one not in found} | found
+        for one in list(latest)[: -max(REMEMBERED, len(found))]:
+            del latest[one]
+        self._kept = latest
+        return TextFeatures.cat([found[caption] for caption in captions])
 
     def _encode_one(self, caption: str) -> TextFeatures:
         kept = self._encoder.kept(caption)

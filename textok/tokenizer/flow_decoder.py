@@ -221,7 +221,8 @@ class FlowDecoder(nn.Module):
         digests = [hashlib.sha256(f"pixels/{seed}".encode()).digest() for seed in seeds]
         own = [int.from_bytes(digest[:8], "little") for digest in digests]
         generators = [torch.Generator().manual_seed(seed) for seed in own]
-        return torch.stack([torch.randn(shape, generator=one) for one in generators])
+        noise = [torch.randn(shape, generator=one) for one in generators]
+        return torch.stack(noise) if noise else torch.empty(0, *shape)
 
     def guided(self, known: DecoderInput, decoding: DecodingConfig) -> Prediction:
         """The prediction, led away from that without caption and from that without tokens.

@@ -91,8 +91,12 @@ class Tokenizer(Pushable, nn.Module):
         A flow decoder samples: each image from its own of ``seeds`` (0 for all without them), in
         the way that ``decoding`` says (the config's ``sampling`` without it); from no tokens, k =
         0, it generates by the caption alone. Other decoders ignore both.
-        Raises ValueError for other shapes, and for codes that there are not.
+        Raises ValueError for other shapes, for codes that there are not, and for guidance on a
+        caption that the decoder does not read.
         """
+        if decoding is not None:
+            scale = decoding.caption_guidance
+            self.config.require_guidable("decoding.caption_guidance", scale)
         tokens = latents.mean if isinstance(latents, Latents) else self._tokens(latents)
         fewest, limit, channels = self.fewest_tokens, self.config.num_tokens, self.config.channels
         if (

@@ -75,7 +75,8 @@ def real_moments(
 ) -> Moments:
     """Mean and covariance of the features of ``images``, stored in ``folder``."""
     require(len(images) > 1, f"data.path {images.config.path}: one image alone has no covariance")
-    path = folder / f"{network.name}-{images_digest(images, network.protocol)}.safetensors"
+    digest = distributed.gather_objects(images_digest(images, network.protocol))[0]
+    path = folder / f"{network.name}-{digest}.safetensors"
     if not all(distributed.gather_objects(path.is_file())):
         found = _measured(images, network, distributed)
         if distributed.is_main:

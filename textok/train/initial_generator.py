@@ -33,7 +33,7 @@ def build_generator(
     generator = new_generator()
     if config.init:
         source, where = load_pipeline(config.init), f"init {config.init}"
-        generator.trained_with = source.generator.trained_with
+        generator.trained_with = source.generator.trained_against
         state = initial_state(generator, source.generator, where=where)
         check_state(generator.state_dict(), state, where=where)
         generator.load_state_dict(state)

@@ -12,6 +12,7 @@ import torch
 
 from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.check import require
+from textok.config.networks import backbones
 from textok.config.training_on_latents import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.order import Order, evenly_spaced
@@ -32,6 +33,7 @@ from textok.train.objective import GeneratorObjective
 from textok.train.post_training import open_post_trainer
 from textok.train.projection import Projection
 from textok.train.randomness import RandomSource
+from textok.train.reconstruction_validator import JUDGES
 from textok.train.same_data import latents_fingerprint
 from textok.train.session import open_session
 from textok.train.task import TrainingTask, Validator
@@ -76,6 +78,8 @@ def train_on_latents(
     generator = build_generator(config, new_generator)
     objective, projection = new_objective(distributed)
     parts = build_parts(config, latents, generator, scale)
+    # What is left to chance in the networks themselves, dropout, differs between processes.
+    torch.manual_seed(config.run.seed + distributed.rank)
     post_trainer = None
     if isinstance(config, TrainGeneratorConfig):
         post_trainer = open_post_trainer(config, parts, distributed.device)
@@ -116,7 +120,11 @@ def train_on_latents(
             latents.train, text, order=order, step=step, device=distributed.device
         ),
     )
-    return session.close(f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}")
+    seen = backbones({*parts.tokenizer.trained_with, *generator.trained_against})
+    return session.close(
+        f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}",
+        not_comparable=[name for name, network in JUDGES.items() if network in seen],
+    )
 
 
 def generator_task(
@@ -176,14 +184,17 @@ class TrainingLatents:
 
 
 def training_index(config: TrainOnLatentsConfig) -> LatentIndex:
-    """What is known of the rows that are trained on before any is read, of their first tokens.
+    """What is known of the rows that are trained on, of their first tokens, without their captions.
 
     Raises ValueError where there are none.
     """
     settings = config.latents
     require(bool(settings.path), NO_PATH)
     index = read_index(Path(settings.path) / settings.split)
-    return index.first(settings.num_tokens) if settings.num_tokens else index
+    if settings.num_tokens in (0, index.num_tokens):
+        return index
+    whole = open_latents(Path(settings.path), settings.split, verify=False)
+    return whole.first(settings.num_tokens).index
 
 
 def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:

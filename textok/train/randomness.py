@@ -128,12 +128,13 @@ def sample_for_mean_flow(
 ) -> StepRandomness:
     """The random numbers of ``step`` for all G latents of a training by average velocities.
 
-    A share ``equal_times`` of the rows has one time alone, spread evenly over them: the rows
-    themselves are in random order.
+    A share ``equal_times`` of the rows has one time alone, spread evenly over those of all steps:
+    the rows themselves are in random order.
     """
     size, generator = source.batch_size, source.generator(step)
     latent = (size, num_tokens, channels)
-    so_far = (torch.arange(size + 1, dtype=torch.float64) * equal_times).floor()
+    rows = step * size + torch.arange(size + 1, dtype=torch.float64)
+    so_far = (rows * equal_times).floor()
     return StepRandomness(
         drop=torch.rand(size, generator=generator) < source.drop,
         posterior=torch.randn(latent, generator=generator),

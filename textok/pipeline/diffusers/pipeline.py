@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,7 +105,7 @@ class TexTokPipeline(DiffusersSaving, DiffusionPipeline):  # type: ignore[misc]
 
 def _names(labels: int | str | Sequence[int | str], classes: Sequence[str]) -> list[str]:
     """Names of classes that are given by name or number."""
-    listed = [labels] if isinstance(labels, (int, str)) else list(labels)
+    listed = [labels] if isinstance(labels, (int, Integral, str)) else list(labels)
     for label in listed:
         known = isinstance(label, str) or 0 <= label < len(classes)
         require(known, f"class_labels: {label} is none of 0 to {len(classes) - 1}")
