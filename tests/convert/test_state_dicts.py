@@ -60,6 +60,8 @@ def same(converted: Convert, tmp_path: Path) -> Same:
         "_orig_mod.module.",
         "model.module.",
         "state_dict.model._orig_mod.",
+        "net.",
+        "params.",
     ],
 )
 @pytest.mark.parametrize("name", ["vq", "bert"])
@@ -87,7 +89,7 @@ def test_an_average_goes_before_what_it_is_of(inner: str, same: Same, tmp_path: 
     assert same(file) == [f"{file}: the average of the weights (ema_model) is converted"]
 
 
-@pytest.mark.parametrize("name", ["ema", "model_ema", "ema_model"])
+@pytest.mark.parametrize("name", ["ema", "model_ema", "ema_model", "params_ema"])
 def test_dictionaries_of_a_training(name: str, same: Same, tmp_path: Path) -> None:
     state, file = recorded("vq").state, tmp_path / "weights.pt"
     optimizer = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-4}]}
@@ -112,6 +114,32 @@ def test_an_unknown_prefix_is_named(tmp_path: Path) -> None:
     torch.save(prefixed("tok.", recorded("vq").state), file)
     with pytest.raises(ValueError, match=r"its keys begin with 'tok\.': strip that prefix"):
         convert_1d_tokenizer(str(file), tmp_path / "ours")
+
+
+@pytest.mark.parametrize("name", ["a.pth.tar", "a.BIN", "a.model", "a.bin.crdownload", "weights"])
+def test_files_of_other_names(name: str, same: Same, tmp_path: Path) -> None:
+    torch.save(recorded("vq").state, tmp_path / name)
+    assert same(tmp_path / name) == []
+    save_file(recorded("vq").state, tmp_path / name)
+    assert same(tmp_path / name) == []
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "bin"])
+def test_weights_in_parts(ending: str, same: Same, tmp_path: Path) -> None:
+    state, folder = recorded("vq").state, tmp_path / "official"
+    folder.mkdir()
+    (folder / f"model.{ending}.index.json").write_text("{}")
+    files = [folder / f"model-0000{part}-of-00002.{ending}" for part in (1, 2)]
+    for part, file in enumerate(files):
+        (save_file if ending == "safetensors" else torch.save)(
+            {key: value for n, (key, value) in enumerate(state.items()) if n % 2 == part}, file
+        )
+    for source in (folder, *files):
+        assert same(source) == []
+    files[0].unlink()
+    for source in (folder, files[1]):
+        with pytest.raises(ValueError, match=rf"2 parts, of which {files[0].name} is missing"):
+            same(source)
 
 
 def training(folder: Path, *, average: bool = True) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.data.conftest import encoded, write_folder
 from textok.config import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
-from textok.data.captions import clean_captions, field_captions, split_text
+from textok.data.captions import caption_columns, clean_captions, field_captions, split_text
 from textok.data.report import ReadReport
 from textok.data.text_files import EncodingError, decode_text
 
@@ -31,11 +32,25 @@ def opened(path: Path, **options: object) -> CaptionedImages:
         ([["a"], ["b"]], ("a", "b")),
         ('["a, b", "c"]', ("a, b", "c")),
         ("['a', 'b']", ("a", "b")),
+        ("[ 'a', \"b's\" ]", ("a", "b's")),
+        ("['A man sits.'\n 'A person, on a chair.']", ("A man sits.", "A person, on a chair.")),
+        ("[['a' \"it's\"]\n ['c' 'd']]", ("a", "it's", "c", "d")),
+        ("array(['a', 'b'], dtype=object)", ("a", "b")),
+        ("[np.str_('a cat'), np.str_('b')]", ("a cat", "b")),
+        ("[{'raw': 'a cat', 'tokens': ['a', 'cat']}]", ("a cat",)),
         ("[laughs] a man", ("[laughs] a man",)),
+        ("['tis] a cat]", ("['tis] a cat]",)),
+        ("(masterpiece), (cat)", ("(masterpiece), (cat)",)),
+        ("[1, 2]", ("[1, 2]",)),
+        ('{"subject": "cat"}', ('{"subject": "cat"}',)),
         ("a\0 cat", ("a cat",)),
         ("a \ud83d cat", ("a  cat",)),
         ([{"raw": "a cat", "tokens": ["a", "cat"]}], ("a cat",)),
-        ([{"role": "user", "content": "?"}, {"role": "assistant", "content": "a cat"}], ("a cat",)),
+        ([{"from": "alice", "text": "a cat"}, {"from": "bob", "text": "b"}], ("a cat", "b")),
+        ("None of them", ("None of them",)),
+        ("-", ("-",)),
+        ("Nat", ("Nat",)),
+        ("true", ("true",)),
         (None, ()),
     ],
 )
@@ -45,13 +60,63 @@ def test_values_that_are_captions(value: object, captions: tuple[str, ...]) -> N
     assert report.void == report.not_text == 0
 
 
-@pytest.mark.parametrize("value", ["nan", "NaN", "None", "NULL", "n/a", "<NA>", float("nan")])
+QUESTION = {"from": "human", "value": "<image>\nDescribe it."}
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        *([QUESTION, {"from": name, "value": "a cat"}] for name in ("gpt", "model", "Assistant")),
+        [QUESTION, {"from": "llava-7b", "value": "a cat"}, {"from": "llava-7b", "value": "b"}],
+        [{"from": "system", "value": "Be kind."}, QUESTION, {"from": "bot", "value": "a cat"}],
+        [
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "a cat"}]},
+        ],
+        [
+            {"role": "user", "parts": [{"text": "?"}]},
+            {"role": "model", "parts": [{"text": "a cat"}]},
+        ],
+        [{"role": "user", "text": "?"}, {"role": "assistant", "text": "a cat"}],
+        [{"role": "assistant", "content": {"type": ["text"], "text": ["a cat"]}}],  # of parquet
+        {"user": "?", "assistant": "a cat"},
+        json.dumps([QUESTION, {"from": "gpt", "value": "a cat"}]),
+    ],
+)
+def test_of_a_conversation_the_first_answer_is_the_caption(turns: object) -> None:
+    report = ReadReport()
+    assert clean_captions(turns, report) == ("a cat",) and report.not_text == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("nan", "NaN", "None", "NULL", "n/a", "<NA>", float("nan"), "(null)", "nil", "undefined"),
+        *(r"\N", "NaT", "False", "{}", "[]", "[ ]", "[None]", "[nan]", "[null]", "#N/A N/A"),
+    ],
+)
 def test_missing_values_of_programs_are_none(value: object) -> None:
     report = ReadReport()
     assert clean_captions([value, "a cat"], report) == ("a cat",) and report.void == 1
 
 
-@pytest.mark.parametrize("value", [True, {"en": "a cat"}])
+@pytest.mark.parametrize("value", ['["x", null]', "['x' None]", "[nan, 'x']"])
+def test_missing_values_in_a_written_list(value: str) -> None:
+    report = ReadReport()
+    assert clean_captions(value, report) == ("x",) and report.void == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        {"en": "a cat"},
+        [QUESTION],
+        [{"from": "A", "value": "x"}, {"from": "B", "value": "y"}],
+        json.loads("[" * 900 + "]" * 900),
+    ],
+    ids=["truth", "mapping", "question", "strangers", "deep"],
+)
 def test_other_values_are_none_and_counted(value: object) -> None:
     report = ReadReport()
     assert clean_captions(value, report) == () and report.not_text == 1
@@ -62,6 +127,23 @@ def test_the_first_field_that_has_any_holds() -> None:
     assert field_captions({"TEXT": "x", "Captions": ["a", "b"]}) == ("a", "b")
     assert field_captions({"long_caption": "x", "caption_count": 3}) == ("x",)
     assert field_captions({"caption_num": 3}) == ()
+    assert field_captions({"caption_rank": "3", "caption_body": "x"}) == ("x",)
+    assert field_captions({"caption_rank": "3", "caption_body": ""}) == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        (["caption_count", "caption_en", "caption_de"], ["caption_en"]),
+        (["Caption ID", "Caption-Long", "caption_text"], ["caption_text"]),
+        (["captionLang", "num_captions", "captionBody"], ["captionBody"]),
+        (["source_caption", "caption_source"], ["source_caption"]),
+        (["caption_file", "captioner"], []),
+        (["caption_id", "caption_0", "caption_1"], ["caption_0", "caption_1"]),
+    ],
+)
+def test_columns_about_captions_have_none(columns: list[str], chosen: list[str]) -> None:
+    assert caption_columns(columns) == chosen
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,17 @@ def test_a_typed_table_names_files_by_the_same_names(name: str) -> None:
     columns = find_columns(features)
     assert columns is not None
     assert (columns.image, columns.holds, columns.captions) == (written, "files", ("Caption",))
+
+
+def test_captions_of_a_typed_table() -> None:
+    datasets = pytest.importorskip("datasets")
+    text, picture = datasets.Value("string"), datasets.Image()
+    parts = [{"type": text, "text": text}]
+    for name, features in {
+        "caption_en": {"caption_id": text, "caption_lang": text, "caption_en": text},
+        "messages": {"source": text, "messages": [{"role": text, "content": parts}]},
+        "conversations": {"id": text, "conversations": [{"from": text, "value": text}]},
+        "texts": {"id": text, "texts": [{"user": text, "assistant": text}]},
+    }.items():
+        columns = find_columns({"image": picture, **features})
+        assert columns is not None and columns.captions == (name,)

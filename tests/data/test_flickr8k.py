@@ -8,7 +8,9 @@ import pytest
 
 from tests.data.conftest import encoded, write_folder
 from textok.config import DataConfig
+from textok.config.data import SourceConfig
 from textok.data import CaptionedImages, open_captioned_images
+from textok.data.layouts.flickr8k import find
 
 IMAGE = encoded(50)
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "gone.jpg")
@@ -62,6 +64,32 @@ def test_kaggles_variant(tmp_path: Path) -> None:
 def test_a_sidecar_called_captions_is_none_of_it(tmp_path: Path) -> None:
     write_folder(tmp_path, {"captions.txt": "a red cat", "captions.png": IMAGE})
     assert opened(tmp_path).records[0].captions == ("a red cat",)
+
+
+def test_captions_are_cleaned_and_decoded_as_everywhere(tmp_path: Path) -> None:
+    lines = "a.jpg#0\tnan\na.jpg#1\t a café \nb.jpg#0\tNone\ngone.jpg#0\tnull\n"
+    for place, encoding in {"x": "cp1252", "y": "utf-16"}.items():
+        files = {"Flickr8k.token.txt": lines.encode(encoding), "a.jpg": IMAGE, "b.jpg": IMAGE}
+        images = opened(write_folder(tmp_path / place, files))
+        assert [record.captions for record in images.records] == [("a café",), ()]
+        assert images.report.void == 2
+        recoded = {"Flickr8k.token.txt": "Windows-1252"} if encoding == "cp1252" else {}
+        assert images.report.recoded == recoded
+
+
+def test_an_encoding_that_has_to_be_told(tmp_path: Path) -> None:
+    text = "a.jpg#0\t赤い猫\n".encode("shift_jis")
+    write_folder(tmp_path, {"Flickr8k.token.txt": text, "a.jpg": IMAGE})
+    with pytest.raises(ValueError, match=r"Flickr8k\.token\.txt is not UTF-8.*data\.encoding"):
+        opened(tmp_path)
+    config = DataConfig(path=str(tmp_path), encoding="shift_jis")
+    assert open_captioned_images(config, image_size=8).records[0].captions == ("赤い猫",)
+
+
+def test_a_link_to_itself_is_no_folder_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to("x")
+    write_folder(tmp_path, {"t/Flickr8k.token.txt": TOKENS, "a.jpg": IMAGE})
+    assert find(tmp_path, SourceConfig()) is not None
 
 
 def test_lines_that_cannot_be_read(tmp_path: Path) -> None:

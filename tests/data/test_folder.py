@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.data.conftest import encoded, write_folder
 from textok.config import DataConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
+from textok.data.detect import own_splits
 
 IMAGE = encoded(50)
 
@@ -143,3 +145,148 @@ def test_a_link_to_a_parent_does_not_go_round(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a/1.png": IMAGE})
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert captions(opened(tmp_path)) == {"a/1.png": ()}
+
+
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        (("training_set", "test_set"), ("train", "test")),
+        (("images_train", "Images-Val"), ("train", "val")),
+        (("train.2017", "val.2017"), ("train", "val")),
+        (("01_train", "02_development", "03_test"), ("train", "val", "test")),
+        (("train_v2_256x256", "tst"), ("train", "test")),
+        (("train", "holdout"), ("train", "test")),
+        (("train_val", "test", "cat"), ("train", "test")),
+        (("seg_train", "seg_test", "seg_pred"), ("train", "test")),
+        (("archive/my set/train", "archive/my set/val"), ("train", "val")),
+        (("x/images/train", "x/images/val"), ("train", "val")),
+        (("train", "test_tube", "training_shoes", "validator"), ()),
+        (("images/train", "images/bus", "images/car", "images/boat"), ()),
+        (("vehicles/train", "vehicles/bus"), ()),
+        (("train_track", "test_track"), ()),
+        (("trainA", "testA", "trainB", "testB"), ()),
+        (("bus_train", "bus_test", "car_train", "car_test"), ()),
+    ],
+)
+def test_folders_are_splits_by_words_that_say_nothing_else(
+    tmp_path: Path, folders: tuple[str, ...], splits: tuple[str, ...]
+) -> None:
+    write_folder(tmp_path, {f"{name}/{i}.png": IMAGE for i, name in enumerate(folders)})
+    assert own_splits(DataConfig(path=str(tmp_path))) == splits
+    for number, split in enumerate(splits):
+        assert list(captions(opened(tmp_path, split=split))) == [f"{number}.png"]
+    assert len(opened(tmp_path, split="")) == len(folders)
+
+
+def test_folders_that_could_be_the_same_split_are_not_guessed(tmp_path: Path) -> None:
+    names = ("train_256", "train_512", "val_256")
+    write_folder(tmp_path, {f"{name}/{name}.png": IMAGE for name in names})
+    with pytest.raises(ValueError, match=r"train_256 and train_512 could both be the split train"):
+        opened(tmp_path)
+    for split, name in (("train_512", "train_512"), ("val", "val_256")):
+        assert list(captions(opened(tmp_path, split=split))) == [f"{name}.png"]
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "captions.csv", "list.csv"])
+def test_a_column_of_splits_and_one_of_classes(tmp_path: Path, table: str) -> None:
+    rows = "file_name,caption,Split,Label\na.png,A,train, x \nb.png,B,dev,nan\nc.png,C,test,y\n"
+    names = ("a.png", "b.png", "c.png")
+    write_folder(tmp_path, {table: rows, **dict.fromkeys(names, IMAGE)})
+    assert own_splits(DataConfig(path=str(tmp_path))) == ("train", "val", "test")
+    labels = {"train": "x", "val": None, "test": "y"}
+    for name, (split, label) in zip(names, labels.items(), strict=True):
+        images = opened(tmp_path, split=split)
+        assert [(record.key, record.label) for record in images.records] == [(name, label)]
+        assert images.report.unlisted == 0
+    assert len(opened(tmp_path, split="")) == 3
+
+
+def test_a_column_of_splits_that_tells_nothing_apart(tmp_path: Path) -> None:
+    rows = "file_name,split\na.png,test\nb.png,{}\n"
+    for place, other in (
+        ("one", "test"),
+        ("set/train", "val"),
+    ):  # the folder says which split it is
+        files = {f"{place}/a.png": IMAGE, f"{place}/b.png": IMAGE}
+        write_folder(tmp_path, {**files, f"{place}/metadata.csv": rows.format(other)})
+    for root, splits in (("one", ()), ("set", ("train",))):
+        assert own_splits(DataConfig(path=str(tmp_path / root))) == splits
+        assert len(opened(tmp_path / root)) == 2
+    write_folder(tmp_path, {"one/metadata.csv": rows.format("") + "a.png,train\n"})
+    assert opened(tmp_path / "one", split="test").report.unlisted == 1  # b.png is of no split
+
+
+def test_a_table_in_a_folder_without_images_is_of_those_elsewhere(tmp_path: Path) -> None:
+    files = {"images/a.png": IMAGE, "images/b.png": IMAGE}
+    rows = "image,caption\na.png,A\n../images/b.png,B\n"
+    images = opened(write_folder(tmp_path, {**files, "annotations/captions.csv": rows}))
+    assert list(captions(images).values()) == [("A",), ("B",)]
+    assert images.report.reads_from == ["annotations/captions.csv (image: captions)"]
+
+
+def test_tables_that_share_the_images_among_them(tmp_path: Path) -> None:
+    rows = "image,caption\n{}.png,{}\n"
+    files = {"x/1.png": IMAGE, "y/1.png": IMAGE, "y/2.png": IMAGE}
+    files |= {f"{n}/labels.csv": rows.format(1, n) for n in "xy"}
+    images = opened(write_folder(tmp_path / "folders", files))
+    assert [(r.key, r.captions, r.label) for r in images.records] == [
+        ("x/1.png", ("x",), "x"),
+        ("y/1.png", ("y",), "y"),
+    ]
+    assert images.report.unlisted == 1
+    files = {"train2017/1.png": IMAGE, "val2017/2.png": IMAGE}
+    for number, split in ((1, "train"), (2, "val")):
+        files[f"annotations/captions_{split}2017.csv"] = rows.format(number, split)
+    images = opened(write_folder(tmp_path / "splits", files), split="")
+    assert captions(images) == {"1.png": ("train",), "2.png": ("val",)}
+
+
+def test_strict_tables_one_inside_the_other(tmp_path: Path) -> None:
+    rows = "file_name,caption\n"
+    files = {f"{name}.png": IMAGE for name in ("cat/1", "dog/1", "dog/2")}
+    files |= {"metadata.csv": f"{rows}cat/1.png,a cat\ndog/1.png,outer\n"}
+    files |= {"dog/metadata.csv": f"{rows}1.png,inner\n2.png,two\n"}
+    images = opened(write_folder(tmp_path, files))
+    assert list(captions(images).values()) == [("a cat",), ("outer",), ("two",)]
+    write_folder(tmp_path, {"dog/captions.csv": rows})
+    with pytest.raises(ValueError, match=r"dog/captions.csv and dog/metadata.csv; keep one"):
+        opened(tmp_path)
+    write_folder(tmp_path, {"metadata.csv": f"{rows}cat/1.png,\ndog/1.png,\ndog/2.png,\n"})
+    assert len(opened(tmp_path)) == 3  # the outer one names all
+
+
+@pytest.mark.parametrize(
+    ("pictures", "texts"),
+    [
+        ("images/{}", "captions/{}"),
+        ("{}", "captions/{}"),
+        ("{}/a", "text/{}_set/a"),
+        ("{}_images", "{}_captions"),
+    ],
+)
+def test_folders_of_texts_called_after_the_splits(
+    tmp_path: Path, pictures: str, texts: str
+) -> None:
+    for split in ("train", "val"):
+        write_folder(tmp_path / pictures.format(split), {"x.png": IMAGE})
+        write_folder(tmp_path / texts.format(split), {"x.txt": split})
+    for split in ("train", "val"):
+        assert [record.captions for record in opened(tmp_path, split=split).records] == [(split,)]
+
+
+def test_what_cannot_be_read_does_not_stop_the_rest(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.png": IMAGE, "b.png": IMAGE, "#recycle/c.png": IMAGE})
+    for name in ("pipe", "p.png", "a.txt", "list.csv", "metadata.csv", "README.md", "x.parquet"):
+        os.mkfifo(tmp_path / name)
+    for name in ("link.png", "link"):
+        (tmp_path / name).symlink_to(name)
+    images = opened(tmp_path, max_bad_share=1.0)
+    assert list(captions(images)) == ["a.png", "b.png", "link.png", "p.png"]
+    for index, reason in ((2, "symbolic links"), (3, "a pipe, where a file is needed")):
+        with pytest.raises(OSError, match=reason):
+            images.read(index)
+
+
+def test_a_text_that_gives_no_caption_is_named(tmp_path: Path) -> None:
+    files = {"a.png": IMAGE, "a.json": '{"title": "x"}', "b.png": IMAGE, "b.txt": " "}
+    assert opened(write_folder(tmp_path, files)).report.unread == ["a.json"]

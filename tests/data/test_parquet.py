@@ -88,8 +88,9 @@ def test_splits_by_the_names_of_files(
     assert len(opened(tmp_path, splits[0] if splits else "train")) == (1 if splits else 2)
 
 
-def test_a_column_says_which_split_a_row_is_of(tmp_path: Path) -> None:
-    columns = {"image": pictures(4), "split": ["train", "dev", "test", "restval"]}
+@pytest.mark.parametrize("column", ["split", "Split"])
+def test_a_column_says_which_split_a_row_is_of(tmp_path: Path, column: str) -> None:
+    columns = {"image": pictures(4), column: ["train", "dev", "test", "restval"]}
     write(tmp_path / "test-00000-of-00001.parquet", columns)
     assert own_splits(DataConfig(path=str(tmp_path))) == ("train", "val", "test")
     images = opened(tmp_path)
@@ -209,7 +210,7 @@ def test_labels(tmp_path: Path) -> None:
     fine = datasets.ClassLabel(names=["ant", "bee"])
     write(tmp_path / "a.parquet", {"image": pictures(2), "fine": [1, -1]}, fine=fine)
     assert [record.label for record in opened(tmp_path / "a.parquet").records] == ["bee", None]
-    columns = {"image": pictures(3), "label": ["x", None, ""], "fine": [0, 1, 0]}
+    columns = {"image": pictures(3), "label": [" x", None, "nan"], "fine": [0, 1, 0]}
     write(tmp_path / "b.parquet", columns, fine=fine)
     images = opened(tmp_path / "b.parquet")
     assert [record.label for record in images.records] == ["x", None, None]
@@ -271,7 +272,7 @@ def test_bytes_without_the_type_of_an_image(tmp_path: Path) -> None:
 def test_tables_without_images_are_no_set(tmp_path: Path) -> None:
     path = tmp_path / "00000.parquet"
     pq.write_table(pa.table({"url": ["u"], "caption": ["a"], "embedding": [b"12"]}), path)
-    with pytest.raises(ValueError, match=r"no column of images; there are url, caption, embedding"):
+    with pytest.raises(ValueError, match=r"no column of images; there are url \(string\), caption"):
         opened(path)
     write_folder(tmp_path, {"00000/1.png": encoded(10), "00000/1.txt": "a"})
     images = opened(tmp_path)  # the pictures that the table describes
@@ -304,6 +305,44 @@ def test_files_that_cannot_be_read(tmp_path: Path, content: bytes, message: str)
     write_folder(tmp_path, {"train.parquet": content})
     with pytest.raises(ValueError, match=message):
         opened(tmp_path)
+
+
+def test_the_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path / f"{name}.parquet", {"image": pictures(1), "text": ["x"]})
+    write(tmp_path / "b.parquet", {"image": pictures(1), "title": ["x"]})
+    with pytest.raises(ValueError, match=r"/b\.parquet cannot be read as parquet: "):
+        opened(tmp_path)
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and no end of the file")
+    with pytest.raises(ValueError, match=r"/b\.parquet cannot be read as parquet: "):
+        opened(tmp_path)
+
+
+def test_files_without_rows(tmp_path: Path) -> None:
+    table = pq.read_table(write(tmp_path / "b.parquet", {"image": pictures(2)}))
+    pq.write_table(table.slice(0, 0), tmp_path / "a.parquet")
+    assert levels(opened(tmp_path)) == [0, 10]
+    (tmp_path / "b.parquet").unlink()
+    with pytest.raises(ValueError, match=r"a\.parquet has no rows, so no image"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"images": [pictures(1)], "texts": ["x"]}, r"images \(list<.*struct<.*texts \(string\)"),
+        ({"image": ["iVBORw0KGgo" * 50]}, r"image \(string\)"),
+        ({"blob": [encoded(0)]}, r"blob \(binary\); data\.image_column names one of bytes"),
+    ],
+)
+def test_the_columns_of_a_table_without_images_are_named(
+    tmp_path: Path, columns: dict[str, Any], told: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=rf"a\.parquet: no column of images; there are {told}"):
+        opened(tmp_path)
+    if "blob" in columns:
+        assert levels(opened(tmp_path, image_column="blob")) == [0]
 
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from tests.data.conftest import encoded, write_folder
 from textok.config import DataConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
 from textok.data.detect import own_splits
+from textok.data.folder import list_folder
+from textok.data.pictures import PictureFiles
+from textok.data.table_place import find_tables
 
 IMAGE = encoded(50)
 PAIR = {"a.png": ("one",), "b.png": ("two",)}
@@ -113,6 +116,53 @@ def test_two_tables_with_captions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"long\.csv and short\.csv both have captions"):
         opened(tmp_path)
     assert captions(opened(tmp_path, table="long.csv")) == {"a.png": ("one",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("train_data.jsonl", '{"image": "a.png", "caption": "one"}\noops\n', "line 2: no JSON"),
+        ("list.json", '[{"image": "a.png", "caption": "one"}, {"ima', "no JSON of images and"),
+        ("list.csv", "image,caption\na.png,一只红色的猫\n".encode("gbk"), "is not UTF-8 in line 2"),
+        ("list.tsv", 'image\tcaption\na.png\t"Open\nb.png\ttwo\n', "line 2: a quote"),
+        ("list.csv", 'id,caption\na,"one\nb,two\n', "line 2: a quote"),
+        ("other.csv", 'id,caption\nx,"one\ny,two\n', ""),
+        ("notes.json", '{"unfinished": ', ""),
+    ],
+)
+def test_what_is_wrong_with_a_table_of_the_images_is_told(
+    tmp_path: Path, name: str, content: str | bytes, problem: str
+) -> None:
+    files = list_folder(write_folder(tmp_path, {name: content, **dict.fromkeys(PAIR, IMAGE)}))
+    pictures, problems = PictureFiles(root=tmp_path, names=files.images), dict[str, str]()
+    assert find_tables(files, (), pictures, DataConfig(path=str(tmp_path)), problems) == []
+    assert list(problems) == ([name] if problem else [])
+    assert problems.get(name, "").startswith(problem) and str(tmp_path) not in str(problems)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "path", "key"),
+    [
+        ("x", "1.png", "x/1.png", "x/1.png"),
+        ("y", "1", "y/1.png", "y/1.png"),
+        ("y", "1.PNG", "y/1.png", "y/1.png"),
+        ("y", "2.png", "y/2.png", "2.png"),
+        ("x", "2.png", "y/2.png", "2.png"),
+        ("x", "y\\2.png", "y/2.png", "y/2.png"),
+        ("notes/more", "../../y/2.png", "y/2.png", "y/2.png"),
+        ("notes", "..\\y\\2", "y/2.png", "y/2.png"),
+        ("notes", "1.png", "", ""),
+        ("..", "other/3.png", "", ""),
+    ],
+)
+def test_an_image_of_the_table_s_own_folder_comes_first(
+    tmp_path: Path, folder: str, name: str, path: str, key: str
+) -> None:
+    names = ("x/1.png", "y/1.png", "y/2.png")
+    write_folder(tmp_path, {"set/" + n: IMAGE for n in names} | {"other/3.png": IMAGE})
+    pictures = PictureFiles(root=tmp_path / "set", names=names, allow_outside=True)
+    found = pictures.find(name, tmp_path / "set" / folder)
+    assert (found.path, found.key) == (path, key)
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
@@ -229,7 +279,10 @@ def test_splits_that_tables_tell_of(tmp_path: Path) -> None:
     column = write_folder(tmp_path / "column", {"t.csv": text, **dict.fromkeys(PAIR, IMAGE)})
     files = {"train.csv": "image,caption\na.png,one\n", "dev.csv": "image,caption\nb.png,two\n"}
     names = write_folder(tmp_path / "names", {**files, **dict.fromkeys(PAIR, IMAGE)})
-    for root in (column, names):
+    files = {"captionsTrain.tsv": "image\tcaption\na.png\tone\n"}
+    files |= {"COCOVal2017Captions.tsv": "image\tcaption\nb.png\ttwo\n"}
+    joined = write_folder(tmp_path / "joined", {**files, **dict.fromkeys(PAIR, IMAGE)})
+    for root in (column, names, joined):
         assert own_splits(DataConfig(path=str(root))) == ("train", "val")
         assert captions(opened(root)) == {"a.png": ("one",)}
         assert captions(opened(root, split="val")) == {"b.png": ("two",)}

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import encoded, noise, write_tar
+from textok.cli.main import main
 from textok.config import DataConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images, tar_index
+from textok.data.detect import own_splits
+from textok.data.shards import find_shards
 
 
 def opened(path: Path | str, **options: object) -> CaptionedImages:
@@ -195,6 +198,28 @@ def test_names_with_dots_are_left_out_and_named(tmp_path: Path) -> None:
     assert "a shard's key ends at the first dot): a/22.05.png" in images.report.summary()
 
 
+def test_texts_that_are_not_read_are_named_and_hidden_members_are_not_counted(
+    tmp_path: Path,
+) -> None:
+    write_tar(
+        tmp_path / "0.tar",
+        [
+            ("a.png", encoded(1)),
+            ("._a.png", b"\0"),
+            ("a.jpg.txt", "a cat"),
+            ("b.png", encoded(2)),
+            ("b.jpg.txt", "a dog"),
+            ("b.prompt", "a dog"),
+            ("b.cls.bin", b"7"),
+        ],
+    )
+    for _ in range(2):  # scanned, then by the stored index
+        report = opened(tmp_path).report
+        assert report.dotted == [] and report.images == 2
+        assert report.unread == ["*.jpg.txt", "*.prompt"]
+    assert report.messages()[1].startswith("not read as captions: *.jpg.txt, *.prompt; name a ")
+
+
 def test_links_in_a_shard_are_their_targets(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         data = encoded(70)
@@ -248,6 +273,26 @@ def test_a_cut_shard_counts_as_many_images_as_the_others_have(tmp_path: Path) ->
     assert opened(tmp_path, max_bad_share=0.3).report.left_out() == {"truncated shards": 4}
 
 
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("coco_train_000", "coco_val_000"), ("train", "val")),
+        (("training-set-0", "testing-set-0"), ("train", "test")),
+        (("laion-train-clean-0", "laion-test-clean-0"), ("train", "test")),
+        (("trainval-0", "test-0"), ("train", "test")),
+        (("train-0", "val-0", "more-0"), ()),
+        (("trains-0", "contest-0"), ()),
+    ],
+)
+def test_splits_by_the_words_of_shards(
+    tmp_path: Path, names: tuple[str, ...], splits: tuple[str, ...]
+) -> None:
+    for name in names:
+        write_tar(tmp_path / f"{name}.tar", [("1.png", encoded(0))])
+    assert sorted(own_splits(DataConfig(path=str(tmp_path)))) == sorted(splits)
+    assert len(opened(tmp_path)) == (1 if splits else len(names))
+
+
 def test_shards_named_after_splits(tmp_path: Path) -> None:
     for name in ("train-000", "train-001", "val-000"):
         write_tar(tmp_path / f"{name}.tar", [("1.png", encoded(0))])
@@ -256,3 +301,31 @@ def test_shards_named_after_splits(tmp_path: Path) -> None:
     assert [r.key for r in opened(tmp_path, split="val").records] == ["val-000/1"]
     with pytest.raises(ValueError, match=r"no shards of 'test'; data\.split can be train, val"):
         opened(tmp_path, split="test")
+
+
+def test_names_that_are_no_utf8_and_files_that_are_prepared_from_them(tmp_path: Path) -> None:
+    members = [(b"caf\xe9.png", encoded(10)), (b"caf\xe9.txt", "one"), (b"b\xe9.v.png", encoded(0))]
+    named = [(name.decode("utf-8", "surrogateescape"), data) for name, data in members]
+    root = tmp_path / "set"
+    root.mkdir()
+    write_tar(root / os.fsdecode(b"\xe9.tar"), [*named, named[0], ("alone.txt", "x")])
+    for _ in range(2):  # the second time from the index
+        images = opened(root, max_bad_share=0.5)
+        assert {r.key: r.captions for r in images.records} == {"\\xe9/caf\\xe9": ("one",)}
+        assert images.report.duplicates == ["\\xe9/caf\\xe9"]
+        assert images.report.dotted == ["\\xe9/b\\xe9.v.png"]
+        assert list(images.report.missing) == ["\\xe9/alone"]
+        images.report.summary().encode("utf-8")
+    out = tmp_path / "out"
+    command = ["data", "prepare", str(root), str(out), "--size", "8", "--max-bad-share", "0.5"]
+    assert main(command) == 0
+    rows = [line for file in out.glob("*/metadata.jsonl") for line in file.open(encoding="utf-8")]
+    assert [json.loads(row)["key"] for row in rows] == ["\\xe9/caf\\xe9"]
+
+
+def test_a_pattern_is_a_name_where_there_is_such_a_file(tmp_path: Path) -> None:
+    for name in ("data[1].tar", "s{0,1}.TAR"):
+        shard(tmp_path / name, 0)
+        assert len(find_shards(str(tmp_path / name))) == 1
+    with pytest.raises(ValueError, match="over 1,000,000 shards"):
+        opened(tmp_path / "{000..99999999}.tar")

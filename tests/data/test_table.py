@@ -155,3 +155,27 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
         DataConfig(table="t", delimiter="::")
     with pytest.raises(ValueError, match="separates no columns"):
         DataConfig(table="t", delimiter='"')
+
+
+def test_names_as_json_has_them(tmp_path: Path) -> None:
+    rows = [
+        '{"image": {"bytes": null, "path": "a.png"}, "caption": "A"}',
+        '{"id": "x", "images": ["b.png"], "caption": "B"}',
+        '{"id": 3.0, "caption": "C"}',
+        '{"image": [{"file_name": "d.png"}], "caption": "D"}',
+    ]
+    names = ("a.png", "b.png", "3.png", "d.png")
+    write_folder(tmp_path, {"metadata.jsonl": "\n".join(rows), **dict.fromkeys(names, IMAGE)})
+    assert captions(opened(tmp_path)) == {n: (c,) for n, c in zip(names, "ABCD", strict=True)}
+    for value in ('["a.png", "b.png"]', "{}", "true", "1.5", "null"):
+        write_folder(tmp_path, {"metadata.jsonl": f'{{"image": {value}}}'})
+        with pytest.raises(ValueError, match=r"line 1: no name of an image in image; each row"):
+            opened(tmp_path)
+
+
+def test_values_that_are_no_class(tmp_path: Path) -> None:
+    labels = {"a.png": " cat", "b.png": "cat ", "c.png": "NaN", "d.png": "", "e.png": "none"}
+    rows = "".join(f"{name},{label}\n" for name, label in labels.items())
+    write_folder(tmp_path, {"metadata.csv": f"image,label\n{rows}", **dict.fromkeys(labels, IMAGE)})
+    found = [record.label for record in opened(tmp_path).records]
+    assert found == ["cat", "cat", None, None, "none"]

@@ -21,7 +21,7 @@ def told_of_mistake(error: Exception) -> str | None:
         return one_line(f"{error.filename}: {error.strerror}{room}")
     if isinstance(error, UnicodeEncodeError):
         text = error.object.encode("utf-8", "backslashreplace").decode()[:MOST_SHOWN]
-        return f"'{text}' is no text in UTF-8: rename it"
+        return one_line(f"'{' '.join(text.split())}' is no text in UTF-8: rename it")
     return one_line(" ".join(str(error).split()))
 
 

@@ -19,10 +19,12 @@ from textok.config.check import require
 from textok.convert.state_dict import AVERAGES, find_state_dict
 from textok.runtime.pretrained import CONFIG, WEIGHTS, find_folder, read_json
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-ENDINGS = (*PICKLES, ".safetensors")
+ENDINGS = (".bin", ".pt", ".pth", ".pth.tar", ".ckpt", ".safetensors")
+"""In capitals as well."""
 TORCH_FILE = (b"PK", b"\x80")
 """How a zip archive and a pickle begin."""
+SAFE_FILE = b'{"'
+"""How the header of a safetensors file begins, after its length of eight bytes."""
 NO_PICKLE = "Unsupported operand"
 """In what PyTorch says of a zip archive of a few bytes, which it takes for a pickle."""
 STATES = re.compile(
@@ -32,6 +34,8 @@ STATES = re.compile(
 UNWRAPPED = "unwrapped_model"
 """1d-tokenizer's folder of the weights alone, in that of a checkpoint."""
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+PART = re.compile(r"(?P<name>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)")
+"""One of the files that large weights are split into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +54,13 @@ class Checkpoint:
 def read_source(source: str, starts: Collection[str]) -> Checkpoint:
     """Read a file of weights, a folder, that of a training, or a hub repository.
 
+    Of weights in several parts any one stands for all.
     ``starts`` are what keys of a model begin with. Of a training the average of its latest
     checkpoint is taken. Of a pickle only tensors in plain containers are loaded. Raises
     ValueError, one line, for what is missing, damaged or holds anything else.
     """
     path = Path(source)
-    if path.suffix in ENDINGS and not path.is_dir():
+    if not path.is_dir() and (_is_weights(path) or path.exists()):
         require(path.is_file(), f"{source}: no such file")
         file, folder = path, path.parent
         where = source
@@ -64,7 +69,7 @@ def read_source(source: str, starts: Collection[str]) -> Checkpoint:
         folder = path if path.is_dir() else _fetch(source)
         file = _file_in(folder)
         where, settings = str(file), _settings(file.parent) or _settings(folder)
-    found = find_state_dict(_read_file(file), starts, where=where)
+    found = find_state_dict(_read_parts(file), starts, where=where)
     for key, value in found.tensors.items():
         stored = value.untyped_storage().nbytes()
         require(value.nbytes <= stored, f"{where}: {key} is {value.nbytes:,} bytes of {stored:,}")
@@ -101,7 +106,7 @@ def _file_in(folder: Path) -> Path:
     for name in AVERAGES:
         if _files(folder / name):
             return _file_in(folder / name)
-    files = _files(folder)
+    files = list({_parts(path)[0]: path for path in _files(folder)}.values())
     if not files and _files(folder / UNWRAPPED):
         return _file_in(folder / UNWRAPPED)
     if not files:
@@ -121,14 +126,45 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.suffix in ENDINGS and path.is_file() and not STATES.match(path.name)
+        if _is_weights(path) and path.is_file() and not STATES.match(path.name)
     )
+
+
+def _is_weights(path: Path) -> bool:
+    return path.name.lower().endswith(ENDINGS)
+
+
+def _parts(file: Path) -> list[Path]:
+    """The files that weights are split into; mostly the one."""
+    part = PART.fullmatch(file.name)
+    if part is None:
+        return [file]
+    several = range(1, int(part["count"]) + 1)
+    names = (f"{part['name']}-{n:05}-of-{part['count']}{part['ending']}" for n in several)
+    return [file.with_name(name) for name in names] or [file]
 
 
 def _average_beside(file: Path) -> Path | None:
     """The folder of an average beside a file of weights, or beside its folder."""
     folder = file.parent.parent if file.parent.name == UNWRAPPED else file.parent
     return next((folder / name for name in AVERAGES if _files(folder / name)), None)
+
+
+def _read_parts(file: Path) -> object:
+    parts = _parts(file)
+    lost = [part.name for part in parts if not part.is_file()]
+    require(
+        not lost, f"{file}: one of {len(parts)} parts, of which {', '.join(lost[:3])} is missing"
+    )
+    if len(parts) == 1:
+        return _read_file(file)
+    whole: dict[object, object] = {}
+    for part in parts:
+        content = _read_file(part)
+        if not isinstance(content, dict):
+            raise ValueError(f"{part}: not a state dict")
+        whole |= content
+    return whole
 
 
 def _read_file(path: Path) -> object:
@@ -138,7 +174,7 @@ def _read_file(path: Path) -> object:
         not start.startswith(b"version https://git-lfs"),
         f"{path}: a pointer of Git LFS, not the weights: fetch them with `git lfs pull`",
     )
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors" or start[8:10] == SAFE_FILE:
         try:
             return load_file(path)
         except (SafetensorError, OSError, ValueError) as error:

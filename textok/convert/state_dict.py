@@ -10,10 +10,16 @@ from torch import Tensor
 
 from textok.config.check import require
 
-AVERAGES = ("ema", "ema_model", "model_ema", "ema_state_dict")
+AVERAGES = (
+    *("ema", "ema_model", "model_ema", "ema_state_dict", "state_dict_ema"),
+    *("params_ema", "ema_params", "ema_weights"),
+)
 """What training scripts call the average of the weights: a dictionary, a prefix of keys, a
 folder."""
-WRAPPERS = ("state_dict", "model_state_dict", "model", "online_model", "module")
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "online_model", "module"),
+    *("params", "weights", "net", "network"),
+)
 """What they put around the weights themselves."""
 COMPILED = "_orig_mod"
 """torch.compile puts it anywhere into a key."""

@@ -35,10 +35,10 @@ def unread_captions(
     names = [
         name
         for each in filter(None, (files, around))
-        for name in {**dict.fromkeys(each.sidecars), **dict.fromkeys(each.tables)}
+        for name in each.others
         if each.root / name not in used and not is_strict(name)
     ]
-    return [printable(name) for name in dict.fromkeys(names) if _may_be_captions(name)]
+    return [printable(name) for name in dict.fromkeys(names) if may_be_captions(name)]
 
 
 def require_images(files: FolderFiles) -> None:
@@ -63,8 +63,12 @@ def is_strict(name: str) -> bool:
     return PurePosixPath(name).name in TABLES
 
 
-def _may_be_captions(name: str) -> bool:
-    stem = PurePosixPath(name).stem.casefold()
+def may_be_captions(name: str) -> bool:
+    """Whether a file that is not read may hold captions, by its name alone."""
+    whole = PurePosixPath(name).name.casefold()
+    if any(word in whole for word in ("caption", "prompt", "description")):
+        return True
+    stem = PurePosixPath(whole).stem
     return suffix_of(name) in (*TABLE_SUFFIXES, *SIDECAR_SUFFIXES) and stem not in PLAIN_TEXTS
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from textok.data.captions import clean_captions, field_captions
+from textok.data.column_names import column_called
 from textok.data.columns import Columns
-from textok.data.records import Entry, Record
+from textok.data.records import Entry, Record, class_name
 from textok.data.report import ReadReport
 from textok.data.splits import in_order, split_name
 
 ROWS_AT_ONCE = 1000
 SPLIT = "split"
-"""Column that may say which split a row is of."""
+"""Column that may say which split a row is of, in any case."""
 Locate = Callable[[int, str], Path | None]
 """The file that the path in a row means."""
 
@@ -74,7 +75,8 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
         report.reads_from.append(f"the column {' and '.join(columns.captions)}")
     pictures = ArrowPictures(table=split.table.select_columns([columns.image]).with_format("arrow"))
     texts = {*columns.captions, *columns.fields, columns.label, key} - {""}
-    texts |= {SPLIT} if split.by_row else set()
+    of_split = column_called([SPLIT], split.table.column_names) if split.by_row else None
+    texts |= {of_split} if of_split else set()
     known = [name for name in split.table.column_names if name in {columns.image, *texts}]
     row = -1
     for batch in split.table.select_columns(known).with_format("arrow").iter(ROWS_AT_ONCE):
@@ -83,7 +85,7 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
         for at, (inside, path) in enumerate(places):
             row += 1
             values = {name: column[at] for name, column in others.items()}
-            own = split_name(str(values[SPLIT])) if split.by_row else split.name
+            own = split_name(str(values[of_split])) if of_split else split.name
             if only and own != only:
                 continue
             name = str(values[key]) if key else f"{own}/{row}".removeprefix("/")
@@ -92,7 +94,7 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
                 record = Record(
                     key=name,
                     captions=_captions(columns, values, report),
-                    label=_text(_value(columns, columns.label, values.get(columns.label))),
+                    label=class_name(_value(columns, columns.label, values.get(columns.label))),
                     file=file or split.file,
                     span=None if file else (row, 1),
                     rows=None if file else pictures,
@@ -171,8 +173,3 @@ def _value(columns: Columns, name: str, value: object) -> object:
     if value is None or isinstance(value, (str, int, float)):
         return None if value != value else value
     return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else str(value)
-
-
-def _text(value: object) -> str | None:
-    text = "" if value is None else str(value).strip()
-    return text or None

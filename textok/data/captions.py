@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from textok.config.data import CaptionSeparator
 from textok.data.column_names import columns_called, plain_name
+from textok.data.conversations import first_answer, turns_of
 from textok.data.report import ReadReport
+from textok.data.written_lists import INSIDE, written_list
 
 CAPTION_FIELDS = (
     *("captions", "caption", "text", "texts", "prompt", "prompts", "sentences", "sentence"),
-    *("description", "descriptions", "conversations", "messages", "comment", "comments"),
+    *("description", "descriptions", "conversations", "conversation", "messages"),
+    *("comment", "comments"),
 )
 """Fields that captions are read from; the first that holds any counts."""
-VOID = frozenset(("nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#na"))
+VOID = frozenset(
+    "nan -nan none null na n/a <na> #n/a #na <null> <none> (null) (none) nil undefined {} nonetype"
+    " '' \"\" #null! #ref! #value! #name? #div/0! #num! 1.#ind -1.#ind 1.#qnan -1.#qnan"
+    "".split()
+) | {"#n/a n/a"}
 """What programs write for a missing value, in lower case."""
+VOID_AS_WRITTEN = frozenset(("NaT", r"\N", "True", "False", "TRUE", "FALSE", "[object Object]"))
 NUMBERED = re.compile(r"(caption|text|prompt|sentence|description)s?[ _-]?\d+")
-INSIDE = ("raw", "caption", "text", "sentence", "value", "content")
-"""Fields of a caption that is itself a mapping, as in Karpathy's splits."""
+NAMED = re.compile(r"(?P<before>.*?)(captions?(?=_|$)|caption)_?(?P<after>.*)")
+ABOUT = frozenset(
+    "id ids uid uuid idx index no nr n num number count counts len length size lang language locale"
+    " source src model author er ed by score scores rating prob confidence file filename path url"
+    " type kind format date time status valid hash emb embedding embeddings tokens".split()
+)
+"""What stands behind "caption" in the name of a column that says something about captions."""
+COUNTING = frozenset(("n", "no", "num", "number", "count", "len", "has", "is"))
+"""The same, of what stands before it."""
+DIGITS = re.compile(r"[\d\s.,:;/+-]+")
+"""Of several columns the first with anything else holds."""
 LONG = 160
 """A paragraph of so many characters is no caption of its own."""
 MARKUP = re.compile(r"^\s*([-*#•]|\d+[.)]\s)|\*\*|:\s*$", re.MULTILINE)
-SPOKEN_BY = ("gpt", "assistant")
 
 
 def clean_captions(value: object, report: ReadReport | None = None) -> tuple[str, ...]:
     """The captions of a string, a number, a list of them, or None, stripped, without empty ones.
 
     A list written out as a string is that list. ``nan``, ``None`` and the like are no captions, and
-    neither are truth values and mappings without a text; ``report`` counts both. Of a
-    conversation (LLaVA, chat messages) the first answer is the caption.
+    neither are truth values, mappings without a text and lists in hundreds of lists; ``report``
+    counts both. Of a conversation (LLaVA, chat messages) the first answer is the caption.
     """
     counts = ReadReport() if report is None else report
-    return tuple(text for text in _texts(value, counts) if text)
+    try:
+        return tuple(text for text in _texts(value, counts) if text)
+    except RecursionError:
+        counts.not_text += 1
+        return ()
 
 
 def field_captions(
@@ -52,24 +70,36 @@ def field_captions(
     captions = next((texts for texts in found if texts), ())
     if captions or several:
         return captions
-    others = _caption_columns(tuple(fields))
+    numbered, named = _columns_like_captions(tuple(fields))
+    worded = [name for name in named if not DIGITS.fullmatch(str(fields[name]))]
+    others = numbered or (worded or named)[:1]
     return tuple(text for name in others for text in clean_captions(fields[name], report))
 
 
 def caption_columns(names: Sequence[str]) -> list[str]:
     """Which columns hold captions: as :func:`field_captions` looks for them."""
-    return list(_caption_columns(tuple(names)))
+    plain = {name: plain_name(name) for name in names}
+    known = [name for wanted in CAPTION_FIELDS for name in names if plain[name] == wanted]
+    numbered, named = _columns_like_captions(tuple(names))
+    return known or list(numbered or named[:1])
 
 
 @lru_cache(maxsize=4096)  # as columns_called
-def _caption_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+def _columns_like_captions(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """``caption_0``, ``caption_1``, ..., and others with "caption" in their names, best first."""
     plain = {name: plain_name(name) for name in names}
-    known = [name for wanted in CAPTION_FIELDS for name in names if plain[name] == wanted]
-    if known:
-        return tuple(known)
-    numbered = [name for name in names if NUMBERED.fullmatch(plain[name])]
-    named = [name for name in names if "caption" in plain[name] and "num" not in plain[name]]
-    return tuple(numbered or named[:1])
+    numbered = tuple(name for name in names if NUMBERED.fullmatch(plain[name]))
+    named = [name for name in names if _is_of_captions(plain[name])]
+    return numbered, tuple(sorted(named, key=lambda name: not plain[name].endswith("_text")))
+
+
+def _is_of_captions(name: str) -> bool:
+    """Whether a column has captions, not their number, language, source, ..."""
+    found = NAMED.fullmatch(name)
+    if found is None:
+        return False
+    before, after = (set(found[part].split("_")) for part in ("before", "after"))
+    return not before & COUNTING and not after & ABOUT
 
 
 def split_text(text: str, separator: CaptionSeparator, report: ReadReport) -> tuple[str, ...]:
@@ -93,10 +123,14 @@ def _texts(value: object, report: ReadReport) -> list[str]:
     if isinstance(value, str):
         return _of_string(value, report)
     if isinstance(value, (list, tuple)):
-        answer = _answer(value)
-        several = [answer] if answer is not None else value
-        return [text for one in several for text in _texts(one, report)]
+        answer = first_answer(value)
+        if answer is None:
+            return [text for one in value for text in _texts(one, report)]
+        report.not_text += not answer
+        return _of_string(answer, report)
     if isinstance(value, Mapping):
+        if turns_of(value):
+            return _texts([value], report)
         name = next((name for name in INSIDE if isinstance(value.get(name), str)), None)
         if name is not None:
             return _of_string(value[name], report)
@@ -108,38 +142,14 @@ def _texts(value: object, report: ReadReport) -> list[str]:
 
 def _of_string(value: str, report: ReadReport) -> list[str]:
     text = _printable(value).strip()
-    listed = _list_of(text)
+    listed = written_list(text)
     if listed is not None:
-        return [text for one in listed for text in _of_string(one, report)]
-    if text.casefold() in VOID:
+        members = ["null" if one is None else one for one in listed or [None]]
+        return _texts(members, report)
+    if text.casefold() in VOID or text in VOID_AS_WRITTEN:
         report.void += 1
         return []
     return [text]
-
-
-def _list_of(text: str) -> list[str] | None:
-    """``["a", "b"]``, as JSON or as Python writes it; None for any other text."""
-    if not (text.startswith(('["', "['", '("', "('")) and text.endswith(("]", ")"))):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, (list, tuple)) and all(isinstance(one, str) for one in found):
-            return list(found)
-    return None
-
-
-def _answer(turns: Sequence[object]) -> str | None:
-    """The first answer of a conversation; None where it is none."""
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            return None
-        if turn.get("from", turn.get("role")) in SPOKEN_BY:
-            said = turn.get("value", turn.get("content"))
-            return said.replace("<image>", "") if isinstance(said, str) else None
-    return None
 
 
 def _printable(text: str) -> str:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from textok.config.check import require
-from textok.data.captions import INSIDE, caption_columns
+from textok.data.captions import caption_columns
 from textok.data.column_names import FILE_NAMES, column_called, columns_called, named_column
+from textok.data.conversations import ANSWERING, SAID
+from textok.data.written_lists import INSIDE
 
 IMAGE_NAMES = (
     *("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "gif"),
@@ -163,7 +165,9 @@ def _is_text(kind: Any) -> bool:
     if inner is not None:
         return _is_text(inner)
     if isinstance(kind, Mapping):
-        return any(name in kind and _is_text(kind[name]) for name in INSIDE)
+        return any(
+            name in kind and _is_text(kind[name]) for name in (*INSIDE, *SAID, *ANSWERING[:2])
+        )
     return "string" in str(getattr(kind, "dtype", "")) and _is_scalar(kind)
 
 

@@ -7,6 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 FILE_NAME = "file_name"
 _LISTS = ("data", "samples", "items", "rows", "entries", "images", "annotations")
+_TEXTS = ("caption", "captions", "text", "texts", "sentence", "sentences", "description")
+"""Fields of captions, of an annotation or of an image."""
+_SHAPES = ("bbox", "segmentation", "polygon", "points", "keypoints")
+"""What an annotation of a part of an image has: a text beside it is what is written there."""
+_IDS = ("image_id", "imageId", "img_id", "imgid", "image", FILE_NAME, "filename")
+"""How an annotation says which image it is of; an image has one of these, but mostly ``id``."""
 
 
 def document_rows(document: object) -> Iterator[dict[str, object]]:
@@ -51,13 +57,38 @@ def _pair(entry: object) -> tuple[object, object]:
 
 
 def _coco(images: Sequence[object], annotations: Sequence[object]) -> Iterator[dict[str, object]]:
-    captions: dict[object, list[object]] = defaultdict(list)
+    captions: dict[str, list[object]] = defaultdict(list)
     for annotation in annotations:
-        if isinstance(annotation, Mapping) and "caption" in annotation:
-            captions[annotation.get("image_id")].append(annotation["caption"])
-    for image in images:
-        if isinstance(image, Mapping) and captions:
-            yield {**_row(image), "captions": captions.get(image.get("id"), [])}
+        if isinstance(annotation, Mapping) and (said := _captions_of(annotation)):
+            of = next((one for name in _IDS if (one := _id(annotation.get(name)))), "")
+            captions[of].append(next((value for value in said if value is not None), None))
+    lost = captions.pop("", None)
+    described = [image for image in images if isinstance(image, Mapping)]
+    if not captions:  # boxes and classes, perhaps of images that have captions of their own
+        own = any(name in image for image in described for name in _TEXTS)
+        if lost and not own:
+            raise ValueError("no annotation says by its image_id of which image its caption is")
+        yield from map(_row, described if own else ())
+        return
+    several = ([_id(image.get(name)) for image in described] for name in ("id", *_IDS))
+    ids = next((ids for ids in several if not captions.keys().isdisjoint(ids)), None)
+    if ids is None:
+        raise ValueError(f"no image has the id {next(iter(captions))!r}, which a caption is of")
+    for image, name in zip(described, ids, strict=True):
+        row = _row(image)
+        yield {**row, "captions": captions[name]} if name in captions else row
+
+
+def _captions_of(annotation: Mapping[str, object]) -> list[object]:
+    whole = not any(annotation.get(shape) for shape in _SHAPES)
+    return [annotation[name] for name in (_TEXTS if whole else _TEXTS[:1]) if name in annotation]
+
+
+def _id(value: object) -> str:
+    """As text, for 1, "1" and 1.0 are the same image; empty for none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
 
 
 def _named(document: Mapping[str, object]) -> Iterator[dict[str, object]]:

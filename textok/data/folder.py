@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from textok.data.formats import IMAGE_SUFFIXES, looks_like_image, reads
 from textok.data.report import ReadReport
+from textok.runtime.untrusted import regular_file
 
 TABLES = ("metadata.jsonl", "metadata.csv", "captions.csv")
 """Tables that are read strictly: a row that cannot be is an error."""
@@ -17,6 +20,14 @@ SIDECAR_SUFFIXES = (".txt", ".caption", ".text", ".cap", ".json")
 """Of captions beside an image, the most likely first."""
 PREVIEWS = ("@eaDir", "__MACOSX", ".thumbnails")
 """Folders that programs keep thumbnails and the like in."""
+BINS = frozenset("#recycle @recycle $recycle.bin #snapshot @recently-snapshot lost+found".split())
+"""Folders of deleted and former files, in lower case: left out as hidden ones are."""
+PICTURE_FOLDERS = frozenset(
+    "image images img imgs picture pictures photo photos jpg jpeg jpegs png jpegimages data dataset"
+    " train2014 train2017 val2014 val2017 flicker8k_dataset flickr30k_images flickr30k-images"
+    "".split()
+)
+"""Names of folders that are no classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +110,60 @@ def suffix_of(name: str) -> str:
 
 def printable(name: str) -> str:
     """A file's name as a key: bytes that are not UTF-8 are written out, as ``caf\\xe9.png``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        data = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, as JSON can write it
+        data = name.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder of that name is left out, with all that is in it."""
+    return name.startswith(".") or name.casefold() in BINS
+
+
+def is_picture_folder(name: str) -> bool:
+    """A folder that holds the images of all classes."""
+    return name.casefold() in PICTURE_FOLDERS
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _walk(root: Path, without: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     seen = {os.path.realpath(folder) for folder in without}
-    for folder, children, names in os.walk(root, followlinks=True):
+    folders = [str(root)]
+    while folders:
+        folder = folders.pop()
         real = os.path.realpath(folder)
         if real in seen:  # a link to a parent would never end
-            children.clear()
             continue
         seen.add(real)
-        children[:] = sorted(child for child in children if not child.startswith("."))
-        yield folder, [name for name in names if not name.startswith(".")]
+        names: list[str] = []
+        children: list[str] = []
+        with suppress(OSError), os.scandir(folder) as entries:  # a folder that may not be read
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if is_folder(entry):
+                    children.append(entry.path)
+                elif not _is_special(entry):
+                    names.append(entry.name)
+        yield folder, names
+        folders += sorted(children, reverse=True)
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """A pipe, a socket or a device, which may be read for ever; an image is left to its reader."""
+    try:
+        return not (entry.is_file() or is_image(entry.name) or stat.S_ISREG(entry.stat().st_mode))
+    except OSError:  # of a link to nothing its reader tells
+        return False
 
 
 def _unnamed_image(path: Path, suffix: str) -> bool:
@@ -119,7 +171,7 @@ def _unnamed_image(path: Path, suffix: str) -> bool:
     if suffix and not suffix[1:].isdigit():
         return False
     try:
-        with path.open("rb") as stream:
+        with regular_file(path).open("rb") as stream:
             return looks_like_image(stream.read(16))
-    except OSError:
+    except (OSError, ValueError):
         return False

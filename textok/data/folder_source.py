@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from textok.config.data import DataConfig
 from textok.data.advice import is_strict, require_images, unread_captions
 from textok.data.folder import TABLES, FolderFiles, list_folder
+from textok.data.parquet import check_tables
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry
 from textok.data.report import ReadReport
-from textok.data.shards import read_shards
+from textok.data.shards import read_shards, shards_in
 from textok.data.sidecars import Sidecars, folder_labels, read_sidecars
 from textok.data.source import Source
-from textok.data.splits import SplitFolders, split_name
+from textok.data.splits import SplitFolders, in_order, split_name
 from textok.data.table import Table
 from textok.data.table_place import FoundTable, find_tables
 
@@ -26,8 +29,8 @@ class FolderSource:
     """The images below ``root``, by the first rule that fits.
 
     1. Tar files: shards.
-    2. One of ``TABLES`` in the folder, or in folders of it: that table, read strictly.
-    3. Another table that names the images and has captions, there or above a split.
+    2. One of ``TABLES`` in the folder, or in folders of images in it: those, read strictly.
+    3. Other tables that name the images and have captions, there or above a split.
     4. Texts beside the images, or in folders of texts beside those of images.
     """
 
@@ -35,46 +38,74 @@ class FolderSource:
     root: Path
     whole: SplitFolders | None = None
     """The set that it is a split of."""
+    _used: set[Path] = field(default_factory=set)
+    """Tables that were read."""
+    _problems: dict[str, str] = field(default_factory=dict)
+    """Tables that name the images but cannot be read, and why."""
 
     def source(self) -> Source:
         """With the splits that tables tell of, by a column ``split`` or by their own names."""
-        if self.check_one_convention() or self._strict:
+        if self.check_one_convention():
             return Source(read=self.read)
+        if self._strict:
+            return Source(read=self.read, splits=self._told)
         found = [one for one in self._found if one.has_captions]
         named = {split for one in found for split in one.splits}
         if not named and len(found) > 1:
             named = {one.split for one in found if one.split}
-        return Source(read=self.read, splits=tuple(sorted(named)) if len(named) > 1 else ())
+        return Source(read=self.read, splits=tuple(in_order(named)) if len(named) > 1 else ())
 
     def read(self, split: str, report: ReadReport) -> Iterator[Entry]:
         """The records of the folder; of ``split`` alone where tables tell them apart."""
         if self.check_one_convention():
-            yield from read_shards(sorted(self.root.glob("*.tar")), self.config, report)
+            yield from read_shards(shards_in(self.root), self.config, report)
             return
         self._files.tell(report)
+        check_tables(self._files)
         require_images(self._files)
-        inner = [name for name in self._files.others if is_strict(name)]
-        found = self._table_of(split) if not inner else None
-        if inner:
-            yield from self._strictly(inner, report)
-        elif found is not None:
-            yield from self._by_table(found, split, report)
+        found = [] if self._strict else self._tables_of(split)
+        if self._strict:
+            yield from self._strictly(split, report)
+        elif found:
+            yield from self._by_tables(found, split, report)
         else:
             yield from read_sidecars(self._sidecars, report)
-        used = self._sidecars.used() | (set() if found is None else {found.path})
-        report.unread += unread_captions(self._files, self._around, used)
+        used = self._sidecars.used() | self._used
+        unread = unread_captions(self._files, self._around, used)
+        unread.sort(key=lambda name: name not in self._problems)
+        reasons = {name: f"{name} ({problem})" for name, problem in self._problems.items()}
+        report.unread += [reasons.get(name, name) for name in unread]
 
     def check_one_convention(self) -> bool:
         """Whether the folder is of shards. Raises ValueError for one that has tables as well."""
-        shards = sorted(self.root.glob("*.tar"))
-        if len(self._strict) + bool(shards) > 1:
-            names = [path.name for path in (*shards[:1], *self._strict)]
+        shards = shards_in(self.root)
+        tables = [name for name in TABLES if (self.root / name).is_file()]
+        if len(tables) + bool(shards) > 1:
+            names = [*(shard.name for shard in shards[:1]), *tables]
             raise ValueError(f"{self.root} has {' and '.join(names)}; keep one of them")
         return bool(shards)
 
     @cached_property
-    def _strict(self) -> list[Path]:
-        return [self.root / name for name in TABLES if (self.root / name).is_file()]
+    def _strict(self) -> Mapping[str, Sequence[str]]:
+        """The tables that are read strictly, by their folders: those that have images below."""
+        folders = {os.path.dirname(name) for name in self._files.images}  # noqa: PTH120 (of many)
+        above = {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
+        above |= {".", *folders}
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in filter(is_strict, self._files.others):
+            folder = str(PurePosixPath(name).parent)
+            if folder in above:
+                found[folder].append(name)
+        return dict(sorted(found.items(), key=lambda item: (item[0] != ".", item[0].count("/"))))
+
+    @cached_property
+    def _told(self) -> tuple[str, ...]:
+        """The splits that strict tables tell apart by a column; in the folder of a split none."""
+        first = self._strict.get(".")
+        names = first or [name for several in self._strict.values() for name in several]
+        tables = [] if self.whole is not None else [self._strict_table(name) for name in names]
+        found = {split for table in tables for split in table.splits()}
+        return tuple(in_order(found)) if len(found) > 1 else ()
 
     @cached_property
     def _files(self) -> FolderFiles:
@@ -100,58 +131,90 @@ class FolderSource:
     @cached_property
     def _found(self) -> list[FoundTable]:
         """Tables that name images of the folder, in it or above the split."""
-        beside = self._sidecars.beside()
-        found = find_tables(self._files, beside, self._pictures, self.config)
-        if self._around is not None:
-            found += find_tables(self._around, (), self._pictures, self.config)
-        return found
+        places = [(self._files, self._sidecars.beside())]
+        places += [(self._around, [])] if self._around is not None else []
+        return [
+            table
+            for files, beside in places
+            for table in find_tables(files, beside, self._pictures, self.config, self._problems)
+        ]
 
-    def _table_of(self, split: str) -> FoundTable | None:
-        """The one table with captions, or else with classes. Raises ValueError for several."""
+    def _tables_of(self, split: str) -> list[FoundTable]:
+        """Those with captions, or else one with classes."""
         fitting = [one for one in self._found if one.is_of(split)]
         captioned = [one for one in fitting if one.has_captions]
-        if len(captioned) > 1:
-            names = " and ".join(one.name for one in captioned[:2])
-            raise ValueError(
-                f"{self.root}: {names} both have captions of its images; name one with data.table, "
-                "or keep one"
-            )
-        labelled = [one for one in fitting if one.has_labels]
-        return next(iter(captioned or labelled[:1]), None)
+        return captioned or [one for one in fitting if one.has_labels][:1]
 
-    def _by_table(self, found: FoundTable, split: str, report: ReadReport) -> Iterator[Entry]:
-        report.reads_from.append(found.description())
-        wanted = split_name(split) if found.splits else ""
-        if wanted and wanted not in found.splits:
-            raise ValueError(
-                f"{found.name} has no rows of '{split}'; data.split can be "
-                f"{', '.join(found.splits)}"
-            )
-        shared = self.root not in found.path.parents
-        table = replace(found.table, split=wanted, shared=shared)
-        yield from table.read(self._pictures, report, sidecars=self._sidecars)
+    def _by_tables(
+        self, tables: Sequence[FoundTable], split: str, report: ReadReport
+    ) -> Iterator[Entry]:
+        """Raises ValueError for two tables with captions of the same image."""
+        told = in_order({split for one in tables for split in one.splits})
+        wanted = _one_of(told, split, " and ".join(one.name for one in tables))
+        labels = folder_labels(self._files) if self._are_of_folders(tables) else {}
+        named: set[str] = set()
+        first: dict[Path, str] = {}
+        for one in tables:
+            self._used.add(one.path)
+            report.reads_from.append(one.description())
+            shared = self.root not in one.path.parents
+            table = replace(one.table, split=wanted, shared=shared)
+            entries = table.entries(self._pictures, report, named, sidecars=self._sidecars)
+            for record, fields in entries:
+                other = first.setdefault(record.file, one.name)
+                if other != one.name:
+                    raise ValueError(
+                        f"{self.root}: {other} and {one.name} both have captions of its images; "
+                        "name one with data.table, or keep one"
+                    )
+                path = os.path.relpath(record.file, self.root)
+                yield replace(record, label=record.label or labels.get(path)), fields
+        report.unlisted += len(set(self._files.images) - named)
 
-    def _strictly(self, tables: list[str], report: ReadReport) -> Iterator[Entry]:
-        """The images of each folder that has a table, by that; the others by texts beside them."""
-        folders = {str(PurePosixPath(name).parent): name for name in tables}
-        if "." in folders:
-            yield from self._strict_table(folders["."]).read(
-                self._pictures, report, sidecars=self._sidecars
-            )
-            return
-        labels = folder_labels(self._files)
-        for folder, name in folders.items():
-            inside = self._files.below(folder)
+    def _are_of_folders(self, tables: Sequence[FoundTable]) -> bool:
+        """Whether each of several tables lies in a folder of images of its own."""
+        heads = {os.path.relpath(one.path.parent, self.root) for one in tables}
+        images = self._files.images
+        return len(heads) == len(tables) > 1 and all(
+            any(image.startswith(f"{head}/") for image in images) for head in heads
+        )
+
+    def _strictly(self, split: str, report: ReadReport) -> Iterator[Entry]:
+        """The images of each folder that has a table, by that, and the outer ones first.
+
+        Those of other folders are read by texts beside them, if there is no table for all.
+        """
+        names = [name for several in self._strict.values() for name in several]
+        wanted = _one_of(self._told, split, " and ".join(names))
+        whole = "." in self._strict
+        labels = {} if whole else folder_labels(self._files)
+        done: set[str] = set()
+        covered: set[str] = set()
+        for folder, tables in self._strict.items():
+            inside = self._files if folder == "." else self._files.below(folder)
+            head = "" if folder == "." else f"{folder}/"
+            images = {head + name for name in inside.images}
+            if images and images <= done:
+                continue
+            if len(tables) > 1:
+                raise ValueError(f"{self.root} has {' and '.join(tables)}; keep one of them")
+            self._used.add(self.root / tables[0])
+            table = replace(self._strict_table(tables[0]), split=wanted)
             pictures = replace(self._pictures, root=inside.root, names=inside.images)
-            sidecars = Sidecars(files=inside, config=self.config)
-            own = self._strict_table(name).read(pictures, report, sidecars=sidecars)
-            for record, fields in own:
-                label = labels.get(f"{folder}/{record.file.relative_to(inside.root).as_posix()}")
-                key = f"{folder}/{record.key}"
-                yield replace(record, key=key, label=record.label or label), fields
-        for record, fields in read_sidecars(self._sidecars, report):
-            if not any(record.key.startswith(f"{folder}/") for folder in folders):
-                yield record, fields
+            named: set[str] = set()
+            sidecars = Sidecars(files=inside, config=self.config) if head else self._sidecars
+            for record, fields in table.entries(pictures, report, named, sidecars=sidecars):
+                path = head + os.path.relpath(record.file, inside.root)
+                if path not in done:
+                    label = record.label or labels.get(path)
+                    yield replace(record, key=head + record.key, label=label), fields
+            done |= {head + name for name in named}
+            covered |= images
+            self._used.update(sidecars.used())
+        rest = set() if whole else set(self._files.images) - covered
+        report.unlisted += len(covered - done) + (len(rest) if wanted else 0)
+        if rest and not wanted:
+            yield from read_sidecars(self._sidecars, report, without=covered)
 
     def _strict_table(self, name: str) -> Table:
         return Table(
@@ -161,3 +224,11 @@ class FolderSource:
             delimiter=self.config.delimiter,
             encoding=self.config.encoding,
         )
+
+
+def _one_of(told: Sequence[str], split: str, where: str) -> str:
+    """The split to take rows of; empty where tables tell none. Raises ValueError for another."""
+    wanted = split_name(split) if told else ""
+    if wanted and wanted not in told:
+        raise ValueError(f"{where} has no rows of '{split}'; data.split can be {', '.join(told)}")
+    return wanted

@@ -135,7 +135,7 @@ def open_captioned_images(
         report.sided = sum(names_a_side(text) for record in records for text in record.captions)
     report.check_share(config.max_bad_share)
     if not records:
-        raise ValueError(f"data.path {config.path}: no image that can be read")
+        raise ValueError(f"data.path {config.path}: no image that can be read; {report.summary()}")
     for message in [] if quiet else report.messages():
         _LOGGER.info("data %s%s: %s", printable(config.path), _split_of(config), message)
     return CaptionedImages(

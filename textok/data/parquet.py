@@ -9,7 +9,9 @@ from pathlib import Path
 from textok.config.check import require
 from textok.config.data import SourceConfig
 from textok.data.arrow_rows import SPLIT, Split, read_splits, row_splits
+from textok.data.column_names import column_called
 from textok.data.columns import Columns, find_columns
+from textok.data.folder import FolderFiles, suffix_of
 from textok.data.hub_set import (
     HUB,
     choose_splits,
@@ -19,10 +21,11 @@ from textok.data.hub_set import (
     table_columns,
 )
 from textok.data.parquet_files import group_by_split, look
-from textok.data.parquet_table import ParquetTable, read_features, reading
+from textok.data.parquet_table import ParquetTable, count_rows, read_features, read_kinds, reading
 from textok.data.records import Entry
 from textok.data.report import ReadReport
 from textok.data.source import Source
+from textok.runtime.untrusted import regular_file
 
 
 def packed_source(path: str, columns: SourceConfig) -> Source | None:
@@ -45,8 +48,7 @@ def packed_source(path: str, columns: SourceConfig) -> Source | None:
     require(bool(found), f"data.path {path} does not exist")
     source = _source(place.parent, {"": found}, columns)
     if source is None:
-        names = ", ".join(read_features(found[0]))
-        raise ValueError(f"data.path {path}: no column of images; there are {names}")
+        raise ValueError(f"data.path {path}: {no_images(found[0])}")
     return source
 
 
@@ -85,24 +87,57 @@ def parquet_source(path: Path, *, columns: SourceConfig | None = None) -> Source
     return source
 
 
+def no_images(file: Path) -> str:
+    """What to say of a parquet file in which no column is known to hold images."""
+    columns = ", ".join(f"{name} ({kind})" for name, kind in read_kinds(file).items())
+    return (
+        f"no column of images; there are {columns}; data.image_column names one of bytes, of "
+        "structs of bytes and path, or of names of files; lists and base64 are not read"
+    )
+
+
+def check_tables(files: FolderFiles) -> None:
+    """Raise ValueError for a folder with parquet files in place of images, naming their columns.
+
+    Tables of addresses are left alone, and so are files that are no parquet.
+    """
+    tables = [files.root / name for name in files.others if suffix_of(name) == ".parquet"]
+    if files.images or not tables or not is_installed():
+        return
+    try:
+        addresses = column_called(["url"], read_kinds(tables[0]))
+    except ValueError:
+        return
+    require(addresses is not None, f"{tables[0]}: {no_images(tables[0])}")
+
+
 def _source(
     root: Path, splits: Mapping[str, Sequence[Path]], config: SourceConfig
 ) -> Source | None:
+    need_datasets(str(next(iter(splits.values()))[0]))
+    splits = _with_rows(splits)
     first = next(iter(splits.values()))[0]
-    need_datasets(str(first))
     columns = _columns(first, config)
     if columns is None:
         return None
     if columns.holds == "files" and not config.image_column:
         path = _first_path(first, columns)
-        files = ParquetTable(root=root, files=(first,), allow_outside=config.allow_outside)
-        if not path or files.locate(0, path) is None:
+        table = ParquetTable(root=root, files=(first,), allow_outside=config.allow_outside)
+        if not path or table.locate(0, path) is None:
             return None
     by_row = _row_splits(*splits.values()) if len(splits) == 1 else ()
     return Source(
         read=partial(_read, root, splits, by_row, config),
         splits=by_row or tuple(name for name in splits if name),
     )
+
+
+def _with_rows(splits: Mapping[str, Sequence[Path]]) -> Mapping[str, Sequence[Path]]:
+    """The splits without their files that have no rows. Raises ValueError where none has any."""
+    kept = {name: [file for file in files if count_rows(file)] for name, files in splits.items()}
+    first = next(iter(splits.values()))[0]
+    require(any(kept.values()), f"{first} has no rows, so no image that can be read")
+    return {name: files for name, files in kept.items() if files}
 
 
 def _read(
@@ -154,9 +189,10 @@ def _row_splits(files: Sequence[Path]) -> tuple[str, ...]:
     values: set[object] = set()
     for file in files:
         with reading(file):
-            if SPLIT not in pq.read_schema(file).names:
+            name = column_called([SPLIT], pq.read_schema(file).names)
+            if name is None:
                 return ()
-            column = pq.read_table(file, columns=[SPLIT]).column(SPLIT)
+            column = pq.read_table(file, columns=[name]).column(name)
             if not pa.types.is_string(column.type):
                 return ()
             values.update(column.unique().to_pylist())
@@ -184,6 +220,6 @@ def _first_path(file: Path, columns: Columns) -> str:
 def _shown(root: Path) -> str:
     """What the card of the set says: the images in it are no part of the set."""
     try:
-        return (root / "README.md").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return regular_file(root / "README.md").read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
         return ""

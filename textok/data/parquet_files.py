@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from textok.config.check import require
-from textok.data.folder import PREVIEWS
+from textok.data.folder import PREVIEWS, is_folder, is_hidden
 from textok.data.formats import IMAGE_SUFFIXES
 from textok.data.splits import SPLITS, in_order, split_name
+from textok.runtime.untrusted import regular_file
 
 DEEPEST = 3
 """Folders below the one that is given, as in CONFIG/SPLIT/0000.parquet."""
@@ -44,7 +45,7 @@ def look(root: Path) -> Found:
     shards = False
     for number, path in enumerate(_files(root)):
         suffix = path.suffix.lower()
-        if suffix == ".parquet" and path.stat().st_size >= SMALLEST:
+        if suffix == ".parquet" and path.is_file() and path.stat().st_size >= SMALLEST:
             parquet.append(path)
         elif suffix in IMAGE_SUFFIXES and len(pictures) < LOOKED_AT:
             pictures.append(path)
@@ -84,9 +85,9 @@ def _files(root: Path) -> Iterator[Path]:
             continue
         with entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name in PREVIEWS:
+                if is_hidden(entry.name) or entry.name in PREVIEWS:
                     continue
-                if not entry.is_dir():
+                if not is_folder(entry):
                     yield Path(entry.path)
                 elif depth < DEEPEST:
                     folders.append((Path(entry.path), depth + 1))
@@ -149,9 +150,9 @@ def _listed(root: Path, data_files: Any) -> dict[str, list[Path]]:
 
 def _card(root: Path) -> dict[str, Any]:
     try:
-        text = (root / "README.md").read_text(encoding="utf-8", errors="replace")
+        text = regular_file(root / "README.md").read_text(encoding="utf-8", errors="replace")
         head = re.match(r"\s*---\s*\n(.*?)\n---", text, re.DOTALL)
         card = yaml.safe_load(head[1]) if head else None
-    except (OSError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
     return card if isinstance(card, dict) else {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -26,6 +28,24 @@ def read_features(file: Path) -> Mapping[str, Any]:
     _check_fetched(file)
     with reading(file):
         return datasets.Features.from_arrow_schema(pq.read_schema(file))
+
+
+def read_kinds(file: Path) -> Mapping[str, str]:
+    """The columns of a parquet file and what is in them, shortly."""
+    import pyarrow.parquet as pq
+
+    with reading(file):
+        schema = pq.read_schema(file)
+    return {field.name: textwrap.shorten(str(field.type), 60) for field in schema}
+
+
+def count_rows(file: Path) -> int:
+    """The rows of a parquet file, by what its end says. Raises ValueError for a damaged one."""
+    import pyarrow.parquet as pq
+
+    _check_fetched(file)
+    with reading(file):
+        return int(pq.read_metadata(file).num_rows)
 
 
 @contextmanager
@@ -65,18 +85,16 @@ class ParquetTable:
         own = self.files[bisect_right(self._ends, row)] if self._ends[-1] > row else self.files[0]
         names = dict.fromkeys((path, path.replace("\\", "/")))
         for place in (folder / name for name in names for folder in (own.parent, self.root)):
-            inside = self.allow_outside or place.resolve().is_relative_to(self.root.resolve())
-            if inside and place.is_file():
+            if not os.path.isfile(place):  # noqa: PTH113 (False for a name that no file can have)
+                continue
+            if self.allow_outside or place.resolve().is_relative_to(self.root.resolve()):
                 return place
         return None
 
     @cached_property
     def _ends(self) -> list[int]:
         """The row after the last one of each file."""
-        import pyarrow.parquet as pq
-
-        with reading(self.files[0]):
-            return list(accumulate(pq.read_metadata(file).num_rows for file in self.files))
+        return list(accumulate(map(count_rows, self.files)))
 
 
 @lru_cache(maxsize=32)
@@ -88,5 +106,24 @@ def _load(stamps: tuple[tuple[str, str], ...]) -> Any:
     paths = [path for path, _ in stamps]
     # Not as patterns: brackets in a name are part of it.
     files = DataFilesList(paths, [(stamp,) for _, stamp in stamps])
-    with reading(Path(paths[0])):
+    try:
         return datasets.load_dataset("parquet", data_files={"train": files}, split="train")
+    except Exception as error:
+        at_fault = _at_fault(list(map(Path, paths)))
+        raise ValueError(f"{at_fault} cannot be read as parquet: {one_line(error)}") from error
+
+
+def _at_fault(files: Sequence[Path]) -> Path:
+    """The first file that cannot be read, or has other columns than the first."""
+    import pyarrow.parquet as pq
+
+    for file in files:
+        try:
+            table = pq.ParquetFile(file)
+            for _ in table.iter_batches():
+                pass
+        except Exception:  # as in ``reading``
+            return file
+        if table.schema_arrow.names != pq.read_schema(files[0]).names:
+            return file
+    return files[0]

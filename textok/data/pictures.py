@@ -50,13 +50,33 @@ class PictureFiles:
             return Found(path=place, key=name) if self.allow_outside else Found(problem=OUTSIDE)
         return Found(path=Path(inside).as_posix(), key=printable(Path(inside).as_posix()))
 
-    def find(self, name: str) -> Found:
-        """The image that ``name`` means.
+    def find(self, name: str, beside: Path | None = None) -> Found:
+        """The image that ``name`` means, first of all in the folder ``beside``, of its table.
 
         That is a path, the end of one, or either without its suffix, in any case; a path that
         starts with the name of the folder itself; or one of another machine whose end is here.
-        The key is the name with the suffix, so that it does not depend on the folder.
+        The key is the name with the suffix, so that it does not depend on the folder; that of
+        another image than the name alone would mean is its path.
         """
+        found = self._named(name)
+        if beside is None or beside == self.root:
+            return found
+        own = self._at_once(posixpath.join(os.path.relpath(beside, self.root), _clean(name)))
+        return own if own.path in self.known and own.path != found.path else found
+
+    def _at_once(self, name: str) -> Found:
+        """The image at the path ``name``, in any case and perhaps without its suffix."""
+        there = self.at(name)
+        plain = _plain(_clean(name))
+        stem = PurePosixPath(plain).name
+        close = [
+            path
+            for path in (*self._by_name.get(stem, ()), *self._by_stem.get(stem, ()))
+            if plain in (_plain(path), _plain(_stem(path)))
+        ]
+        return self.at(close[0]) if not there.path and len(close) == 1 else there
+
+    def _named(self, name: str) -> Found:
         there = self.at(name)
         if there.path or there.problem == OUTSIDE:
             return there

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from textok.data.folder import printable
+from textok.runtime.untrusted import regular_file
+
+NO_LABEL = frozenset(("nan", "<na>", "#n/a", "#na"))
+"""What programs write for a missing value and nobody calls a class, in lower case."""
+
 
 class PictureRows(Protocol):
     """Encoded images by row; loader processes receive it pickled."""
@@ -33,10 +39,14 @@ class Record:
     """A table of columns that holds the image, in place of a shard."""
 
     def read_bytes(self) -> bytes:
-        """The encoded image."""
+        """The encoded image. Raises OSError where the file is gone, or is none."""
         if self.rows is not None and self.span is not None:
             return self.rows.read_bytes(self.span[0])
-        with self.file.open("rb") as stream:
+        try:
+            file = regular_file(self.file)
+        except ValueError as error:  # a pipe or a device
+            raise OSError(str(error)) from error
+        with file.open("rb") as stream:
             if self.span is None:
                 return stream.read()
             offset, length = self.span
@@ -46,3 +56,12 @@ class Record:
 
 Entry = tuple[Record, Mapping[str, object]]
 """A record and the metadata that ``where`` can ask for."""
+
+
+def class_name(value: object) -> str | None:
+    """The class that a table or a text gives, without blanks around it; None where it gives none.
+
+    A class may well be called ``none``, but not ``nan``.
+    """
+    text = "" if value is None else printable(str(value)).strip()
+    return None if not text or text.casefold() in NO_LABEL else text

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from textok.config.check import one_line
 from textok.data.formats import needs
 
 LISTED = 5
@@ -199,6 +200,7 @@ _AS = {
 
 def _some(reasons: Mapping[str, str]) -> str:
     names = [
-        f"{key} ({reason})" if reason else key for key, reason in islice(reasons.items(), LISTED)
+        one_line(key) + (f" ({reason})" if reason else "")
+        for key, reason in islice(reasons.items(), LISTED)
     ]
     return ", ".join(names) + (", ..." if len(reasons) > LISTED else "")

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from textok.data.documents import document_rows
-from textok.data.formats import IMAGE_SUFFIXES
 from textok.data.report import ReadReport
-from textok.data.text_files import EncodingError, encoding_of
+from textok.data.separated import NUMBER, SAMPLE, headless_columns, records, start_of, trimmed
+from textok.data.text_files import EncodingError, decode_text, encoding_of
+from textok.runtime.untrusted import regular_file
 
-DELIMITERS = (",", ";", "\t", "|")
-NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 _BLOCK = 1 << 20
-_IMAGE_NAME = re.compile(
-    rf"[^,;|\t\n]*({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})\"?\s*[,;|\t#]", re.IGNORECASE
-)
+_BINARY = {
+    b"PAR1": "a parquet file",
+    b"PK\x03\x04": "a workbook or an archive",
+    b"\xd0\xcf\x11\xe0": "a workbook",
+    b"\x1f\x8b": "a compressed file",
+    b"SQLite format 3": "a database",
+    b"ARROW1": "an Arrow file",
+    b"\x89HDF": "an HDF5 file",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"\x93NUMPY": "a NumPy array",
+    b"%PDF": "a PDF",
+}
+"""How files start that are no text, and what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +67,7 @@ def read_rows(
         ValueError: a line cannot be read.
     """
     try:
-        used = encoding or _encoding(table)
-        if used == "cp1252" and report is not None and not encoding:
-            report.recoded[table.name] = "Windows-1252"
-        with table.open(encoding="utf-8-sig" if used == "utf-8" else used, newline="") as stream:
+        with _open(table, encoding, report) as stream:
             lines = (line.replace("\0", "") for line in stream)
             if table.suffix.lower() == ".json":
                 yield from _document(table, "".join(lines))
@@ -73,64 +81,59 @@ def read_rows(
         raise ValueError(f"{table} cannot be read: {error}; see data.encoding") from error
 
 
-def _encoding(table: Path) -> str:
-    """Of a file of any size: UTF-8 is checked block by block, and only others are read whole."""
+def _open(table: Path, encoding: str, report: ReadReport | None) -> TextIO:
+    """The text of a file of any size: only one that is not in UTF-8 is read whole.
+
+    Raises:
+        ValueError: it is no text, or its encoding cannot be told.
+    """
+    with regular_file(table).open("rb") as stream:
+        head = stream.read(_BLOCK)
+    kind = next((kind for start, kind in _BINARY.items() if head.startswith(start)), "")
+    if kind:
+        raise ValueError(f"{table} is {kind}, no text: unpack or save it as CSV or JSON lines")
+    used = encoding or _encoding(table, head)
+    if used != "cp1252" or encoding:
+        return table.open(encoding="utf-8-sig" if used == "utf-8" else used, newline="")
+    if report is not None:
+        report.recoded[table.name] = "Windows-1252"
+    return io.StringIO(decode_text(table.read_bytes())[0], newline="")
+
+
+def _encoding(table: Path, head: bytes) -> str:
+    """UTF-8 is checked block by block."""
+    if _is_wide(head):
+        return encoding_of(head[: len(head) // 4 * 4])
     decoder = codecs.getincrementaldecoder("utf-8")()
     with table.open("rb") as stream:
-        head = stream.read(_BLOCK)
-        if encoding_of_head(head) not in ("", "utf-8", "utf-8-sig"):
-            return encoding_of(head[: len(head) // 4 * 4])
         try:
-            block = head
-            while block:
+            while block := stream.read(_BLOCK):
                 decoder.decode(block)
-                block = stream.read(_BLOCK)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return encoding_of(table.read_bytes())
     return "utf-8"
 
 
-def encoding_of_head(head: bytes) -> str:
-    """UTF-16 and UTF-32 show in the first bytes; empty where more must be seen."""
+def _is_wide(head: bytes) -> bool:
+    """UTF-16 and UTF-32 show in the first bytes."""
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
-    return "utf-16" if marked or head.count(0) > len(head) // 4 else ""
+    return marked or head.count(0) > len(head) // 4
 
 
 def _separated(
     table: Path, lines: Iterator[str], delimiter: str, columns: Sequence[str]
 ) -> Iterator[TableRow]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # 131,072 characters otherwise
-    head = next(lines, "")
-    between = NAMED_DELIMITERS.get(delimiter, delimiter) or delimiter_of(table, head)
-    reader = csv.reader(_again(head, lines), delimiter=between)
-    names = list(columns) or _trimmed([name.strip() for name in next(reader, [])])
-    before = reader.line_num
-    for values in reader:
-        _check_quotes(table, values, first=before + 1)
-        before = reader.line_num
-        if values:
-            yield _row(names, values, line=reader.line_num, delimiter=between)
-
-
-def _again(head: str, lines: Iterable[str]) -> Iterator[str]:
-    yield head
-    yield from lines
-
-
-def _check_quotes(table: Path, values: Sequence[str], *, first: int) -> None:
-    """A quote that is not closed takes the rows after it into its field."""
-    swallowed = any(
-        _IMAGE_NAME.match(line)
-        for value in values
-        if "\n" in value
-        for line in value.splitlines()[1:]
-    )
-    if swallowed:
-        raise ValueError(
-            f'{table} line {first}: a quote (") opens here and takes the next rows into its field; '
-            "double it, or remove it"
-        )
+    sample = list(islice(lines, SAMPLE))
+    skipped, between = start_of(table, sample, delimiter)
+    found = records(table, chain(sample[skipped:], lines), between, skipped=skipped)
+    headless = columns or headless_columns(sample[skipped:], between)
+    _, header = (0, headless) if headless else next(found, (0, []))
+    names = trimmed([name.strip() for name in header])
+    for line, values in found:
+        first = NUMBER.sub("", values[0]) if headless else values[0]
+        yield _row(names, [first, *values[1:]], line=line, delimiter=between)
 
 
 def _document(table: Path, text: str) -> Iterator[TableRow]:
@@ -146,7 +149,7 @@ def _json_rows(table: Path, lines: Iterator[str]) -> Iterator[TableRow]:
         if not text.strip():
             continue
         if line == 1 and text.lstrip().startswith("[") and not text.rstrip().endswith("]"):
-            yield from _document(table, "".join(_again(text, lines)))  # a list over many lines
+            yield from _document(table, "".join(chain([text], lines)))  # a list over many lines
             return
         try:
             fields = parse_json(text)
@@ -170,13 +173,6 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def delimiter_of(table: Path, head: str) -> str:
-    """A tab in a ``.tsv``, else the most frequent of ``DELIMITERS`` in the first line."""
-    if table.suffix.lower() in (".tsv", ".tab") and "\t" in head:
-        return "\t"
-    return max(DELIMITERS, key=head.count)
-
-
 def _row(names: Sequence[str], values: Sequence[str], *, line: int, delimiter: str) -> TableRow:
     fields: dict[str, object] = {}
     for name, value in zip(names, values, strict=False):
@@ -187,15 +183,7 @@ def _row(names: Sequence[str], values: Sequence[str], *, line: int, delimiter: s
             fields[name] = value
     absent = tuple(name for name in names[len(values) :] if name)
     fields |= dict.fromkeys(absent)
-    surplus = _trimmed(values[len(names) :])
+    surplus = trimmed(values[len(names) :])
     return TableRow(
         line=line, fields=fields, surplus=tuple(surplus), absent=absent, delimiter=delimiter
     )
-
-
-def _trimmed(values: Sequence[str]) -> list[str]:
-    """Without the empty ones at the end."""
-    kept = list(values)
-    while kept and not kept[-1].strip():
-        kept.pop()
-    return kept

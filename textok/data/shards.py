@@ -9,10 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from textok.config.data import SourceConfig
+from textok.data.folder import is_hidden, printable
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
-from textok.data.splits import split_name
+from textok.data.splits import split_in_words, split_name
 from textok.data.tar_index import read_index
+
+MOST = 1_000_000
+"""Shards in one range of a pattern."""
 
 
 def find_shards(pattern: str) -> list[Path]:
@@ -22,23 +26,35 @@ def find_shards(pattern: str) -> list[Path]:
         ValueError: a shard of a brace range is missing, a glob matches none, or no ``.tar``.
     """
     shards: list[Path] = []
-    for name in _expand_braces(pattern):
+    for name in [pattern] if Path(pattern).is_file() else _expand_braces(pattern):
         path = Path(name)
-        shards += sorted(path.parent.glob(path.name)) if glob.has_magic(name) else [path]
+        plain = path.is_file() or not glob.has_magic(name)
+        shards += [path] if plain else sorted(path.parent.glob(path.name))
     if not shards:
         raise ValueError(f"data.path {pattern} matches no file; check the pattern")
     for shard in shards:
-        if shard.suffix != ".tar" or not shard.is_file():
+        if shard.suffix.lower() != ".tar" or not shard.is_file():
             raise ValueError(f"data.path {pattern}: {shard} is no .tar file; check the pattern")
     return shards
 
 
+def shards_in(folder: Path) -> list[Path]:
+    """The shards of a folder, without hidden files, which macOS writes beside others."""
+    named = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".tar")
+    return [path for path in named if path.is_file() and not is_hidden(path.name)]
+
+
 def shards_by_split(shards: Sequence[Path]) -> dict[str, list[Path]]:
-    """The shards of each split, by names like ``train-000.tar``; none if all are of one or none."""
+    """The shards of each split, by names like ``train-000.tar`` or ``coco_val_000.tar``.
+
+    None if all are of one, or the name of one says none.
+    """
     found: dict[str, list[Path]] = {}
     for shard in shards:
-        first = re.split(r"[ _.-]|\d", shard.stem)[0]
-        found.setdefault(split_name(first), []).append(shard)
+        words = re.split(r"[\W\d_]+", shard.stem)
+        told = split_name(words[0]) or split_in_words(shard.stem)[0]
+        others = set(map(split_name, words)) - {""}
+        found.setdefault(told or (others.pop() if len(others) == 1 else ""), []).append(shard)
     return {} if "" in found or len(found) < 2 else found
 
 
@@ -62,12 +78,12 @@ def read_shards(
         if index.complete:
             found.append(len(index.members))
         else:
-            cut[shard.name] = len(index.members)
-        report.duplicates += [f"{name}/{key}" for key in index.duplicates]
-        report.dotted += [f"{name}/{member}" for member in index.dotted]
+            cut[printable(shard.name)] = len(index.members)
+        report.duplicates += [printable(f"{name}/{key}") for key in index.duplicates]
+        report.dotted += [printable(f"{name}/{member}") for member in index.dotted]
         index.tell(report)
         for member in index.members:
-            key = f"{name}/{member.key}"
+            key = printable(f"{name}/{member.key}")
             if member.span is None:
                 report.missing[key] = "only its caption is there"
                 continue
@@ -89,6 +105,8 @@ def _expand_braces(pattern: str) -> list[str]:
         inner = found[1].split(",")
     else:
         first, last = span.groups()
+        if int(last) - int(first) >= MOST:
+            raise ValueError(f"data.path: {{{found[1]}}} are over {MOST:,} shards; check the range")
         inner = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
     head, tail = pattern[: found.start()], pattern[found.end() :]
     return [text for part in inner for text in _expand_braces(head + part + tail)]

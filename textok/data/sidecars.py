@@ -7,25 +7,26 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from textok.config.data import SourceConfig
 from textok.data.captions import field_captions, split_text
-from textok.data.folder import SIDECAR_SUFFIXES, FolderFiles, printable, suffix_of
+from textok.data.folder import (
+    SIDECAR_SUFFIXES,
+    FolderFiles,
+    is_picture_folder,
+    printable,
+    suffix_of,
+)
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
+from textok.data.splits import split_in_words, split_name
 from textok.data.text_files import read_text
 
 Fields = Mapping[str, object]
-PICTURE_FOLDERS = frozenset(
-    "image images img imgs picture pictures photo photos jpg jpeg jpegs png jpegimages data dataset"
-    " train2014 train2017 val2014 val2017 flicker8k_dataset flickr30k_images flickr30k-images"
-    "".split()
-)
-"""Names of folders that are no classes."""
 TEXT_FOLDERS = re.compile(r"caption|text|txt|prompt|descri|sentence|tags?$")
 """Names of folders that hold the captions of images in a folder beside them."""
 
@@ -43,8 +44,8 @@ class Sidecars:
     def captions(self, image: str, report: ReadReport) -> tuple[tuple[str, ...], Fields]:
         """The captions of an image, and what else a JSON beside it says."""
         for path in self._of(image):
-            self._used.add(path)
             name = printable(os.path.relpath(path, self.files.root))
+            void = report.void
             text = read_text(path, encoding=self.config.encoding, name=name, report=report)
             if path.suffix.lower() == ".json":
                 fields = _fields(text)
@@ -52,6 +53,9 @@ class Sidecars:
             else:
                 fields = {}
                 captions = split_text(text, self.config.caption_separator, report)
+            absent = report.void > void or not (text.strip() or name in report.undecodable)
+            if captions or absent:
+                self._used.add(path)
             if captions:
                 return captions, fields
         return (), {}
@@ -62,7 +66,7 @@ class Sidecars:
         return [name for name in self.files.sidecars if _stem(name) in stems]
 
     def used(self) -> frozenset[Path]:
-        """The files that captions have been read from."""
+        """The files that captions have been read from, or that say that there are none."""
         return frozenset(self._used)
 
     def _of(self, image: str) -> list[Path]:
@@ -85,17 +89,36 @@ class Sidecars:
 
     @cached_property
     def _apart(self) -> Mapping[str, list[Path]]:
-        """Texts in folders of texts, by their path inside those; of each only where it is one."""
-        found = defaultdict(list)
+        """Texts in folders of texts, by their path inside those; of each only where it is one.
+
+        Around a split they may lie in a folder of its name: ``captions/train/a.txt``.
+        """
+        found, of_split = defaultdict(list), defaultdict(list)
         for files in filter(None, (self.files, self.around)):
             for name in files.sidecars:
                 parts = PurePosixPath(_stem(name)).parts
                 at = [
                     i for i, part in enumerate(parts[:-1]) if TEXT_FOLDERS.search(part.casefold())
                 ]
-                if at:
-                    found["/".join(parts[at[-1] + 1 :])].append(files.root / name)
-        return {tail: paths for tail, paths in found.items() if len(paths) == 1}
+                if not at or (files is self.around and self._is_of_another(parts[at[-1]])):
+                    continue
+                tail = parts[at[-1] + 1 :]
+                found["/".join(tail)].append(files.root / name)
+                if files is self.around and len(tail) > 1 and self._is_of_this(tail[0]):
+                    of_split["/".join(tail[1:])].append(files.root / name)
+        single = {tail: paths for tail, paths in of_split.items() if len(paths) == 1}
+        return single | {tail: paths for tail, paths in found.items() if len(paths) == 1}
+
+    def _is_of_this(self, folder: str) -> bool:
+        split = split_in_words(folder)[0]
+        own = self.files.root.name
+        return folder == own or (split != "" and split == split_in_words(own)[0])
+
+    def _is_of_another(self, folder: str) -> bool:
+        """Whether a folder of texts is called after another split, as ``val_captions``."""
+        own = split_in_words(self.files.root.name)[0]
+        said = next(filter(None, map(split_name, re.split(r"[\W_]+", folder))), "")
+        return "" != own != said != ""
 
     @cached_property
     def _shared(self) -> Mapping[str, int]:
@@ -103,11 +126,15 @@ class Sidecars:
         return Counter(map(_tail, self.files.images))
 
 
-def read_sidecars(sidecars: Sidecars, report: ReadReport) -> Iterator[Entry]:
+def read_sidecars(
+    sidecars: Sidecars, report: ReadReport, *, without: Container[str] = ()
+) -> Iterator[Entry]:
     """A record for each image of a folder, with the captions beside it and its folder as label."""
     files = sidecars.files
     labels = folder_labels(files)
     for name in files.images:
+        if name in without:
+            continue
         captions, fields = sidecars.captions(name, report)
         record = Record(
             key=printable(name), captions=captions, label=labels.get(name), file=files.root / name
@@ -139,11 +166,6 @@ def _depth_of_pictures(folders: Sequence[Sequence[str]]) -> int:
         if is_picture_folder(several[0]):
             depth = number + 1
     return depth
-
-
-def is_picture_folder(name: str) -> bool:
-    """A folder that holds the images of all classes."""
-    return name.casefold() in PICTURE_FOLDERS
 
 
 def _fields(text: str) -> Fields:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,11 +18,18 @@ from textok.data.column_names import (
 from textok.data.documents import FILE_NAME
 from textok.data.folder import printable
 from textok.data.pictures import Found, PictureFiles
-from textok.data.records import Entry, Record
+from textok.data.records import Entry, Record, class_name
 from textok.data.report import ReadReport
 from textok.data.rows import TableRow, read_rows
 from textok.data.sidecars import Sidecars
 from textok.data.splits import split_name
+
+IMAGE_COLUMNS = (*FILE_NAMES[:-2], "images", *FILE_NAMES[-2:])
+"""Names of columns of images; ids come last."""
+SPLIT = "split"
+"""Column that may say which split a row is of, in any case."""
+LOOKED_AT = 100
+"""Rows without such a column after which there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +38,15 @@ class Table:
 
     path: Path
     image_column: str = ""
-    """Empty: the first of ``FILE_NAMES``."""
+    """Empty: the first of ``IMAGE_COLUMNS``."""
     caption_columns: tuple[str, ...] = ()
     """Empty: those that :func:`field_captions` finds."""
     captions_needed: bool = False
     """Refuse the table where there is no such column."""
     delimiter: str = ""
     encoding: str = ""
-    columns: tuple[str, ...] = ()
-    """Of a table without a header."""
     split: str = ""
-    """Take only rows whose ``split`` is this one."""
+    """Take only rows whose column ``split`` says this one."""
     partial: bool = False
     """Images that are not there are counted, but are no fault of the set."""
     shared: bool = False
@@ -63,10 +68,28 @@ class Table:
         Raises:
             ValueError: a row that cannot be read or names no image, or a column that is not there.
         """
+        named: set[str] = set()
+        yield from self.entries(pictures, report, named, sidecars=sidecars)
+        report.unlisted += len(set(pictures.names) - named)
+
+    def entries(
+        self,
+        pictures: PictureFiles,
+        report: ReadReport,
+        named: set[str],
+        *,
+        sidecars: Sidecars | None = None,
+    ) -> Iterator[Entry]:
+        """What :meth:`read` gives, where several tables name the images of a folder.
+
+        The paths of those that have a row here, of whatever split, are added to ``named``.
+        """
         found: dict[str, Entry] = {}
         for row in self.rows(report):
             name = self.image_name(row)
-            if self.split and split_name(str(row.fields.get("split"))) != self.split:
+            split = self._split_of(row) if self.split else ""
+            if self.split and split != self.split:
+                named.update(filter(None, [split and self._find(name, pictures).path]))
                 continue
             if row.surplus and (row := self._joined(row)).surplus:
                 report.malformed[name] = (
@@ -74,7 +97,7 @@ class Table:
                     "those with a delimiter in them"
                 )
                 continue
-            picture = pictures.find(name)
+            picture = self._find(name, pictures)
             if picture.path in found:
                 record, first = found[picture.path]
                 several = (*record.captions, *self._captions(row, report))
@@ -84,29 +107,32 @@ class Table:
             elif not self.shared:
                 self._miss(row, name, picture, report)
         self._check_columns()
-        report.unlisted += len(set(pictures.names) - found.keys())
+        named.update(found)
         for path, (record, fields) in found.items():
             if not record.captions and sidecars is not None:
                 captions, _ = sidecars.captions(path, report)
                 record = replace(record, captions=captions)
             yield record, fields
 
+    def splits(self) -> set[str]:
+        """The splits that its rows tell of. Raises ValueError for a row that cannot be read."""
+        found: set[str] = set()
+        for number, row in enumerate(self.rows(ReadReport())):
+            found.add(self._split_of(row))
+            if number == LOOKED_AT and found == {""}:
+                break
+        return found - {""}
+
     def rows(self, report: ReadReport) -> Iterator[TableRow]:
         """All rows; remembers their columns. Raises ValueError for one that cannot be read."""
-        read = read_rows(
-            self.path,
-            self.delimiter,
-            encoding=self.encoding,
-            report=report,
-            columns=self.columns,
-        )
+        read = read_rows(self.path, self.delimiter, encoding=self.encoding, report=report)
         for row in read:
             self._seen.update(dict.fromkeys(row.fields))
             yield row
 
     def image_name(self, row: TableRow) -> str:
         """What a row calls its image. Raises ValueError where it names none."""
-        wanted = [self.image_column] if self.image_column else FILE_NAMES
+        wanted = [self.image_column] if self.image_column else IMAGE_COLUMNS
         column = column_called(wanted, row.fields)
         if column is None:
             needed = self.image_column or FILE_NAME
@@ -115,17 +141,26 @@ class Table:
                 f"{self.path} line {row.line}: no {needed}; name the column of images with "
                 f"data.image_column{other_columns(wanted[0], self._seen)}{between}"
             )
-        value = row.fields[column]
-        if not isinstance(value, (str, int)) or not str(value).strip():
-            raise ValueError(f"{self.path} line {row.line}: no {column}; each row needs one")
-        return str(value).strip().partition("#")[0] if self.columns else str(value).strip()
+        name = file_named(row.fields[column])
+        if not name:
+            raise ValueError(
+                f"{self.path} line {row.line}: no name of an image in {column}; each row needs one"
+            )
+        return name
+
+    def _find(self, name: str, pictures: PictureFiles) -> Found:
+        return pictures.find(name, self.path.parent)
+
+    def _split_of(self, row: TableRow) -> str:
+        column = column_called([SPLIT], row.fields)
+        return split_name(str(row.fields[column])) if column else ""
 
     def _entry(self, row: TableRow, picture: Found, root: Path, report: ReadReport) -> Record:
-        label = row.fields.get("label")
+        label = column_called(["label"], row.fields)
         return Record(
             key=printable(str(row.fields.get("key") or picture.key)),
             captions=self._captions(row, report),
-            label=None if label is None or label == "" else str(label),
+            label=class_name(row.fields[label]) if label else None,
             file=root / picture.path,
         )
 
@@ -182,3 +217,18 @@ class Table:
 
     def _where(self, row: TableRow) -> str:
         return f"{self.path.name} line {row.line}"
+
+
+def file_named(value: object) -> str:
+    """The image that a value names, as JSON has it; empty for none, and for several.
+
+    That is a text, a number, a mapping with the path, or a list of one of these.
+    """
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Mapping):
+        value = value.get(column_called(FILE_NAMES, value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # of a column in which some are missing
+    known = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return str(value).strip() if known else ""

@@ -7,17 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from textok.config.check import require
 from textok.config.data import SourceConfig
 from textok.data.captions import caption_columns
-from textok.data.column_names import FILE_NAMES, columns_called
-from textok.data.folder import FolderFiles, is_image, list_folder, suffix_of
+from textok.data.column_names import FILE_NAMES, column_called, columns_called
+from textok.data.folder import FolderFiles, is_image, list_folder, printable, suffix_of
 from textok.data.pictures import PictureFiles
 from textok.data.report import ReadReport
-from textok.data.rows import TableRow, delimiter_of
+from textok.data.rows import TableRow
 from textok.data.splits import split_name
 from textok.data.table import Table
 
@@ -29,8 +28,12 @@ LARGEST = 200 << 20
 """A document of more bytes is looked into only if its name has "caption" in it."""
 GIVE_UP = 20_000
 """Rows without an image after which a table is of other ones."""
-LINES = 100
-"""Of a table without a header, one of which says something in words."""
+LOOKED_AT = 1 << 16
+"""Bytes of a damaged file that are searched for the name of an image."""
+_WORDS = re.compile(r"[ _.-]|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""What separates the words of a name, as of ``captions_val.json`` and ``captionsVal.json``."""
+_BETWEEN = re.compile(r"[\"',;:|\t\r\n#\[\]{}]+")
+"""What separates values in any kind of table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class FoundTable:
     @property
     def split(self) -> str:
         """Which split its own name says it is of, as ``captions_val2017.json``; empty for none."""
-        words = re.split(r"[ _.-]", PurePosixPath(self.name).stem)
+        words = _WORDS.split(PurePosixPath(self.name).stem)
         return next(filter(None, map(split_name, words)), "")
 
     def is_of(self, split: str) -> bool:
@@ -90,15 +93,22 @@ def open_table(config: SourceConfig, path: Path, folder: Path) -> tuple[Table, P
 
 
 def find_tables(
-    files: FolderFiles, used: Sequence[str], pictures: PictureFiles, config: SourceConfig
+    files: FolderFiles,
+    used: Sequence[str],
+    pictures: PictureFiles,
+    config: SourceConfig,
+    problems: dict[str, str] | None = None,
 ) -> list[FoundTable]:
-    """The tables among ``files`` that name any of the ``pictures``, but for those ``used``."""
-    found = []
-    for name in _candidates(files, used):
-        table = _recognise(files.root / name, name, pictures, config)
-        if table is not None:
-            found.append(table)
-    return found
+    """The tables among ``files`` that name any of the ``pictures``, but for those ``used``.
+
+    ``problems`` is told, by name, of those that name some but cannot be read, and why.
+    """
+    told = {} if problems is None else problems
+    found = (
+        _recognise(files.root / name, name, pictures, config, told)
+        for name in _candidates(files, used)
+    )
+    return [table for table in found if table is not None]
 
 
 def _candidates(files: FolderFiles, used: Sequence[str]) -> list[str]:
@@ -106,78 +116,77 @@ def _candidates(files: FolderFiles, used: Sequence[str]) -> list[str]:
     names = [n for n in files.tables if n.count("/") <= DEEP and n not in known]
     kinds = Counter((str(PurePosixPath(n).parent), suffix_of(n)) for n in names)
     few = [n for n in names if kinds[str(PurePosixPath(n).parent), suffix_of(n)] <= MANY]
+    there = [n for n in few if (files.root / n).is_file()]  # no pipe, and no link to nothing
     return [
-        n for n in few if "caption" in n.casefold() or (files.root / n).stat().st_size < LARGEST
+        n for n in there if "caption" in n.casefold() or (files.root / n).stat().st_size < LARGEST
     ]
 
 
 def _recognise(
-    path: Path, name: str, pictures: PictureFiles, config: SourceConfig
+    path: Path,
+    name: str,
+    pictures: PictureFiles,
+    config: SourceConfig,
+    problems: dict[str, str],
 ) -> FoundTable | None:
     """The table, if a row of it names an image; None for any other file."""
-    plain = Table(
+    table = Table(
         path=path,
         caption_columns=config.caption_columns,
         delimiter=config.delimiter,
         encoding=config.encoding,
         partial=True,
     )
-    try:
-        return _without(plain, name, pictures) or _with_header(plain, name, pictures, config)
-    except (ValueError, OSError):
-        return None
-
-
-def _with_header(
-    plain: Table, name: str, pictures: PictureFiles, config: SourceConfig
-) -> FoundTable | None:
     wanted = [config.image_column] if config.image_column else None
     column, splits, seen = "", set[str](), dict[str, None]()
-    for number, row in enumerate(plain.rows(ReadReport())):
-        if not column and number == GIVE_UP:
-            return None
-        seen.update(dict.fromkeys(row.fields))
-        column = column or _image_column(row, pictures, wanted)
-        splits.add(split_name(str(row.fields.get("split", ""))))
+    try:
+        for number, row in enumerate(table.rows(ReadReport())):
+            if not column and number == GIVE_UP:
+                return None
+            seen.update(dict.fromkeys(row.fields))
+            column = column or _image_column(row, pictures, wanted, path.parent)
+            of_split = column_called(["split"], row.fields)
+            splits.add(split_name(str(row.fields[of_split])) if of_split else "")
+    except OSError:
+        return None
+    except ValueError as error:
+        if column or _names_images(path, pictures):
+            problems[printable(name)] = str(error).removeprefix(str(path)).lstrip(": ")
+        return None
     if not column:
         return None
     return FoundTable(
-        table=replace(plain, image_column=column),
+        table=replace(table, image_column=column),
         name=name,
         has_captions=bool(config.caption_columns or caption_columns(list(seen))),
-        has_labels="label" in seen,
+        has_labels=column_called(["label"], seen) is not None,
         splits=tuple(sorted(splits - {""})) if len(splits) > 1 or "" not in splits else (),
     )
 
 
-def _without(plain: Table, name: str, pictures: PictureFiles) -> FoundTable | None:
-    """A table of names and captions that has no header, as Flickr8k.token.txt."""
-    if plain.path.suffix.startswith(".json"):
-        return None
-    with plain.path.open(encoding="utf-8-sig", errors="replace") as stream:
-        lines = list(islice(stream, LINES))
-    head = next(iter(lines), "")
-    between = plain.delimiter or ("\t" if "\t" in head else delimiter_of(plain.path, head))
-    first, *others = (part.strip().strip('"') for part in head.split(between))
-    first = first.partition("#")[0]
-    if not others or not is_image(first) or not pictures.find(first).path:
-        return None
-    last = (line.rpartition(between)[2] for line in lines)
-    if not any(letter.isalpha() for text in last for letter in text):
-        return None  # numbers, as of a box or a class
-    columns = ("file_name", *("" for _ in others[1:]), "caption")
-    table = replace(plain, columns=columns, delimiter=between, image_column="file_name")
-    return FoundTable(table=table, name=name, has_captions=True, has_labels=False)
+def _names_images(path: Path, pictures: PictureFiles) -> bool:
+    """Whether a file that cannot be read has the name of an image in it, in whatever encoding.
+
+    That has a suffix, or is the first word of a row.
+    """
+    with path.open("rb") as stream:
+        lines = stream.read(LOOKED_AT).decode("latin-1").splitlines()
+    rows = [[word.strip() for word in _BETWEEN.split(line) if word.strip()] for line in lines]
+    names = [name for row in rows for name in row if is_image(name)]
+    names += [row[0] for row in rows if row and not path.suffix.startswith(".json")]
+    return any(pictures.find(name, path.parent).path for name in names)
 
 
-def _image_column(row: TableRow, pictures: PictureFiles, wanted: Sequence[str] | None) -> str:
+def _image_column(
+    row: TableRow, pictures: PictureFiles, wanted: Sequence[str] | None, folder: Path
+) -> str:
     """The column whose value in this row is an image: a usual name, or any with such a value."""
     names = columns_called(wanted or FILE_NAMES, row.fields)
     others = [] if wanted else [n for n, v in row.fields.items() if is_image(str(v))]
     for name in [*names, *others]:
         value = row.fields[name]
         text = str(value).strip() if isinstance(value, (str, int)) else ""
-        if text and pictures.find(text).path:
+        if text and pictures.find(text, folder).path:
             return name
     return ""
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from textok.config.cache import cache_folder
 from textok.config.data import CaptionSeparator
+from textok.data.advice import may_be_captions
 from textok.data.captions import clean_captions, field_captions, split_text
 from textok.data.folder import SIDECAR_SUFFIXES
 from textok.data.formats import IMAGE_SUFFIXES
@@ -22,11 +23,11 @@ from textok.data.text_files import EncodingError, decode_text
 from textok.runtime.files import write_text
 from textok.runtime.untrusted import regular_file
 
-VERSION = 3
+VERSION = 4
 IMAGE = "image"
 TEXTS = tuple(suffix for suffix in SIDECAR_SUFFIXES if suffix != ".json")
 PARTS = (IMAGE, *SIDECAR_SUFFIXES, ".cls")
-_COUNTS = ("void", "not_text", "joined", "recoded", "undecodable")
+_COUNTS = ("void", "not_text", "joined", "recoded", "undecodable", "unread")
 
 Span = tuple[int, int]
 """Offset and length in bytes."""
@@ -100,6 +101,8 @@ def scan(shard: Path, *, separator: CaptionSeparator = "auto", encoding: str = "
         _check_kind(shard, stream.read(512))
         files, complete = list_files(stream, 0, shard.stat().st_size)
         for name, span in files:
+            if Path(name).name.startswith("."):
+                continue
             kind = Path(name).name.partition(".")[2]
             key = name.removeprefix("./").removesuffix(f".{kind}")
             suffix = f".{kind.lower()}"
@@ -107,6 +110,8 @@ def scan(shard: Path, *, separator: CaptionSeparator = "auto", encoding: str = "
             if part not in PARTS:
                 if Path(suffix).suffix in IMAGE_SUFFIXES:
                     dotted[name] = key
+                elif may_be_captions(name) and f"*{suffix}" not in report.unread:
+                    report.unread.append(f"*{suffix}")
                 continue
             sample = samples.setdefault(key, {})
             if part in sample:
