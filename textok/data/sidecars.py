@@ -53,7 +53,8 @@ class Sidecars:
             else:
                 fields = {}
                 captions = split_text(text, self.config.caption_separator, report)
-            absent = report.void > void or not (text.strip() or name in report.undecodable)
+            empty = not text.strip("\0 \t\r\n") and name not in report.undecodable
+            absent = empty or report.void > void
             if captions or absent:
                 self._used.add(path)
             if captions:
