@@ -178,6 +178,15 @@ def test_folders_are_splits_by_words_that_say_nothing_else(
     assert len(opened(tmp_path, split="")) == len(folders)
 
 
+def test_images_beside_the_splits_are_counted(tmp_path: Path) -> None:
+    names = ("train/a", "test/a", "trainval/a", "trainval/x/b", "logo")
+    write_folder(tmp_path, {f"{name}.png": IMAGE for name in names})
+    report = opened(tmp_path).report
+    assert report.beside == {".": 1, "trainval": 2}
+    assert "3 beside the splits (data.split takes" in report.summary()
+    assert list(report.left_out().values()) == [3] and not opened(tmp_path, split="").report.beside
+
+
 def test_folders_that_could_be_the_same_split_are_not_guessed(tmp_path: Path) -> None:
     names = ("train_256", "train_512", "val_256")
     write_folder(tmp_path, {f"{name}/{name}.png": IMAGE for name in names})

@@ -12,7 +12,7 @@ import pytest
 from tests.data.conftest import encoded, noise, write_tar
 from textok.cli.main import main
 from textok.config import DataConfig
-from textok.data import BadFilesError, CaptionedImages, open_captioned_images, tar_index
+from textok.data import BadFilesError, CaptionedImages, open_captioned_images, tar_cache
 from textok.data.detect import own_splits
 from textok.data.shards import find_shards
 
@@ -141,9 +141,9 @@ def test_the_index_is_kept_until_the_shard_changes(
 ) -> None:
     path = shard(tmp_path / "a.tar", 0)
     scanned: list[str] = []
-    scan = tar_index.scan
+    scan = tar_cache.scan
     monkeypatch.setattr(
-        tar_index, "scan", lambda p, **how: scanned.append(p.name) or scan(p, **how)
+        tar_cache, "scan", lambda p, **how: scanned.append(p.name) or scan(p, **how)
     )
     first = opened(path)
     assert opened(path).records == first.records and scanned == ["a.tar"]
@@ -164,7 +164,7 @@ def test_the_index_of_a_read_only_folder_goes_to_the_cache_folder(
     records = opened(path).records
     stored = list((tmp_path / "cache" / "textok" / "shards").iterdir())
     assert len(stored) == 1 and stored[0].name.endswith("-a.tar.index.json")
-    monkeypatch.setattr(tar_index, "scan", lambda shard, **how: pytest.fail("scanned again"))
+    monkeypatch.setattr(tar_cache, "scan", lambda shard, **how: pytest.fail("scanned again"))
     assert opened(path).records == records
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json", "cache"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from textok.config import TrainGeneratorConfig, TrainMaskGITConfig, TrainTokenizerConfig
 from textok.generator import DiT, MaskGIT, TokenGenerator
-from textok.latents import LatentScale, LatentSet
+from textok.latents import LatentSet
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss
 from textok.metrics.feature_network import FeatureNetwork
@@ -98,14 +99,11 @@ def make_parts(config: Settings) -> PipelineParts:
     """The pipeline that a generator is trained in."""
     latents = open_both(config)
     kind: Callable[[], TokenGenerator]
-    scale: LatentScale | None
     if isinstance(config, TrainMaskGITConfig):
-        masked = config.generator
-        kind, scale = (lambda: MaskGIT(masked)), None
+        kind = partial(MaskGIT, config.generator)
     else:
-        shape = config.generator
-        kind, scale = (lambda: DiT(shape)), latents.train.scale
-    return build_parts(config, latents, build_generator(config, kind), scale)
+        kind = partial(DiT, config.generator)
+    return build_parts(config, latents, build_generator(config, kind))
 
 
 def make_validator(

@@ -208,7 +208,7 @@ def test_training_starts_from_the_weights_of_a_pipeline(
     config = fitted(generator_config, both.train.index)
     torch.manual_seed(5)
     source = build_generator(config, lambda: DiT(config.generator))
-    save_pipeline(tmp_path / "model", build_parts(config, both, source, both.train.scale))
+    save_pipeline(tmp_path / "model", build_parts(config, both, source))
     torch.manual_seed(6)
     init = replace(config, init=str(tmp_path / "model"))
     started = build_generator(init, lambda: DiT(config.generator))
@@ -216,7 +216,7 @@ def test_training_starts_from_the_weights_of_a_pipeline(
         assert torch.equal(started.state_dict()[name], value), name
 
     assert not caplog.records
-    other = build_parts(config, both, source, both.train.scale)
+    other = build_parts(config, both, source)
     for parameter in other.tokenizer.parameters():
         parameter.data += 0.1
     save_pipeline(tmp_path / "other", other)

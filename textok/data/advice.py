@@ -36,7 +36,7 @@ def unread_captions(
         name
         for each in filter(None, (files, around))
         for name in each.others
-        if each.root / name not in used and not is_strict(name)
+        if each.root / name not in used
     ]
     return [printable(name) for name in dict.fromkeys(names) if may_be_captions(name)]
 

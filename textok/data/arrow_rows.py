@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from textok.data.captions import clean_captions, field_captions
-from textok.data.column_names import column_called
+from textok.data.column_names import SPLIT, column_called
 from textok.data.columns import Columns
 from textok.data.records import Entry, Record, class_name
 from textok.data.report import ReadReport
 from textok.data.splits import in_order, split_name
 
 ROWS_AT_ONCE = 1000
-SPLIT = "split"
-"""Column that may say which split a row is of, in any case."""
 Locate = Callable[[int, str], Path | None]
 """The file that the path in a row means."""
 

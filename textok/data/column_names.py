@@ -13,6 +13,8 @@ FILE_NAMES = (
     *("path", "filepath", "file_path", "img_path", "image_id", "id"),
 )
 """Names of columns that name image files; of several the first one there holds."""
+SPLIT = "split"
+"""Column that may say which split a row is of, in any case."""
 
 
 @lru_cache(maxsize=4096)  # each row of a table may have its own columns, which are mostly the same

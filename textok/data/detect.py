@@ -13,7 +13,7 @@ from textok.data.layouts import find_layout
 from textok.data.parquet import packed_source
 from textok.data.records import Entry
 from textok.data.report import ReadReport
-from textok.data.shards import find_shards, read_shards, shards_by_split
+from textok.data.shards import find_shards, read_shards, shards_by_split, shards_in
 from textok.data.source import Source
 from textok.data.splits import SplitFolders, find_splits, split_name
 from textok.data.table_place import open_table
@@ -49,7 +49,7 @@ def find_source(config: DataConfig) -> Source:
     if "://" in config.path:
         raise ValueError(f"data.path {config.path}: copy the data to a local folder first")
     path = Path(config.path).expanduser()
-    if not path.is_dir() and (path.suffix == ".tar" or _is_pattern(config.path)):
+    if not path.is_dir() and (path.suffix.lower() == ".tar" or _is_pattern(config.path)):
         return _of_shards(find_shards(str(path)), config)
     if not path.is_dir():
         raise ValueError(f"data.path {path} {_what_is(path)}")
@@ -59,7 +59,7 @@ def find_source(config: DataConfig) -> Source:
     known = find_layout(path, config)
     if known is not None:
         return known
-    shards = sorted(path.glob("*.tar"))
+    shards = shards_in(path)
     if shards and not folders.folders:
         FolderSource(config=config, root=path).check_one_convention()
         return _of_shards(shards, config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from textok.config.data import DataConfig
 from textok.data.advice import is_strict, require_images, unread_captions
-from textok.data.folder import TABLES, FolderFiles, list_folder
+from textok.data.folder import TABLES, FolderFiles, list_folder, printable
 from textok.data.parquet import check_tables
 from textok.data.pictures import PictureFiles
 from textok.data.records import Entry
@@ -70,11 +70,20 @@ class FolderSource:
             yield from self._by_tables(found, split, report)
         else:
             yield from read_sidecars(self._sidecars, report)
+        report.beside.update(
+            Counter(map(self._beside, self._around.images if self._around else ()))
+        )
         used = self._sidecars.used() | self._used
         unread = unread_captions(self._files, self._around, used)
         unread.sort(key=lambda name: name not in self._problems)
         reasons = {name: f"{name} ({problem})" for name, problem in self._problems.items()}
         report.unread += [reasons.get(name, name) for name in unread]
+
+    def _beside(self, name: str) -> str:
+        """The folder beside the splits that an image lies in, or a point where it is in none."""
+        place = "" if self.whole is None else os.path.relpath(self.whole.place, self.whole.root)
+        inside = printable(name).removeprefix(f"{place}/")
+        return inside.partition("/")[0] if "/" in inside else "."
 
     def check_one_convention(self) -> bool:
         """Whether the folder is of shards. Raises ValueError for one that has tables as well."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from textok.config.check import require
 from textok.config.data import SourceConfig
-from textok.data.arrow_rows import SPLIT, Split, read_splits, row_splits
+from textok.data.arrow_rows import Split, read_splits, row_splits
+from textok.data.column_names import SPLIT, column_called
 from textok.data.columns import Columns, find_columns
 from textok.data.parquet_files import canonical_split
 from textok.data.records import Entry
@@ -72,8 +73,8 @@ def hub_source(name: str, *, columns: SourceConfig | None = None) -> Source:
     splits = {split: tables[split] for split in in_order(tables)}
     first = next(iter(splits.values()))
     table_columns(f"data.path {name}", first, config)
-    alone = len(splits) == 1 and SPLIT in first.column_names
-    by_row = row_splits(first.unique(SPLIT)) if alone else ()
+    column = column_called([SPLIT], first.column_names) if len(splits) == 1 else None
+    by_row = row_splits(first.unique(column)) if column else ()
     return Source(read=partial(_read, name, splits, by_row, config), splits=by_row or tuple(splits))
 
 

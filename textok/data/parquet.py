@@ -8,8 +8,8 @@ from pathlib import Path
 
 from textok.config.check import require
 from textok.config.data import SourceConfig
-from textok.data.arrow_rows import SPLIT, Split, read_splits, row_splits
-from textok.data.column_names import column_called
+from textok.data.arrow_rows import Split, read_splits, row_splits
+from textok.data.column_names import SPLIT, column_called
 from textok.data.columns import Columns, find_columns
 from textok.data.folder import FolderFiles, suffix_of
 from textok.data.hub_set import (

@@ -50,6 +50,8 @@ class ReadReport:
     """Records that ``where`` left out."""
     unlisted: int = 0
     """Image files that no row of the folder's table names; left out."""
+    beside: dict[str, int] = field(default_factory=dict)
+    """Images in folders beside those of the splits, by folder; left out."""
     thumbnails: int = 0
     """Image files in folders that a program keeps its previews in; left out."""
     formats: dict[str, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class ReadReport:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for suffix, count in other.formats.items():
             self.formats[suffix] = self.formats.get(suffix, 0) + count
+        self.beside |= {prefix + folder: count for folder, count in other.beside.items()}
         for keys, more in (
             (self.reads_from, other.reads_from),
             (self.unread, other.unread),
@@ -118,6 +121,7 @@ class ReadReport:
         unreadable = {f"{suffix} files": count for suffix, count in self.formats.items()}
         counts = {
             **{_AS[name]: getattr(self, name) for name in ("filtered", "unlisted", "thumbnails")},
+            _AS["beside"]: sum(self.beside.values()),
             **unreadable,
             **{_AS[name]: len(getattr(self, name)) for name in ("dotted", "duplicates")},
             _AS["truncated"]: sum(self.truncated.values()),
@@ -168,6 +172,9 @@ class ReadReport:
             f"{count} {suffix} files left out ({needs(suffix)} reads them)"
             for suffix, count in self.formats.items()
         ]
+        if self.beside:
+            names = {folder: str(count) for folder, count in self.beside.items()}
+            parts.append(f"{sum(self.beside.values())} {_AS['beside']}: {_some(names)}")
         for name in listed:
             keys = getattr(self, name)
             reasons = keys if isinstance(keys, dict) else dict.fromkeys(keys, "")
@@ -184,6 +191,7 @@ _AS = {
     "joined": "texts with blank lines are one caption each (data.caption_separator)",
     "filtered": "left out by data.where",
     "unlisted": "not in the table",
+    "beside": "beside the splits (data.split takes the name of a folder)",
     "thumbnails": "thumbnails left out",
     "pictureless": "described but not there",
     "duplicates": "duplicate keys",

@@ -56,12 +56,10 @@ def read_rows(
     *,
     encoding: str = "",
     report: ReadReport | None = None,
-    columns: Sequence[str] = (),
 ) -> Iterator[TableRow]:
-    """The rows of ``table``; ``delimiter`` is taken from the header line where it is empty.
+    """The rows of ``table``; ``delimiter`` is taken from its first lines where it is empty.
 
-    ``columns`` are the names of a table without a header. The ``report`` is told of another
-    encoding than UTF-8.
+    The ``report`` is told of another encoding than UTF-8.
 
     Raises:
         ValueError: a line cannot be read.
@@ -74,7 +72,7 @@ def read_rows(
             elif table.suffix.lower() in JSON_LINES:
                 yield from _json_rows(table, lines)
             else:
-                yield from _separated(table, lines, delimiter, columns)
+                yield from _separated(table, lines, delimiter)
     except EncodingError as error:
         raise ValueError(f"{table} {error}") from error
     except (UnicodeError, csv.Error) as error:
@@ -121,14 +119,12 @@ def _is_wide(head: bytes) -> bool:
     return marked or head.count(0) > len(head) // 4
 
 
-def _separated(
-    table: Path, lines: Iterator[str], delimiter: str, columns: Sequence[str]
-) -> Iterator[TableRow]:
+def _separated(table: Path, lines: Iterator[str], delimiter: str) -> Iterator[TableRow]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # 131,072 characters otherwise
     sample = list(islice(lines, SAMPLE))
     skipped, between = start_of(table, sample, delimiter)
     found = records(table, chain(sample[skipped:], lines), between, skipped=skipped)
-    headless = columns or headless_columns(sample[skipped:], between)
+    headless = headless_columns(sample[skipped:], between)
     _, header = (0, headless) if headless else next(found, (0, []))
     names = trimmed([name.strip() for name in header])
     for line, values in found:

@@ -76,7 +76,7 @@ def delimiter_of(table: Path, head: str) -> str:
 def headless_columns(lines: Sequence[str], between: str) -> tuple[str, ...]:
     """The columns of a table without a header: the image, others without a name, the caption.
 
-    None where the first of ``lines`` is a header, or the last fields are no words: a class, a box.
+    Empty where the first of ``lines`` is a header, or the last fields are no words: a class, a box.
     Surplus fields are part of the caption. So of delimiters that are in prose, the row with the
     fewest fields tells; and what follows a delimiter and a blank is the same field still, if there
     is no such blank after the image.

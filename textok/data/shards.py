@@ -13,7 +13,7 @@ from textok.data.folder import is_hidden, printable
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
 from textok.data.splits import split_in_words, split_name
-from textok.data.tar_index import read_index
+from textok.data.tar_cache import read_index
 
 MOST = 1_000_000
 """Shards in one range of a pattern."""

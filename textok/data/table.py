@@ -10,6 +10,7 @@ from textok.config.check import naming
 from textok.data.captions import CAPTION_FIELDS, caption_columns, clean_captions, field_captions
 from textok.data.column_names import (
     FILE_NAMES,
+    SPLIT,
     column_called,
     columns_called,
     named_column,
@@ -26,8 +27,6 @@ from textok.data.splits import split_name
 
 IMAGE_COLUMNS = (*FILE_NAMES[:-2], "images", *FILE_NAMES[-2:])
 """Names of columns of images; ids come last."""
-SPLIT = "split"
-"""Column that may say which split a row is of, in any case."""
 LOOKED_AT = 100
 """Rows without such a column after which there is none."""
 
@@ -87,7 +86,7 @@ class Table:
         found: dict[str, Entry] = {}
         for row in self.rows(report):
             name = self.image_name(row)
-            split = self._split_of(row) if self.split else ""
+            split = self.split_of(row) if self.split else ""
             if self.split and split != self.split:
                 named.update(filter(None, [split and self._find(name, pictures).path]))
                 continue
@@ -118,7 +117,7 @@ class Table:
         """The splits that its rows tell of. Raises ValueError for a row that cannot be read."""
         found: set[str] = set()
         for number, row in enumerate(self.rows(ReadReport())):
-            found.add(self._split_of(row))
+            found.add(self.split_of(row))
             if number == LOOKED_AT and found == {""}:
                 break
         return found - {""}
@@ -151,7 +150,8 @@ class Table:
     def _find(self, name: str, pictures: PictureFiles) -> Found:
         return pictures.find(name, self.path.parent)
 
-    def _split_of(self, row: TableRow) -> str:
+    def split_of(self, row: TableRow) -> str:
+        """The split that a row says it is of; empty where it says none."""
         column = column_called([SPLIT], row.fields)
         return split_name(str(row.fields[column])) if column else ""
 

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from textok.config.check import require
 from textok.config.data import SourceConfig
 from textok.data.captions import caption_columns
-from textok.data.column_names import FILE_NAMES, column_called, columns_called
+from textok.data.column_names import column_called, columns_called
 from textok.data.folder import FolderFiles, is_image, list_folder, printable, suffix_of
 from textok.data.pictures import PictureFiles
 from textok.data.report import ReadReport
 from textok.data.rows import TableRow
 from textok.data.splits import split_name
-from textok.data.table import Table
+from textok.data.table import IMAGE_COLUMNS, Table, file_named
 
 DEEP = 2
 """Tables are looked for this many folders down."""
@@ -145,8 +145,7 @@ def _recognise(
                 return None
             seen.update(dict.fromkeys(row.fields))
             column = column or _image_column(row, pictures, wanted, path.parent)
-            of_split = column_called(["split"], row.fields)
-            splits.add(split_name(str(row.fields[of_split])) if of_split else "")
+            splits.add(table.split_of(row))
     except OSError:
         return None
     except ValueError as error:
@@ -181,11 +180,10 @@ def _image_column(
     row: TableRow, pictures: PictureFiles, wanted: Sequence[str] | None, folder: Path
 ) -> str:
     """The column whose value in this row is an image: a usual name, or any with such a value."""
-    names = columns_called(wanted or FILE_NAMES, row.fields)
-    others = [] if wanted else [n for n, v in row.fields.items() if is_image(str(v))]
+    names = columns_called(wanted or IMAGE_COLUMNS, row.fields)
+    others = [] if wanted else [n for n, v in row.fields.items() if is_image(file_named(v))]
     for name in [*names, *others]:
-        value = row.fields[name]
-        text = str(value).strip() if isinstance(value, (str, int)) else ""
+        text = file_named(row.fields[name])
         if text and pictures.find(text, folder).path:
             return name
     return ""

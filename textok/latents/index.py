@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from textok.config.check import require
+from textok.config.check import require, require_range
 from textok.config.data import Resize
 from textok.config.networks import RunPrecision
 from textok.config.read import build_part
@@ -66,6 +66,14 @@ class LatentIndex:
     """Of each channel, over rows and tokens."""
     std: list[float]
     """Of each channel, over rows and tokens, with the variance of a ``kl`` bottleneck."""
+
+    def first(self, num_tokens: int) -> LatentIndex:
+        """Of the rows' first tokens, with the statistics of all.
+
+        Raises ValueError for more than there are.
+        """
+        require_range("latents.num_tokens", num_tokens, 1, self.num_tokens)
+        return replace(self, num_tokens=num_tokens)
 
     @property
     def scale(self) -> LatentScale:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from textok.config.check import require, require_range
+from textok.config.check import require
 from textok.latents.index import AGAIN, LatentIndex, read_index
 from textok.latents.scale import LatentScale
 from textok.latents.shard import LatentRow, LatentShard, open_shard, shard_path
@@ -32,9 +32,13 @@ class LatentSet:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def scale(self) -> LatentScale:
-        return self.index.scale
+        """Of the tokens that there are; measured where the index tells of more."""
+        count = self.index.num_tokens
+        if count == self.shards[0].latents.mean.shape[1]:
+            return self.index.scale
+        return LatentScale.measured(shard.latents.first(count) for shard in self.shards)
 
     def batch(self, rows: Sequence[int]) -> LatentBatch:
         """Rows by their numbers, in the order given: float32, codes int64."""
@@ -51,14 +55,8 @@ class LatentSet:
         )
 
     def first(self, num_tokens: int) -> LatentSet:
-        """The same rows with their first tokens, and the scale of those.
-
-        Raises ValueError for more than there are.
-        """
-        require_range("latents.num_tokens", num_tokens, 1, self.index.num_tokens)
-        scale = LatentScale.measured(shard.latents.first(num_tokens) for shard in self.shards)
-        mean, std = scale.mean.tolist(), scale.std.tolist()
-        return replace(self, index=replace(self.index, num_tokens=num_tokens, mean=mean, std=std))
+        """The same rows with their first tokens. Raises ValueError for more than there are."""
+        return replace(self, index=self.index.first(num_tokens))
 
     def with_features(self) -> LatentSet:
         """The same rows with the features of their images, which there have to be."""

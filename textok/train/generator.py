@@ -38,7 +38,7 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
     """
     config = sampled_as_trained(config)
     index = training_index(config)
-    config, scale = fitted(config, index), index.scale
+    config = fitted(config, index)
 
     def new_latents() -> TrainingLatents:
         latents = open_both(config)
@@ -47,15 +47,14 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
         return replace(latents, train=latents.train.with_features())
 
     def new_objective(
-        distributed: Distributed,
+        latents: TrainingLatents, distributed: Distributed
     ) -> tuple[Denoising | MeanFlow, Projection | None]:
         alignment = open_generator_alignment(config, index.feature_width, distributed)
-        objective = generator_objective(config, scale.to(distributed.device), alignment)
+        scale = latents.train.scale.to(distributed.device)
+        objective = generator_objective(config, scale, alignment)
         return objective, None if alignment is None else alignment.projection
 
-    return train_on_latents(
-        config, new_latents, lambda: DiT(config.generator), new_objective, scale=scale
-    )
+    return train_on_latents(config, new_latents, lambda: DiT(config.generator), new_objective)
 
 
 def generator_objective(

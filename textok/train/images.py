@@ -13,7 +13,6 @@ import torch
 
 from textok.config import DataConfig, LossConfig, RunConfig
 from textok.config.check import require
-from textok.config.networks import backbones
 from textok.data.cache import PictureCache, fill_cache
 from textok.data.images import CaptionedImages, open_captioned_images
 from textok.data.loading import eval_batches, mixture_order, train_batches
@@ -22,7 +21,7 @@ from textok.evaluate.reconstruction import evenly
 from textok.runtime.prefetch import prefetch
 from textok.text import TextFeaturesSource
 from textok.train.distributed import Distributed
-from textok.train.reconstruction_validator import JUDGES, MeasuredImages
+from textok.train.reconstruction_validator import MeasuredImages, not_comparable
 from textok.train.report import list_bad_files
 from textok.train.session import Session
 from textok.train.task import TrainingTask
@@ -72,10 +71,9 @@ def train_on_images(
     finally:
         list_bad_files(session.folder.bad_files(distributed.rank), images.report)
     shares = describe_shares(images, seed=run.seed, positions=run.steps * run.batch_size)
-    seen = backbones(task.network.trained_with)
     return session.close(
         "; ".join([images.report.summary(), *shares]),
-        not_comparable=[name for name, network in JUDGES.items() if network in seen],
+        not_comparable=not_comparable(*task.network.trained_with),
     )
 
 

@@ -86,8 +86,7 @@ def train_maskgit(config: TrainMaskGITConfig) -> Path:
         config,
         lambda: open_both(config),
         lambda: MaskGIT(config.generator),
-        lambda _: (objective, None),
-        scale=None,
+        lambda *_: (objective, None),
     )
 
 

@@ -12,12 +12,11 @@ import torch
 
 from textok.config import TokenGeneratorConfig, TrainGeneratorConfig, TrainMaskGITConfig
 from textok.config.check import require
-from textok.config.networks import backbones
 from textok.config.training_on_latents import TrainOnLatentsConfig
 from textok.data.class_captions import ClassCaptions
 from textok.data.order import Order, evenly_spaced
 from textok.generator import TokenGenerator
-from textok.latents import LatentIndex, LatentScale, LatentSet, open_latents, read_index
+from textok.latents import LatentIndex, LatentSet, open_latents, read_index
 from textok.losses.frechet import FrechetLoss
 from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.text.folder import find_text_model
@@ -33,7 +32,7 @@ from textok.train.objective import GeneratorObjective
 from textok.train.post_training import open_post_trainer
 from textok.train.projection import Projection
 from textok.train.randomness import RandomSource
-from textok.train.reconstruction_validator import JUDGES
+from textok.train.reconstruction_validator import not_comparable
 from textok.train.same_data import latents_fingerprint
 from textok.train.session import open_session
 from textok.train.task import TrainingTask, Validator
@@ -49,16 +48,15 @@ def train_on_latents(
     config: Settings,
     new_latents: Callable[[], TrainingLatents],
     new_generator: Callable[[], TokenGenerator],
-    new_objective: Callable[[Distributed], tuple[GeneratorObjective, Projection | None]],
-    *,
-    scale: LatentScale | None,
+    new_objective: Callable[
+        [TrainingLatents, Distributed], tuple[GeneratorObjective, Projection | None]
+    ],
 ) -> Path:
     """Train a generator, or resume its training, in the folder ``run.out``; returns it.
 
     ``new_latents`` opens what ``config`` was ``fitted`` to, once the machine has the memory for it.
     ``new_objective`` makes what it is trained for, after the generator, and the projection that is
-    trained with it, if there is one. ``scale`` is between the tokenizer's latents and the
-    generator's; None where it makes codes.
+    trained with it, if there is one.
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
@@ -76,8 +74,8 @@ def train_on_latents(
     latents = new_latents()
     torch.manual_seed(config.run.seed)
     generator = build_generator(config, new_generator)
-    objective, projection = new_objective(distributed)
-    parts = build_parts(config, latents, generator, scale)
+    objective, projection = new_objective(latents, distributed)
+    parts = build_parts(config, latents, generator)
     # What is left to chance in the networks themselves, dropout, differs between processes.
     torch.manual_seed(config.run.seed + distributed.rank)
     post_trainer = None
@@ -120,10 +118,9 @@ def train_on_latents(
             latents.train, text, order=order, step=step, device=distributed.device
         ),
     )
-    seen = backbones({*parts.tokenizer.trained_with, *generator.trained_against})
     return session.close(
         f"{len(latents.train)} rows of {latents.folder}/{config.latents.split}",
-        not_comparable=[name for name, network in JUDGES.items() if network in seen],
+        not_comparable=not_comparable(*parts.tokenizer.trained_with, *generator.trained_against),
     )
 
 
@@ -184,17 +181,14 @@ class TrainingLatents:
 
 
 def training_index(config: TrainOnLatentsConfig) -> LatentIndex:
-    """What is known of the rows that are trained on, of their first tokens, without their captions.
+    """What is known of the rows that are trained on before any is read, of their first tokens.
 
     Raises ValueError where there are none.
     """
     settings = config.latents
     require(bool(settings.path), NO_PATH)
     index = read_index(Path(settings.path) / settings.split)
-    if settings.num_tokens in (0, index.num_tokens):
-        return index
-    whole = open_latents(Path(settings.path), settings.split, verify=False)
-    return whole.first(settings.num_tokens).index
+    return index.first(settings.num_tokens) if settings.num_tokens else index
 
 
 def open_both(config: TrainOnLatentsConfig) -> TrainingLatents:
@@ -270,9 +264,8 @@ def build_parts(
     config: Settings,
     latents: TrainingLatents,
     generator: TokenGenerator,
-    scale: LatentScale | None,
 ) -> PipelineParts:
-    """The pipeline that training leaves behind."""
+    """The pipeline that training leaves behind; of codes there is no scale."""
     by_class = config.generator.condition == "class"
     seen = latents.train.class_captions()
     unseen = latents.held_out.class_captions() if latents.held_out else {}
@@ -280,7 +273,7 @@ def build_parts(
     return PipelineParts(
         tokenizer=Tokenizer.from_pretrained(latents.folder / "tokenizer"),
         generator=generator,
-        scale=scale,
+        scale=latents.train.scale if isinstance(config, TrainGeneratorConfig) else None,
         text=None if by_class else config.text.portable,
         sampling=config.sampling,
         classes=classes,

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from textok.config.networks import backbones
 from textok.data import CaptionedImages, eval_batches
 from textok.data.pixels import to_pil
 from textok.evaluate.accumulator import MetricAccumulator
@@ -27,6 +28,12 @@ BATCH = 32
 JUDGES = {"fd": "efficientnet_lite0", **METRIC_NETWORKS}
 """The network that each metric is measured in, of those that have one."""
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def not_comparable(*trained_against: str) -> list[str]:
+    """The metrics that say little of a model that was trained against these networks."""
+    seen = backbones(trained_against)
+    return [name for name, network in JUDGES.items() if network in seen]
 
 
 class ReconstructionValidator(Generic[Network]):
