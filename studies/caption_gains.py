@@ -22,6 +22,8 @@ from studies.pairs.nested import GUIDANCE, rows_of
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
 
+COLOURS = 10
+"""Of lines, before they come again with another marker."""
 PAPER = 29.2
 """Per cent of FID on ImageNet at 256 px, the mean over 32 to 256 tokens (arXiv 2412.05796)."""
 ALONE = {"both": "true", "absent": "absent"}
@@ -150,18 +152,19 @@ def _shown(percent: float | None) -> str:
 
 def _plot(gains: Sequence[Gain], metric: str, path: Path) -> None:
     """Gains against tokens, a line for each kind of tokenizer; of two trainings and within one."""
-    figure = Figure(figsize=(10, 4), dpi=90, layout="constrained")
+    figure = Figure(figsize=(11, 4), dpi=90, layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     counts = sorted({one.tokens for one in gains})
     for axes, of in zip(panels, ("two", "within"), strict=True):
-        for label in dict.fromkeys(one.label for one in gains):
+        for number, label in enumerate(dict.fromkeys(one.label for one in gains)):
             known = [
                 (counts.index(one.tokens), percent)
                 for one in gains
                 if one.label == label and (percent := getattr(one, of).get(metric)) is not None
             ]
             places, percents = [one[0] for one in known], [one[1] for one in known]
-            axes.plot(places, percents, "o-", label=label)
+            marker = "os"[number // COLOURS % 2]
+            axes.plot(places, percents, f"{marker}-", color=f"C{number % COLOURS}", label=label)
         axes.axhline(PAPER, color="black", linestyle="--", linewidth=1, label="paper")
         axes.axhline(0, color="black", linewidth=0.5)
         axes.set_xticks(range(len(counts)), [str(count) for count in counts])
@@ -170,7 +173,8 @@ def _plot(gains: Sequence[Gain], metric: str, path: Path) -> None:
     panels[0].set_title("two trainings")
     panels[1].set_title("within one")
     panels[0].set_ylabel(f"{metric} lower by %")
-    panels[1].legend(frameon=False, fontsize="small", loc="center right")
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize="small", loc="outside center right")
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
