@@ -173,8 +173,7 @@ def _plot(gains: Sequence[Gain], metric: str, path: Path) -> None:
     panels[0].set_title("two trainings")
     panels[1].set_title("within one")
     panels[0].set_ylabel(f"{metric} lower by %")
-    handles, labels = panels[1].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize="small", loc="outside center right")
+    panels[1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
