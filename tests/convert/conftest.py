@@ -55,9 +55,9 @@ def recorded(name: str) -> Recorded:
     return Recorded(config=about["config"], shapes=about["shapes"], outputs=outputs)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _tiny_sizes() -> Iterator[None]:
-    """The sizes of the fixtures count as published ones."""
+    """The sizes of the fixtures count as published ones, to the tests of this folder alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name, size in TINY.items():
             patch.setitem(VIT_SIZES, f"tiny {name}", size)
