@@ -52,6 +52,8 @@ class Arguments(StudyArguments):
     """Whose latents are generated: the bundled 'products', a folder or a hub name."""
     generator: str = "dit-products-64"
     """Preset of a flow by text or by class; MeanFlow is the same with the preset meanflow."""
+    num_tokens: int = 0
+    """Generate the first tokens alone of a nested tokenizer's; 0 takes all."""
     runs: Path = Path("runs/few-steps")
     out: Path = Path("docs/results/few-steps")
     speed: Path = Path("docs/results/sampling-speed/one-pass/sampling.json")
@@ -70,9 +72,12 @@ def require_flow(preset: str) -> None:
 
 def command_of(arguments: Arguments, flag: str) -> str:
     """What the page says; without the folders, which are the user's own."""
-    given = {"--tokenizer": arguments.tokenizer, "--generator": arguments.generator}
-    usual = {"--tokenizer": Arguments.tokenizer, "--generator": Arguments.generator}
-    told = [word for name, value in given.items() if value != usual[name] for word in (name, value)]
+    told = [
+        word
+        for name in ("tokenizer", "generator", "num_tokens")
+        if (value := getattr(arguments, name)) != getattr(Arguments, name)
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     return " ".join(["python -m studies.few_steps", *map(shlex.quote, told), flag])
 
 
@@ -90,6 +95,7 @@ def main(arguments: Arguments) -> None:
             tokenizer=arguments.tokenizer,
             generator=arguments.generator,
             runs=runs,
+            num_tokens=arguments.num_tokens,
             rows=count_rows(training_captions(data)),
         )
         counts = {"train": budget.compared, "val": budget.tried, "test": budget.limit}

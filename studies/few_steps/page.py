@@ -118,8 +118,9 @@ def _conditions(found: Found) -> list[str]:
     machine = hardware.get("gpu") or hardware.get("cpu")
     count = found["measured_images"]
     lines = [
-        f"- data: {found['data']}; tokenizer: `{found['tokenizer']}`; preset of the generators: "
-        f"`{found['generator']}`; seeds: {', '.join(map(str, found['seeds']))}",
+        f"- data: {found['data']}; tokenizer: `{found['tokenizer']}`; tokens: "
+        f"{found['num_tokens'] or 'all'}; preset of the generators: `{found['generator']}`; "
+        f"seeds: {', '.join(map(str, found['seeds']))}",
         f"- test images that are generated and compared with: {count or UNKNOWN}",
         *(f"- rows seen by {LABELS[model]}: {_rows(found, model)}" for model in found["rows_seen"]),
         *(line for model in MODELS if (line := _guidance(found["guidance"][model], model))),

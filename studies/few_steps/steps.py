@@ -43,6 +43,8 @@ class Study:
     generator: str
     """Preset of the flow; it decides between text and classes."""
     runs: Path
+    num_tokens: int = 0
+    """First tokens of a nested tokenizer that are generated; 0: all."""
     rows: int = 0
     """Captions of the training images, for the plan."""
 
@@ -135,8 +137,9 @@ def training_step(model: Model, study: Study) -> Step:
         flow = load_config(TrainGeneratorConfig, [preset_path(study.generator)]).generator
         init = ("--init", study.run("flow") / "model")
         init += ("--generator.time-frequency", flow.time_frequency)
+    first = ("--latents.num-tokens", study.num_tokens) if study.num_tokens else ()
     flags = words(
-        *(*overlay, *budget.generator_flags, *init, "--run.seed", budget.seed),
+        *(*overlay, *budget.generator_flags, *first, *init, "--run.seed", budget.seed),
         *("--run.steps", training_steps(model, budget), "--run.batch-size", budget.batch),
         *("--sampling.sampler", sampler(model)),
     )

@@ -71,6 +71,7 @@ def summary(study: Study, commands: Sequence[str], speed: Path) -> dict[str, Any
         "measured_images": study.budget.limit if every else None,
         "data": study.data.name,
         "tokenizer": study.tokenizer,
+        "num_tokens": study.num_tokens or None,
         "generator": study.generator,
         "seeds": [study.budget.seed],
         "hardware": read_hardware(study.runs),

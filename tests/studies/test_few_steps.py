@@ -71,6 +71,12 @@ def test_generators_differ_in_their_objective_alone(name: str, preset: str, read
     assert started.generator.time_frequency == flow.generator.time_frequency
 
 
+def test_all_generate_the_first_tokens_of_a_nested_tokenizer(read: Any) -> None:
+    steps = every_step(replace(study_of("toy"), num_tokens=4))
+    trained = [asked for command, asked in map(read, steps) if command == "train generator"]
+    assert [one.latents.num_tokens for one in trained] == [4, 4, 4]
+
+
 def test_each_is_measured_in_all_steps_in_two_networks(read: Any) -> None:
     steps = every_step(study_of("cpu"))
     asked = [found for command, found in map(read, steps) if command == "evaluate generation"]
@@ -208,8 +214,8 @@ def test_other_presets_than_of_a_flow_are_one_line(
 def test_the_command_names_what_is_not_usual() -> None:
     usual = study.Arguments()
     assert study.command_of(usual, "--budget cpu") == "python -m studies.few_steps --budget cpu"
-    other = replace(usual, tokenizer="my runs/model", data=Path("x"))
-    expected = "python -m studies.few_steps --tokenizer 'my runs/model' --toy"
+    other = replace(usual, tokenizer="my runs/model", data=Path("x"), num_tokens=4)
+    expected = "python -m studies.few_steps --tokenizer 'my runs/model' --num-tokens 4 --toy"
     assert study.command_of(other, "--toy") == expected
 
 
