@@ -149,8 +149,11 @@ def test_the_index_is_kept_until_the_shard_changes(
     assert opened(path).records == first.records and scanned == ["a.tar"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json"]
 
-    (tmp_path / "a.tar.index.json").write_text('{"stamp"')  # damaged: made anew
+    stored = json.loads((tmp_path / "a.tar.index.json").read_text())
+    old = {"stamp": [1, *stored["stamp"][1:3]], "complete": True, "members": []}  # as 0.1.0 made it
+    (tmp_path / "a.tar.index.json").write_text(json.dumps(old))
     assert opened(path).records == first.records and len(scanned) == 2
+    assert json.loads((tmp_path / "a.tar.index.json").read_text()) == stored
     os.utime(shard(path, 5), (1, 1))
     assert opened(path).records[0].key == "a/00005" and len(scanned) == 3
 
@@ -167,6 +170,27 @@ def test_the_index_of_a_read_only_folder_goes_to_the_cache_folder(
     monkeypatch.setattr(tar_cache, "scan", lambda shard, **how: pytest.fail("scanned again"))
     assert opened(path).records == records
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tar", "a.tar.index.json", "cache"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"captions": "mine"}', '{"stamp": [4, 1, 2], "mine": 1}', '{"stamp": [4,', "[]", "", "\xff",
+     None],
+)  # fmt: skip
+def test_a_file_of_the_user_where_the_index_would_be_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, place = shard(tmp_path / "a.tar", 0), tmp_path / "a.tar.index.json"
+    if content is None:
+        place.symlink_to(tmp_path / "gone")
+    else:
+        place.write_bytes(content.encode("latin-1"))
+    first = opened(path)
+    monkeypatch.setattr(tar_cache, "scan", lambda shard, **how: pytest.fail("scanned again"))
+    assert opened(path).records == first.records and len(first) == 2
+    assert place.is_symlink() or place.read_bytes() == str(content).encode("latin-1")
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize("part", [".caption", ".text", ".TXT", ".json"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from textok.config.cache import cache_folder
 from textok.config.data import CaptionSeparator
@@ -18,6 +19,8 @@ from textok.runtime.untrusted import regular_file
 
 VERSION = 4
 """Of what is kept: another one is made anew."""
+_START = b'{"stamp": ['
+"""How an index begins, of whatever version."""
 
 
 def read_index(
@@ -26,7 +29,8 @@ def read_index(
     """The index of a shard: from its cache while size and time stamp match, else by scanning it.
 
     The cache is ``SHARD.tar.index.json`` beside the shard, or in the user's cache folder
-    where that cannot be written; without either it is made anew every time.
+    where that cannot be written or is somebody else's file; without either it is made anew every
+    time.
 
     Raises:
         ValueError: the file is no tar archive.
@@ -34,13 +38,17 @@ def read_index(
     status = shard.stat()
     stamp = [VERSION, status.st_size, status.st_mtime_ns, separator, encoding]
     places = _cache_places(shard)
+    ours = []
     for place in places:
-        index = _load(place, stamp)
+        stored = _read(place)
+        index = None if stored is None else _load(stored, stamp)
         if index is not None:
             return index
+        if stored is not None or not os.path.lexists(place):
+            ours.append(place)
     index = scan(shard, separator=separator, encoding=encoding)
     text = json.dumps({"stamp": stamp, **asdict(index)})
-    any(_store(place, text) for place in places)
+    any(_store(place, text) for place in ours)
     return index
 
 
@@ -60,9 +68,22 @@ def _store(place: Path, text: str) -> bool:
     return True
 
 
-def _load(place: Path, stamp: Sequence[str | int]) -> TarIndex | None:
+def _read(place: Path) -> Mapping[str, Any] | None:
+    """An index of any version; None where nothing lies there, or a file that we did not write."""
     try:
-        stored = json.loads(regular_file(place).read_text(encoding="utf-8"))
+        if place.is_symlink():
+            return None
+        with regular_file(place).open("rb") as stream:
+            if stream.read(len(_START)) != _START:  # of what size it may be
+                return None
+        stored = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return stored if {"stamp", "complete", "members"} <= stored.keys() else None
+
+
+def _load(stored: Mapping[str, Any], stamp: Sequence[str | int]) -> TarIndex | None:
+    try:
         if stored["stamp"] != list(stamp):
             return None
         members = [
@@ -83,7 +104,7 @@ def _load(place: Path, stamp: Sequence[str | int]) -> TarIndex | None:
             counts=stored["counts"],
         )
         return index if _is_sound(index, size=int(stamp[1])) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
