@@ -96,7 +96,7 @@ def main(arguments: Arguments) -> None:
             generator=arguments.generator,
             runs=runs,
             num_tokens=arguments.num_tokens,
-            rows=count_rows(training_captions(data)),
+            rows=count_rows(training_captions(data), budget.captions_per_image),
         )
         counts = {"train": budget.compared, "val": budget.tried, "test": budget.limit}
         write_splits(data, study.judged, counts)

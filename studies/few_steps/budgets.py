@@ -23,6 +23,8 @@ class Budget:
     """Training images beside them, for text alignment and the memorisation check."""
     steps: tuple[int, ...] = (1, 2, 4, 8, 16, 50)
     """Of the samplers."""
+    captions_per_image: int = 1
+    """Of each training image's captions, so many are encoded with it; 0: all."""
     scales: tuple[float, ...] = (1.5, 2.0, 3.0)
     """Of guidance, in order; the best on validation images is taken for the test images."""
     generator_flags: tuple[str, ...] = ()
@@ -38,6 +40,7 @@ CPU = Budget(
 )
 GPU = replace(
     CPU,
+    captions_per_image=0,
     training_steps=10_000,
     limit=10_000,
     tried=2_000,

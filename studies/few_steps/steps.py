@@ -104,7 +104,13 @@ def every_step(study: Study) -> list[Step]:
 
 def latents_step(study: Study) -> Step:
     """The latents that all three are trained on."""
-    step = extract_step(study.tokenizer, study.data, study.latents, caches=study.runs)
+    step = extract_step(
+        study.tokenizer,
+        study.data,
+        study.latents,
+        caches=study.runs,
+        captions_per_image=study.budget.captions_per_image,
+    )
     return replace(step, seconds=study.rows / study.budget.speed.encoding)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -122,6 +123,7 @@ def training_captions(data: Path) -> list[tuple[str, ...]]:
     return [record.captions for record in images.records]
 
 
-def count_rows(captions: Sequence[tuple[str, ...]]) -> int:
-    """Rows that an extraction makes of pictures with these captions."""
-    return sum(max(1, len(several)) for several in captions)
+def count_rows(captions: Sequence[tuple[str, ...]], captions_per_image: int = 0) -> int:
+    """Rows that an extraction makes of pictures with these captions, or with the first of each."""
+    most = captions_per_image or sys.maxsize
+    return sum(max(1, min(len(several), most)) for several in captions)

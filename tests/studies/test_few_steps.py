@@ -20,6 +20,7 @@ from studies.few_steps.page import page, write_page
 from studies.few_steps.steps import MODELS, Study, chosen_scale, every_step, rows_seen
 from studies.few_steps.summary import network, read_speedup, summary
 from studies.notes import NOTES
+from studies.pairs.job import count_rows
 from textok.cli.main import main
 from textok.evaluate import GenerationReport
 
@@ -75,6 +76,16 @@ def test_all_generate_the_first_tokens_of_a_nested_tokenizer(read: Any) -> None:
     steps = every_step(replace(study_of("toy"), num_tokens=4))
     trained = [asked for command, asked in map(read, steps) if command == "train generator"]
     assert [one.latents.num_tokens for one in trained] == [4, 4, 4]
+
+
+def test_a_core_encodes_each_image_once_and_a_gpu_with_all_its_captions(read: Any) -> None:
+    several = [("a shoe", "a red shoe"), (), ("a bag",)]
+    for name, rows in (("cpu", 3), ("gpu", 4)):
+        budget = BUDGETS[name]
+        command, asked = read(every_step(study_of(name))[0])
+        assert command == "extract"
+        assert asked.captions_per_image == budget.captions_per_image
+        assert count_rows(several, budget.captions_per_image) == rows
 
 
 def test_each_is_measured_in_all_steps_in_two_networks(read: Any) -> None:
