@@ -57,6 +57,12 @@ def test_a_clone_of_a_hub_repository(tmp_path: Path) -> None:
         opened(tmp_path, "test")
 
 
+def test_a_table_without_captions_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "t.parquet", {"image": pictures(2), "width": [8, 9]})
+    told = "t.parquet holds no captions: its columns are image, width; data.caption_columns"
+    assert opened(tmp_path).report.cure().startswith(told)
+
+
 def test_files_of_two_splits_are_not_the_same_images(tmp_path: Path) -> None:
     for name in ("train", "test"):
         write(tmp_path / f"{name}.parquet", {"image": pictures(1)})

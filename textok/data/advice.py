@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container
+from collections import Counter, defaultdict
+from collections.abc import Container, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from textok.data.folder import (
@@ -15,6 +16,9 @@ from textok.data.folder import (
     suffix_of,
 )
 from textok.data.formats import IMAGE_SUFFIXES, needs
+from textok.data.number_texts import are_numbers, are_shapes
+from textok.data.report import ReadReport
+from textok.data.text_files import read_text
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".7z", ".rar", ".zst", ".xz", ".bz2")
 CURES = {
@@ -26,19 +30,50 @@ PLAIN_TEXTS = frozenset(
     "readme license licence notice copying requirements summary citation version classes".split()
 )
 """Names of texts that come with data sets and hold no captions."""
+LOOKED_AT = 8
+"""Texts of a folder that tell whether they are captions."""
+LARGEST = 1 << 20
+"""Bytes of a text about one image."""
 
 
 def unread_captions(
-    files: FolderFiles, around: FolderFiles | None, used: Container[Path]
+    files: FolderFiles, around: FolderFiles | None, used: Container[Path], report: ReadReport
 ) -> list[str]:
-    """Files in a folder, or around a split, that look like captions and are not ``used``."""
-    names = [
-        name
+    """Files in a folder, or around a split, that look like captions and are not ``used``.
+
+    Folders of texts that are numbers, as YOLO's ``labels``, do not: the ``report`` counts those of
+    the images.
+    """
+    named = [
+        (name, each.root / name)
         for each in filter(None, (files, around))
         for name in each.others
-        if each.root / name not in used
+        if each.root / name not in used and may_be_captions(name)
     ]
-    return [printable(name) for name in dict.fromkeys(names) if may_be_captions(name)]
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for _, path in named:
+        folders[path.parent].append(path)
+    numeric = {folder for folder, paths in folders.items() if _are_numbers(paths)}
+    stems = {PurePosixPath(image).stem for image in files.images}
+    report.numeric += sum(path.stem in stems for n in numeric for path in folders[n])
+    others = [printable(name) for name, path in named if path.parent not in numeric]
+    return list(dict.fromkeys(others))
+
+
+def _are_numbers(paths: Sequence[Path]) -> bool:
+    """Whether the texts of a folder are numbers, by the first that are not empty."""
+    texts = filter(str.strip, map(_short_text, paths))
+    first = list(islice(texts, LOOKED_AT))
+    return bool(first) and all(are_shapes(text) or are_numbers(text) for text in first)
+
+
+def _short_text(path: Path) -> str:
+    """A text that could be about one image; no number for any other file."""
+    if suffix_of(path.name) not in SIDECAR_SUFFIXES or not path.is_file():
+        return "?"
+    if path.stat().st_size > LARGEST:
+        return "?"
+    return read_text(path, encoding="", name="", report=ReadReport())
 
 
 def require_images(files: FolderFiles) -> None:

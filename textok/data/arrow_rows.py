@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textok.data.captions import clean_captions, field_captions
-from textok.data.column_names import SPLIT, column_called
+from textok.data.column_names import SPLIT, column_called, without_captions
 from textok.data.columns import Columns
 from textok.data.records import Entry, Record, class_name
 from textok.data.report import ReadReport
@@ -76,7 +76,7 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
     of_split = column_called([SPLIT], split.table.column_names) if split.by_row else None
     texts |= {of_split} if of_split else set()
     known = [name for name in split.table.column_names if name in {columns.image, *texts}]
-    row = -1
+    captioned, row = False, -1
     for batch in split.table.select_columns(known).with_format("arrow").iter(ROWS_AT_ONCE):
         places = _places(batch.column(columns.image), columns.holds)
         others = {name: _values(split, name, batch) for name in known if name in texts}
@@ -98,10 +98,15 @@ def _read(split: Split, key: str, only: str, report: ReadReport) -> Iterator[Ent
                     rows=None if file else pictures,
                 )
                 fields = {n: _value(columns, n, values[n]) for n in columns.fields if n in values}
+                captioned = captioned or bool(record.captions)
                 yield record, fields
             else:
                 where = f"row {row} of {own}" if own else f"row {row}"
                 report.missing[name] = f"{where}: no {path}" if path else f"{where}: no image"
+    if not captioned:
+        report.captionless[split.file.name] = without_captions(
+            columns.captions, split.table.column_names
+        )
 
 
 def _values(split: Split, name: str, batch: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 
 from textok.data.documents import FILE_NAME
 
@@ -13,6 +14,8 @@ FILE_NAMES = (
     *("path", "filepath", "file_path", "img_path", "image_id", "id"),
 )
 """Names of columns that name image files; of several the first one there holds."""
+SHOWN = 12
+"""Columns named in a message."""
 SPLIT = "split"
 """Column that may say which split a row is of, in any case."""
 
@@ -46,6 +49,14 @@ def named_column(name: str, columns: Collection[str], setting: str) -> str:
     if found is None:
         raise ValueError(f"no column {name} of {setting}{other_columns(name, columns)}")
     return found
+
+
+def without_captions(wanted: Collection[str], columns: Collection[str]) -> str:
+    """What is in a table whose ``wanted`` columns gave no captions, or that has none of them."""
+    if wanted:
+        return f"nothing in {' and '.join(wanted)}"
+    shown = ", ".join([*islice(columns, SHOWN), *(["..."] if len(columns) > SHOWN else [])])
+    return f"its columns are {shown}; data.caption_columns names those of captions"
 
 
 def other_columns(name: str, columns: Collection[str]) -> str:

@@ -74,7 +74,7 @@ class FolderSource:
             Counter(map(self._beside, self._around.images if self._around else ()))
         )
         used = self._sidecars.used() | self._used
-        unread = unread_captions(self._files, self._around, used)
+        unread = unread_captions(self._files, self._around, used, report)
         unread.sort(key=lambda name: name not in self._problems)
         reasons = {name: f"{name} ({problem})" for name, problem in self._problems.items()}
         report.unread += [reasons.get(name, name) for name in unread]

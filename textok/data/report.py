@@ -38,6 +38,12 @@ class ReadReport:
     """Captions that say ``nan``, ``None`` or the like: absent."""
     not_text: int = 0
     """Captions that are truth values or mappings: absent."""
+    empty: int = 0
+    """Texts beside images with nothing in them."""
+    numeric: int = 0
+    """Texts of numbers alone: boxes, classes, scores."""
+    captionless: dict[str, str] = field(default_factory=dict)
+    """Tables that were read and gave no caption, and what is in them."""
     joined: int = 0
     """Texts with blank lines, each read as one caption."""
     recoded: dict[str, str] = field(default_factory=dict)
@@ -75,7 +81,8 @@ class ReadReport:
 
     def add(self, other: ReadReport, *, prefix: str) -> None:
         """Count what ``other`` counts, with ``prefix`` before its keys."""
-        for name in ("void", "not_text", "joined", "unlisted", "thumbnails", "pictureless"):
+        for name in ("void", "not_text", "empty", "numeric", "joined", "unlisted", "thumbnails",
+                     "pictureless"):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for suffix, count in other.formats.items():
             self.formats[suffix] = self.formats.get(suffix, 0) + count
@@ -89,6 +96,7 @@ class ReadReport:
             keys += [prefix + key for key in more]
         self.truncated |= {prefix + name: lost for name, lost in other.truncated.items()}
         for reasons, added in (
+            (self.captionless, other.captionless),
             (self.recoded, other.recoded),
             (self.undecodable, other.undecodable),
             (self.malformed, other.malformed),
@@ -146,23 +154,33 @@ class ReadReport:
 
     def cure(self) -> str:
         """What to do where captions are missing."""
+        held = [f"{name} holds no captions: {what}" for name, what in self.captionless.items()]
+        held += [
+            f"{count} {_AS[name]}" for name in (*_NOT, "empty") if (count := getattr(self, name))
+        ]
+        if self.undecodable:
+            first = dict(islice(self.undecodable.items(), 1))
+            held.append(f"{len(self.undecodable)} {_AS['undecodable']}: {_some(first)}")
         if self.unread:
-            return (
-                f"not read as captions: {_some(dict.fromkeys(self.unread, ''))}; name a table with "
-                "data.table and data.caption_columns, or lay texts beside the images "
-                "(docs/data.md)"
+            names = _some(dict.fromkeys(self.unread, ""))
+            held.append(f"not read as captions: {names}")
+            end = (
+                "; name a table with data.table and data.caption_columns, or lay texts beside the "
+                "images (docs/data.md)"
             )
-        return (
-            "no file of captions lies there: lay NAME.txt beside NAME.jpg, or a metadata.jsonl, or "
-            "let `textok caption` write some (docs/data.md)"
-        )
+        else:
+            end = (
+                ": lay NAME.txt beside NAME.jpg, or a metadata.jsonl, or let `textok caption` "
+                "write some (docs/data.md)"
+            )
+        return ("; ".join(held) or "no file of captions lies there") + end
 
     def summary(self) -> str:
         """One line of counts, naming the first few files of each kind."""
         return "; ".join([f"{self.images} images", *self._parts()])
 
     def _parts(self, *told: str) -> list[str]:
-        counted = ("without_caption", "sided", "void", "not_text", "joined", "filtered", "unlisted",
+        counted = ("without_caption", "sided", *_NOT, "joined", "filtered", "unlisted",
                    "thumbnails", "pictureless")  # fmt: skip
         listed = ("duplicates", "dotted", "truncated", "missing", "malformed", "short", "recoded",
                   "undecodable", "bad")  # fmt: skip
@@ -183,11 +201,15 @@ class ReadReport:
         return parts
 
 
+_NOT = ("void", "not_text", "numeric")
+"""What lies in the place of captions and is none."""
 _AS = {
     "without_caption": "without a caption",
     "sided": "captions say left or right (their images are not mirrored)",
     "void": "captions say 'nan', 'None' or the like (taken as absent)",
     "not_text": "captions are no text (taken as absent)",
+    "empty": "texts are empty",
+    "numeric": "texts are numbers alone, as boxes or classes are (no captions)",
     "joined": "texts with blank lines are one caption each (data.caption_separator)",
     "filtered": "left out by data.where",
     "unlisted": "not in the table",

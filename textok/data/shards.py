@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from textok.config.data import SourceConfig
@@ -15,6 +16,8 @@ from textok.data.report import ReadReport
 from textok.data.splits import split_in_words, split_name
 from textok.data.tar_cache import read_index
 
+SHOWN = 12
+"""Fields named in a message."""
 MOST = 1_000_000
 """Shards in one range of a pattern."""
 
@@ -70,6 +73,7 @@ def read_shards(
         ValueError: a file is no tar archive.
     """
     found: list[int] = []
+    captioned, names = False, dict[str, None]()
     cut: dict[str, int] = {}
     base = Path(os.path.commonpath([shard.parent.absolute() for shard in shards]))
     for shard in shards:
@@ -87,10 +91,14 @@ def read_shards(
             if member.span is None:
                 report.missing[key] = "only its caption is there"
                 continue
+            captioned = captioned or bool(member.captions)
+            names.update({} if captioned else dict.fromkeys(member.fields))
             record = Record(
                 key=key, captions=member.captions, label=member.label, file=shard, span=member.span
             )
             yield record, member.fields
+    if names and not captioned:
+        report.captionless["*.json"] = f"its fields are {', '.join(islice(names, SHOWN))}"
     mean = sum(found) // max(1, len(found))
     report.truncated |= {name: max(1, mean - there) for name, there in cut.items()}
 

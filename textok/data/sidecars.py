@@ -21,6 +21,7 @@ from textok.data.folder import (
     printable,
     suffix_of,
 )
+from textok.data.number_texts import NumberTexts, is_numeric
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
 from textok.data.splits import split_in_words, split_name
@@ -47,6 +48,10 @@ class Sidecars:
             name = printable(os.path.relpath(path, self.files.root))
             void = report.void
             text = read_text(path, encoding=self.config.encoding, name=name, report=report)
+            if self._is_numeric(path, text):
+                report.numeric += 1
+                self._used.add(path)
+                continue
             if path.suffix.lower() == ".json":
                 fields = _fields(text)
                 captions = field_captions(fields, report)
@@ -54,6 +59,7 @@ class Sidecars:
                 fields = {}
                 captions = split_text(text, self.config.caption_separator, report)
             empty = not text.strip("\0 \t\r\n") and name not in report.undecodable
+            report.empty += empty
             absent = empty or report.void > void
             if captions or absent:
                 self._used.add(path)
@@ -69,6 +75,22 @@ class Sidecars:
     def used(self) -> frozenset[Path]:
         """The files that captions have been read from, or that say that there are none."""
         return frozenset(self._used)
+
+    def _is_numeric(self, path: Path, text: str) -> bool:
+        suffix = path.suffix.lower()
+        return is_numeric(_parsed(text)) if suffix == ".json" else self._numbers.has(suffix, text)
+
+    @cached_property
+    def _numbers(self) -> NumberTexts:
+        return NumberTexts(others=self._texts)
+
+    def _texts(self, suffix: str) -> Iterator[str]:
+        """All texts with a suffix."""
+        paths = (path for image in self.files.images for path in self._of(image))
+        for path in paths:
+            if path.suffix.lower() == suffix:
+                report = ReadReport()
+                yield read_text(path, encoding=self.config.encoding, name="", report=report)
 
     def _of(self, image: str) -> list[Path]:
         """The files of an image: beside it, ``a.txt`` or ``a.jpg.txt``; else in another folder."""
@@ -169,11 +191,16 @@ def _depth_of_pictures(folders: Sequence[Sequence[str]]) -> int:
     return depth
 
 
-def _fields(text: str) -> Fields:
+def _parsed(text: str) -> object:
+    """What a JSON says; None where it cannot be read."""
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return {}
+        return None
+
+
+def _fields(text: str) -> Fields:
+    found = _parsed(text)
     if isinstance(found, list):
         return {"captions": found}
     pairs = found.items() if isinstance(found, dict) else ()

@@ -15,6 +15,7 @@ from textok.data.column_names import (
     columns_called,
     named_column,
     other_columns,
+    without_captions,
 )
 from textok.data.documents import FILE_NAME
 from textok.data.folder import printable
@@ -107,6 +108,8 @@ class Table:
                 self._miss(row, name, picture, report)
         self._check_columns()
         named.update(found)
+        if found and not any(record.captions for record, _ in found.values()):
+            report.captionless[printable(self.path.name)] = self._without_captions()
         for path, (record, fields) in found.items():
             if not record.captions and sidecars is not None:
                 captions, _ = sidecars.captions(path, report)
@@ -214,6 +217,11 @@ class Table:
                 f"{self.path}: no column of captions; name it with data.caption_columns"
                 f"{other_columns(CAPTION_FIELDS[0], self._seen)}"
             )
+
+    def _without_captions(self) -> str:
+        """What a table has in which no caption was found."""
+        names = list(self._seen)
+        return without_captions(self.caption_columns or caption_columns(names), names)
 
     def _where(self, row: TableRow) -> str:
         return f"{self.path.name} line {row.line}"

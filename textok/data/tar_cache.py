@@ -17,7 +17,7 @@ from textok.data.tar_index import COUNTS, Member, TarIndex, scan
 from textok.runtime.files import write_text
 from textok.runtime.untrusted import regular_file
 
-VERSION = 4
+VERSION = 5
 """Of what is kept: another one is made anew."""
 _START = b'{"stamp": ['
 """How an index begins, of whatever version."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from textok.data.advice import may_be_captions
 from textok.data.captions import clean_captions, field_captions, split_text
 from textok.data.folder import SIDECAR_SUFFIXES, printable
 from textok.data.formats import IMAGE_SUFFIXES
+from textok.data.number_texts import NumberTexts, is_numeric
 from textok.data.report import ReadReport
 from textok.data.rows import parse_json
 from textok.data.text_files import EncodingError, decode_text
@@ -21,7 +23,7 @@ from textok.data.text_files import EncodingError, decode_text
 IMAGE = "image"
 TEXTS = tuple(suffix for suffix in SIDECAR_SUFFIXES if suffix != ".json")
 PARTS = (IMAGE, *SIDECAR_SUFFIXES, ".cls")
-COUNTS = ("void", "not_text", "joined", "recoded", "undecodable", "unread")
+COUNTS = ("void", "not_text", "empty", "numeric", "joined", "recoded", "undecodable", "unread")
 """What a :class:`ReadReport` counts of the texts."""
 
 Span = tuple[int, int]
@@ -88,7 +90,13 @@ def scan(shard: Path, *, separator: CaptionSeparator = "auto", encoding: str = "
             if part in sample:
                 duplicates.append(key)
             sample.setdefault(part, span)
-        texts = _Texts(stream=stream, separator=separator, encoding=encoding, report=report)
+        texts = _Texts(
+            stream=stream,
+            samples=samples,
+            separator=separator,
+            encoding=encoding,
+            report=report,
+        )
         members = [texts.member(key, parts) for key, parts in samples.items()]
     return TarIndex(
         complete=complete,
@@ -167,6 +175,7 @@ class _Texts:
     """Reads what belongs to the images of a shard."""
 
     stream: BinaryIO
+    samples: Mapping[str, Mapping[str, Span]]
     separator: CaptionSeparator
     encoding: str
     report: ReadReport
@@ -174,16 +183,30 @@ class _Texts:
     def member(self, key: str, parts: Mapping[str, Span]) -> Member:
         fields = self._scalars(key, parts)
         label = fields.get("label")
-        texts = [self._text(key, part, parts) for part in TEXTS if part in parts]
+        texts = {part: self._text(key, part, parts) for part in TEXTS if part in parts}
+        words = [text for part, text in texts.items() if not self._numbers.has(part, text)]
+        self.report.numeric += len(texts) - len(words)
+        self.report.empty += bool(words) and not any(map(str.strip, words))
         return Member(
             key=key,
             span=parts.get(IMAGE),
-            captions=self._captions(next(filter(str.strip, texts), ""), fields),
+            captions=self._captions(next(filter(str.strip, words), ""), fields),
             label=self._text(key, ".cls", parts).strip()
             or ("" if label is None else str(label)).strip()
             or None,
             fields=fields,
         )
+
+    @cached_property
+    def _numbers(self) -> NumberTexts:
+        return NumberTexts(others=self._others)
+
+    def _others(self, part: str) -> Iterator[str]:
+        """All texts of a part."""
+        untold = replace(self, report=ReadReport())
+        for key, parts in self.samples.items():
+            if part in parts:
+                yield untold._text(key, part, parts)
 
     def _captions(self, text: str, fields: Mapping[str, object]) -> tuple[str, ...]:
         """Those of the text; but img2dataset's texts, repeated in its JSON, are one caption."""
@@ -213,6 +236,8 @@ class _Texts:
         except ValueError:
             return {}
         if isinstance(fields, list):
-            return {"captions": fields}
+            numeric = is_numeric(fields)
+            self.report.numeric += numeric
+            return {} if numeric else {"captions": fields}
         pairs = fields.items() if isinstance(fields, dict) else ()
         return {name: value for name, value in pairs if not isinstance(value, dict)}
