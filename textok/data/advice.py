@@ -21,6 +21,7 @@ from textok.data.report import ReadReport
 from textok.data.text_files import read_text
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".7z", ".rar", ".zst", ".xz", ".bz2")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 CURES = {
     ".tar": "in sub-folders: give that one as data.path, or a pattern",
     ".parquet": "without images; have img2dataset write with --output_format webdataset",
@@ -98,10 +99,20 @@ def is_strict(name: str) -> bool:
     return PurePosixPath(name).name in TABLES
 
 
+def conversion(name: str) -> str:
+    """What makes a table of a file that is none as it is; empty for others."""
+    if suffix_of(name) in WORKBOOKS:
+        return "a workbook: save its sheet as CSV"
+    packed = suffix_of(name) in ARCHIVES and suffix_of(PurePosixPath(name).stem) in TABLE_SUFFIXES
+    return "compressed: unpack it" if packed else ""
+
+
 def may_be_captions(name: str) -> bool:
     """Whether a file that is not read may hold captions, by its name alone."""
     whole = PurePosixPath(name).name.casefold()
-    if any(word in whole for word in ("caption", "prompt", "description")):
+    if whole.startswith("~$"):  # a note of Excel's beside a workbook that is open
+        return False
+    if conversion(whole) or any(word in whole for word in ("caption", "prompt", "description")):
         return True
     stem = PurePosixPath(whole).stem
     return suffix_of(name) in (*TABLE_SUFFIXES, *SIDECAR_SUFFIXES) and stem not in PLAIN_TEXTS

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 
-from textok.data.documents import FILE_NAME
-
+FILE_NAME = "file_name"
 FILE_NAMES = (
     *(FILE_NAME, "filename", "file", "image", "image_path", "image_name", "image_file", "img"),
     *("path", "filepath", "file_path", "img_path", "image_id", "id"),

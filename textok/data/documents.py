@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-FILE_NAME = "file_name"
+from textok.data.captions import caption_columns
+from textok.data.column_names import FILE_NAME, FILE_NAMES, SPLIT, columns_called
+from textok.data.folder import is_image
+from textok.data.splits import split_name
+
 _LISTS = ("data", "samples", "items", "rows", "entries", "images", "annotations")
 _TEXTS = ("caption", "captions", "text", "texts", "sentence", "sentences", "description")
 """Fields of captions, of an annotation or of an image."""
@@ -20,23 +24,100 @@ def document_rows(document: object) -> Iterator[dict[str, object]]:
 
     Read are lists of objects or of pairs (name, caption); COCO's ``images`` and ``annotations``;
     Karpathy's ``images`` with ``sentences``; ``labels`` of pairs (name, class), as in stylegan3's
-    dataset.json; an object with a list of any of these; and objects from name to caption.
+    dataset.json; columns, as pandas and `datasets` write them; an object with a list of any of
+    these; and objects from name to caption. An object from the names of splits to any of these
+    gives rows that have the split in ``split``.
 
     Raises:
         ValueError: anything else.
     """
+    for split, part in _splits(document).items():
+        yield from ({**row, SPLIT: split} for row in _undivided(part))
+    if not _splits(document):
+        yield from _undivided(document)
+
+
+def is_document(fields: Mapping[str, object]) -> bool:
+    """Whether an object describes many images, and is no row of a table."""
+    return _is_coco(fields) or bool(_columns(fields) or _splits(fields))
+
+
+def _undivided(document: object) -> Iterator[dict[str, object]]:
     if isinstance(document, list):
         yield from map(_row, document)
     elif not isinstance(document, Mapping):
         raise ValueError("no list of objects, and no object")
-    elif isinstance(document.get("images"), list) and isinstance(document.get("annotations"), list):
+    elif _is_coco(document):
         yield from _coco(document["images"], document["annotations"])
+    elif columns := _columns(document):
+        rows = next(iter(columns.values()))
+        yield from ({name: column[row] for name, column in columns.items()} for row in rows)
     elif isinstance(document.get("labels"), list):
         for name, label in map(_pair, document["labels"]):
             yield {FILE_NAME: name, "label": label}
     else:
         several = next((document[n] for n in _LISTS if isinstance(document.get(n), list)), None)
         yield from _named(document) if several is None else map(_row, several)
+
+
+def _splits(document: object) -> Mapping[str, object]:
+    """The parts of an object from the names of splits to rows; none for another."""
+    pairs = document.items() if isinstance(document, Mapping) else ()
+    parts: dict[str, object] = {name: part for name, part in pairs if isinstance(part, list)}
+    parts = parts or {name: part for name, part in pairs if isinstance(part, Mapping)}
+    told = all(map(split_name, parts)) and all(map(_are_rows, parts.values()))
+    return parts if told and any(parts.values()) else {}
+
+
+def _are_rows(part: object) -> bool:
+    """Whether a part has rows, not the captions of one image."""
+    if isinstance(part, Mapping):
+        return bool(_columns(part)) or not caption_columns(list(part))
+    return isinstance(part, list) and not any(isinstance(entry, str) for entry in part)
+
+
+def _is_coco(document: Mapping[str, object]) -> bool:
+    images, annotations = document.get("images"), document.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        return False
+    return not images or any(isinstance(image, Mapping) for image in images)
+
+
+def _columns(document: Mapping[str, object]) -> Mapping[str, Mapping[object, object]]:
+    """The columns of a table that was written by column, their values by row; none for another.
+
+    One has names of images alone, or a usual name beside one of captions; and not all have those.
+    """
+    columns = {name: _by_row(values) for name, values in _lists_of(document).items()}
+    same = len({frozenset(column) for column in columns.values()}) == 1
+    if not same or len(columns) < 2 or any(map(is_image, columns)) or not any(columns.values()):
+        return {}
+    of_images = sum(all(map(_is_image, column.values())) for column in columns.values())
+    usual = columns_called((*FILE_NAMES, "images"), columns) and caption_columns(list(columns))
+    return columns if usual or 0 < of_images < len(columns) else {}
+
+
+def _lists_of(document: Mapping[str, object]) -> Mapping[str, object]:
+    """The fields that may be columns; pandas may keep names and rows (``orient="split"``)."""
+    names, rows = document.get("columns"), document.get("data")
+    if not isinstance(names, list) or not isinstance(rows, list):
+        return {name: one for name, one in document.items() if isinstance(one, (list, Mapping))}
+    if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+        return {}
+    return {str(name): [row[at] for row in rows] for at, name in enumerate(names)}
+
+
+def _by_row(values: object) -> Mapping[object, object]:
+    if isinstance(values, Mapping):
+        return values
+    return dict(enumerate(values)) if isinstance(values, list) else {}
+
+
+def _is_image(value: object) -> bool:
+    """Whether a value is the name of an image, as JSON has it."""
+    if isinstance(value, Mapping) and value.keys() <= {"bytes", "path"}:
+        value = value.get("path")
+    return isinstance(value, str) and is_image(value)
 
 
 def _row(entry: object) -> dict[str, object]:
@@ -94,4 +175,6 @@ def _id(value: object) -> str:
 def _named(document: Mapping[str, object]) -> Iterator[dict[str, object]]:
     for name, value in document.items():
         fields = dict(value) if isinstance(value, Mapping) else {"captions": value}
-        yield {FILE_NAME: name, **fields}
+        own = columns_called(FILE_NAMES, fields)
+        named = not is_image(name) and any(_is_image(fields[column]) for column in own)
+        yield {"id": name, **fields} if named else {FILE_NAME: name, **fields}

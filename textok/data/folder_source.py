@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from textok.config.data import DataConfig
-from textok.data.advice import is_strict, require_images, unread_captions
+from textok.data.advice import conversion, is_strict, require_images, unread_captions
 from textok.data.folder import TABLES, FolderFiles, list_folder, printable
 from textok.data.parquet import check_tables
 from textok.data.pictures import PictureFiles
@@ -75,9 +75,9 @@ class FolderSource:
         )
         used = self._sidecars.used() | self._used
         unread = unread_captions(self._files, self._around, used, report)
-        unread.sort(key=lambda name: name not in self._problems)
-        reasons = {name: f"{name} ({problem})" for name, problem in self._problems.items()}
-        report.unread += [reasons.get(name, name) for name in unread]
+        reasons = {name: self._problems.get(name) or conversion(name) for name in unread}
+        unread.sort(key=lambda name: not reasons[name])
+        report.unread += [name + f" ({reasons[name]})" * bool(reasons[name]) for name in unread]
 
     def _beside(self, name: str) -> str:
         """The folder beside the splits that an image lies in, or a point where it is in none."""

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from textok.data.documents import document_rows
+from textok.data.documents import document_rows, is_document
 from textok.data.report import ReadReport
 from textok.data.separated import NUMBER, SAMPLE, headless_columns, records, start_of, trimmed
 from textok.data.text_files import EncodingError, decode_text, encoding_of
@@ -68,7 +68,7 @@ def read_rows(
         with _open(table, encoding, report) as stream:
             lines = (line.replace("\0", "") for line in stream)
             if table.suffix.lower() == ".json":
-                yield from _document(table, "".join(lines))
+                yield from _document_or_lines(table, "".join(lines))
             elif table.suffix.lower() in JSON_LINES:
                 yield from _json_rows(table, lines)
             else:
@@ -132,6 +132,15 @@ def _separated(table: Path, lines: Iterator[str], delimiter: str) -> Iterator[Ta
         yield _row(names, [first, *values[1:]], line=line, delimiter=between)
 
 
+def _document_or_lines(table: Path, text: str) -> Iterator[TableRow]:
+    """A document, or JSON lines, which many programs call ``.json`` as well."""
+    first, _, rest = text.lstrip().partition("\n")
+    if rest.strip() and isinstance(_parsed(first), dict):
+        yield from _json_rows(table, io.StringIO(text, newline=""))
+    else:
+        yield from _document(table, text)
+
+
 def _document(table: Path, text: str) -> Iterator[TableRow]:
     try:
         rows = document_rows(parse_json(text))
@@ -141,22 +150,43 @@ def _document(table: Path, text: str) -> Iterator[TableRow]:
 
 
 def _json_rows(table: Path, lines: Iterator[str]) -> Iterator[TableRow]:
-    for line, text in enumerate(lines, start=1):
+    first = next(lines, "")
+    second = next(lines, "")
+    if _is_open(first) or (not second.strip() and _is_whole(first)):
+        yield from _document(table, "".join(chain([first, second], lines)))
+        return
+    for line, text in enumerate(chain([first, second], lines), start=1):
         if not text.strip():
             continue
-        if line == 1 and text.lstrip().startswith("[") and not text.rstrip().endswith("]"):
-            yield from _document(table, "".join(chain([text], lines)))  # a list over many lines
-            return
         try:
             fields = parse_json(text)
         except ValueError as error:
             raise ValueError(f"{table} line {line}: no JSON ({error}); repair the line") from error
-        if line == 1 and isinstance(fields, list) and any(isinstance(f, dict) for f in fields):
-            yield from _document(table, text)
-            return
         if not isinstance(fields, dict):
             raise ValueError(f"{table} line {line}: a JSON object is needed")
         yield TableRow(line=line, fields=fields)
+
+
+def _is_open(text: str) -> bool:
+    """Whether a line begins a list that goes on, or an object over many lines."""
+    text = text.strip()
+    return text == "{" or (text.startswith("[") and not text.endswith("]"))
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a line is a document."""
+    found = _parsed(text)
+    if isinstance(found, list):
+        return any(isinstance(entry, dict) for entry in found)
+    return isinstance(found, dict) and is_document(found)
+
+
+def _parsed(text: str) -> object:
+    """What a JSON says; None where it cannot be read."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return None
 
 
 def parse_json(text: str) -> Any:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from textok.data.column_names import FILE_NAMES, plain_name
-from textok.data.documents import FILE_NAME
+from textok.data.column_names import FILE_NAME, FILE_NAMES, plain_name
 from textok.data.folder import is_image
 from textok.data.formats import IMAGE_SUFFIXES
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from textok.config.check import naming
 from textok.data.captions import CAPTION_FIELDS, caption_columns, clean_captions, field_captions
 from textok.data.column_names import (
+    FILE_NAME,
     FILE_NAMES,
     SPLIT,
     column_called,
@@ -17,7 +18,6 @@ from textok.data.column_names import (
     other_columns,
     without_captions,
 )
-from textok.data.documents import FILE_NAME
 from textok.data.folder import printable
 from textok.data.pictures import Found, PictureFiles
 from textok.data.records import Entry, Record, class_name
