@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from textok.config import (
     TrainTokenizerConfig,
     TrainVQGANConfig,
 )
+from textok.config.read import load_config
 from textok.config.resume import changeable
+from textok.runtime import run_folder
 from textok.runtime.run_folder import RunFolder
 
 RUN = {
@@ -92,9 +95,13 @@ def changed(settings: Any, name: str, value: object) -> Any:
 @pytest.mark.parametrize(
     "settings", [TrainTokenizerConfig, TrainVQGANConfig, TrainGeneratorConfig, TrainMaskGITConfig]
 )
-def test_every_other_setting_is_refused_by_its_name(settings: type[Any], tmp_path: Path) -> None:
+def test_every_other_setting_is_refused_by_its_name(
+    settings: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, started = RunFolder(tmp_path), settings()
     folder.open(started)
+    stored = cache(lambda kind, path: load_config(kind, [path]))  # read once, not for each name
+    monkeypatch.setattr(run_folder, "load_config", lambda kind, paths: stored(kind, *paths))
     (folder.checkpoints / "step-00000001").mkdir()
     names = leaves(asdict(started))
     free = changeable(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from textok.metrics.precision_recall import PrecisionRecall
 Report = Callable[..., GenerationReport]
 
 
+@cache  # a study's tests read the same commands
 def read_words(command: tuple[str, ...]) -> tuple[str, Any]:
     """The name of the command, and its settings."""
     found = command_of(command)
