@@ -9,6 +9,8 @@ import pytest
 from tests.data.conftest import encoded, write_folder
 from textok.config import DataConfig
 from textok.data import BadFilesError, CaptionedImages, open_captioned_images
+from textok.data.pictures import PictureFiles
+from textok.data.table import Table
 
 IMAGE = encoded(50)
 FASHION = "id,gender,season,productDisplayName\n"
@@ -179,3 +181,41 @@ def test_values_that_are_no_class(tmp_path: Path) -> None:
     write_folder(tmp_path, {"metadata.csv": f"image,label\n{rows}", **dict.fromkeys(labels, IMAGE)})
     found = [record.label for record in opened(tmp_path).records]
     assert found == ["cat", "cat", None, None, "none"]
+
+
+def test_ids_are_numbers_of_files_with_zeros(tmp_path: Path) -> None:
+    files = {f"{n:02d}.png": encoded(n) for n in (1, 2, 9, 10, 11)}
+    text = "nr,title\n1,one\n2,two\n10,ten\n77,of no image\n"
+    write_folder(tmp_path, {"list.csv": text, **files})
+    named: dict[str, object] = {"image_column": "nr", "caption_columns": ("title",)}
+    expected = {"01.png": ("one",), "02.png": ("two",), "10.png": ("ten",)}
+    told = "1 tables name files by their numbers: list.csv (1 is 01.png)"
+    images = opened(tmp_path, **named)
+    assert captions(images) == expected and told in images.report.messages()[0]
+    images = opened(tmp_path, table="list.csv", max_bad_share=0.5, **named)
+    assert captions(images) == expected and told in images.report.messages()[0]
+    assert images.report.missing == {"77": "list.csv line 5"} and images.report.unlisted == 2
+    # Nobody says that the ids of a list of unknown columns are these files.
+    plain = write_folder(tmp_path / "plain", {"list.csv": "id,caption\n1,one\n", "01.png": IMAGE})
+    assert captions(opened(plain)) == {"01.png": ()}
+    write_folder(plain, {"metadata.csv": "id,caption\n1,one\n"})
+    assert captions(opened(plain)) == {"01.png": ("one",)}
+
+
+@pytest.mark.parametrize(
+    ("files", "ids"),
+    [
+        (("001.png", "01.png"), ("1",)),  # two files of a number
+        (("x/001.png", "y/001.png"), ("1",)),
+        (("001.png", "002.png"), ("1", "b")),
+        (("001.png", "002.png"), ("1", "-2")),
+        (("001.png",), ("9" * 5000,)),
+    ],
+)
+def test_numbers_that_are_not_sure_are_none(
+    tmp_path: Path, files: tuple[str, ...], ids: tuple[str, ...]
+) -> None:
+    text = "nr,caption\n" + "".join(f"{name},x\n" for name in ids)
+    write_folder(tmp_path, {"list.csv": text, **dict.fromkeys(files, IMAGE)})
+    table = Table(path=tmp_path / "list.csv", image_column="nr")
+    assert table.numbers(PictureFiles(root=tmp_path, names=files)) == ""

@@ -36,6 +36,8 @@ class PictureFiles:
     """Their paths relative to ``root``."""
     allow_outside: bool = False
     """Also take files that a table names in other folders."""
+    by_number: bool = False
+    """Whether ``1`` means ``000001.png`` where no file is called ``1``."""
 
     def at(self, name: str) -> Found:
         """The image at the path ``name``; ``./``, backslashes and accents' form do not matter."""
@@ -85,6 +87,9 @@ class PictureFiles:
         fitting = self._ending(self._by_name[_plain(stem)], clean) if is_image(clean) else []
         if not fitting:
             fitting = [p for p in self._by_stem[_plain(stem)] if _ends(_stem(p), clean)]
+        if not fitting and self.by_number and clean.isdecimal():
+            fitting = self.numbered(clean)
+            clean = PurePosixPath(fitting[0]).stem if fitting else clean
         if not fitting:
             return self._by_its_end(clean) or Found(problem=self._problem(clean))
         if len(fitting) > 1:
@@ -122,6 +127,21 @@ class PictureFiles:
         """The paths."""
         return frozenset(self.names)
 
+    def numbered(self, number: str) -> list[str]:
+        """The paths of files that are called as a number, whatever zeros stand before it."""
+        return self._by_digits.get(_digits(number), [])
+
+    @cached_property
+    def has_zeros(self) -> bool:
+        """Whether a file is called as a number with zeros before it."""
+        several = self._by_digits.items()
+        return any(PurePosixPath(p).stem != number for number, paths in several for p in paths)
+
+    @cached_property
+    def _by_digits(self) -> defaultdict[str, list[str]]:
+        stems = ((PurePosixPath(path).stem, path) for path in self.names)
+        return _grouped((_digits(stem), path) for stem, path in stems if stem.isdecimal())
+
     @cached_property
     def _composed(self) -> dict[str, str]:
         return {_normal(path): path for path in self.names}
@@ -133,6 +153,11 @@ class PictureFiles:
     @cached_property
     def _by_stem(self) -> defaultdict[str, list[str]]:
         return _grouped((_plain(PurePosixPath(path).stem), path) for path in self.names)
+
+
+def _digits(number: str) -> str:
+    """Digits without zeros before them."""
+    return number.lstrip("0") or "0"
 
 
 def _clean(name: str) -> str:

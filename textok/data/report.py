@@ -44,6 +44,8 @@ class ReadReport:
     """Texts of numbers alone: boxes, classes, scores."""
     captionless: dict[str, str] = field(default_factory=dict)
     """Tables that were read and gave no caption, and what is in them."""
+    numbered: dict[str, str] = field(default_factory=dict)
+    """Tables that name files without the zeros of their names, and how."""
     joined: int = 0
     """Texts with blank lines, each read as one caption."""
     recoded: dict[str, str] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class ReadReport:
         self.truncated |= {prefix + name: lost for name, lost in other.truncated.items()}
         for reasons, added in (
             (self.captionless, other.captionless),
+            (self.numbered, other.numbered),
             (self.recoded, other.recoded),
             (self.undecodable, other.undecodable),
             (self.malformed, other.malformed),
@@ -182,8 +185,8 @@ class ReadReport:
     def _parts(self, *told: str) -> list[str]:
         counted = ("without_caption", "sided", *_NOT, "joined", "filtered", "unlisted",
                    "thumbnails", "pictureless")  # fmt: skip
-        listed = ("duplicates", "dotted", "truncated", "missing", "malformed", "short", "recoded",
-                  "undecodable", "bad")  # fmt: skip
+        listed = ("numbered", "duplicates", "dotted", "truncated", "missing", "malformed", "short",
+                  "recoded", "undecodable", "bad")  # fmt: skip
         counts = {name: getattr(self, name) for name in counted if name not in told}
         parts = [f"{count} {_AS[name]}" for name, count in counts.items() if count]
         parts += [
@@ -208,6 +211,7 @@ _AS = {
     "sided": "captions say left or right (their images are not mirrored)",
     "void": "captions say 'nan', 'None' or the like (taken as absent)",
     "not_text": "captions are no text (taken as absent)",
+    "numbered": "tables name files by their numbers",
     "empty": "texts are empty",
     "numeric": "texts are numbers alone, as boxes or classes are (no captions)",
     "joined": "texts with blank lines are one caption each (data.caption_separator)",

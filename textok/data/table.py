@@ -85,6 +85,10 @@ class Table:
         The paths of those that have a row here, of whatever split, are added to ``named``.
         """
         found: dict[str, Entry] = {}
+        numbers = self.numbers(pictures)
+        if numbers:
+            report.numbered[printable(self.path.name)] = numbers
+            pictures = replace(pictures, by_number=True)
         for row in self.rows(report):
             name = self.image_name(row)
             split = self.split_of(row) if self.split else ""
@@ -115,6 +119,25 @@ class Table:
                 captions, _ = sidecars.captions(path, report)
                 record = replace(record, captions=captions)
             yield record, fields
+
+    def numbers(self, pictures: PictureFiles) -> str:
+        """How its ids are the numbers of files with zeros before them: ``1 is 000001.png``.
+
+        Empty where that is not sure: some rows have no plain number, or one that several files
+        have, or all find their files as they are.
+        """
+        told = ""
+        for row in self.rows(ReadReport()) if pictures.has_zeros else ():
+            name = self.image_name(row)
+            files = pictures.numbered(name) if name.isdecimal() else ["", ""]
+            if len(files) > 1:
+                return ""
+            as_it_is = self._find(name, pictures).path
+            if as_it_is not in ("", *files):
+                return ""
+            if files and not as_it_is:
+                told = told or f"{name} is {printable(files[0])}"
+        return told
 
     def splits(self) -> set[str]:
         """The splits that its rows tell of. Raises ValueError for a row that cannot be read."""

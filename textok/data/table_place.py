@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -139,6 +140,10 @@ def _recognise(
     )
     wanted = [config.image_column] if config.image_column else None
     column, splits, seen = "", set[str](), dict[str, None]()
+    if wanted is not None:
+        with suppress(ValueError, OSError):  # which are told of below
+            named = replace(table, image_column=config.image_column)
+            pictures = replace(pictures, by_number=bool(named.numbers(pictures)))
     try:
         for number, row in enumerate(table.rows(ReadReport())):
             if not column and number == GIVE_UP:
