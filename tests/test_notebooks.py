@@ -94,25 +94,6 @@ assert note["request"]["sampling"]["guidance"]["scale"] == 3
     assert len(list((tmp_path / "generated").glob("*.png"))) == 2
 
 
-def test_the_second_notebook_runs(tmp_path: Path) -> None:
-    notebook = executed(
-        SECOND,
-        tmp_path,
-        """
-assert (STEPS, PICTURES) == (4, 32) and len(list((shapes / "train").glob("*.png"))) == 32
-assert set(captions).isdisjoint(caption(*words) for words in known)
-assert with_text.run.seed == without_text.run.seed
-assert [model.config.text for model in models.values()] == ["both", "none"]
-assert first.mean.shape == (1, 1, 4)
-ours, theirs = (list(result[name].values()) for name in models)
-assert len(set(ours)) == 3 and len(set(theirs)) == 1
-assert all(3 < value < 20 for value in ours + theirs)
-assert [line["step"] for line in log] == [1, 2, 3, 4]
-""",
-    )
-    assert "done: with-text/report.md, model in with-text/model" in "".join(texts(notebook))
-
-
 def test_the_stored_training_shows_the_caption_helping() -> None:
     (table,) = (text for text in texts(run.read(SECOND)) if text.startswith("PSNR"))
     rows = {line[:14].strip(): line[14:].split() for line in table.splitlines()[2:]}
@@ -127,6 +108,8 @@ def test_the_stored_training_shows_the_caption_helping() -> None:
 def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], dict[str, Any]]:
     """Runs the code of a notebook here, without a kernel, in a few steps; what it leaves."""
     monkeypatch.chdir(tmp_path)
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "show", lambda: pyplot.close("all"))  # as a notebook's does
 
     def names(name: str, steps: int) -> dict[str, Any]:
         monkeypatch.setenv("TEXTOK_NOTEBOOK_STEPS", str(steps))
@@ -136,6 +119,26 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int
         return found
 
     return names
+
+
+def test_the_second_notebook_runs(
+    cells: Callable[[str, int], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = cells(SECOND, 4)
+    assert (found["STEPS"], found["PICTURES"]) == (4, 32)
+    assert len(list(Path("shapes/train").glob("*.png"))) == 32
+    known = {found["caption"](*words) for words in found["known"]}
+    assert known.isdisjoint(found["captions"])
+    assert found["with_text"].run.seed == found["without_text"].run.seed
+    models = found["models"]
+    assert [model.config.text for model in models.values()] == ["both", "none"]
+    assert found["first"].mean.shape == (1, 1, 4)
+    ours, theirs = (list(found["result"][name].values()) for name in models)
+    assert len(set(ours)) == 3 and len(set(theirs)) == 1
+    assert all(3 < value < 20 for value in ours + theirs)
+    assert [line["step"] for line in found["log"]] == [1, 2, 3, 4]
+    said = capsys.readouterr()
+    assert "done: with-text/report.md, model in with-text/model" in said.out + said.err
 
 
 def test_fine_tuning_runs(cells: Callable[[str, int], dict[str, Any]]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,34 +42,45 @@ class Visit:
 
 
 @contextmanager
+def opened() -> Iterator[Any]:
+    """A browser for several visits. While it is there, its thread can run no other event loop."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, headless=True, chromium_sandbox=False, args=FLAGS
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
 def visit(
     address: str,
     *,
+    browser: Any = None,
     size: tuple[int, int] = DESK,
     dark: bool = False,
     scale: float = 1,
     ready: str = "#comparison .card",
 ) -> Iterator[Visit]:
-    """The page at ``address``, once ``ready`` is there: of the demo, its first reconstruction."""
-    from playwright.sync_api import sync_playwright
+    """The page at ``address``, once ``ready`` is there: of the demo, its first reconstruction.
 
-    with sync_playwright() as play, tempfile.TemporaryDirectory() as profile:
-        context = play.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            headless=True,
-            chromium_sandbox=False,
-            args=FLAGS,
+    A visitor brings nothing from an earlier visit, not even by the same ``browser``.
+    """
+    with ExitStack() as stack:
+        browser = browser or stack.enter_context(opened())
+        context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             device_scale_factor=scale,
             accept_downloads=True,
         )
-        try:
-            seen = Visit(context.pages[0])
-            seen.page.set_default_timeout(20_000)
-            seen.page.goto(address)
-            seen.page.locator(ready).first.wait_for()
-            yield seen
-        finally:
-            context.close()
+        stack.callback(context.close)
+        seen = Visit(context.new_page())
+        seen.page.set_default_timeout(20_000)
+        seen.page.goto(address)
+        seen.page.locator(ready).first.wait_for()
+        yield seen

@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
-from tests.demo.chromium import CHROMIUM, PHONE, Visit, visit
+from tests.demo.chromium import CHROMIUM, PHONE, Visit, opened, visit
 from tests.demo.conftest import served
 from textok.demo.studio import Studio
 from textok.pipeline import TextToImage
@@ -40,6 +40,12 @@ def address(studios: Studios) -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with opened() as found:
+        yield found
+
+
 def toast(seen: Visit) -> str:
     """The message that the page shows, taken away again."""
     shown = seen.page.locator(".toast-body").first
@@ -55,8 +61,8 @@ def alone(seen: Visit, address: str) -> bool:
     return seen.hosts == {urlsplit(address).netloc} and seen.complaints == []
 
 
-def test_reconstruct(address: str, tmp_path: Path) -> None:
-    with visit(address) as seen:
+def test_reconstruct(address: str, browser: Any, tmp_path: Path) -> None:
+    with visit(address, browser=browser) as seen:
         page = seen.page
         cards = page.locator("#comparison .card")
         assert cards.count() == 4  # before anything is clicked
@@ -86,8 +92,8 @@ def test_reconstruct(address: str, tmp_path: Path) -> None:
         assert alone(seen, address)
 
 
-def test_generate(address: str, tmp_path: Path) -> None:
-    with visit(address) as seen:
+def test_generate(address: str, browser: Any, tmp_path: Path) -> None:
+    with visit(address, browser=browser) as seen:
         page = seen.page
         page.get_by_role("tab", name="Generate").click()
         page.get_by_label("Prompt").first.fill("a dog <b>in</b> the snow")
@@ -111,8 +117,8 @@ def test_generate(address: str, tmp_path: Path) -> None:
         assert alone(seen, address)
 
 
-def test_explore(address: str, tmp_path: Path) -> None:
-    with visit(address) as seen:
+def test_explore(address: str, browser: Any, tmp_path: Path) -> None:
+    with visit(address, browser=browser) as seen:
         page = seen.page
         page.get_by_role("tab", name="Explore").click()
         assert page.locator("#swapped img").count() == 6
@@ -134,8 +140,8 @@ def test_explore(address: str, tmp_path: Path) -> None:
         assert alone(seen, address)
 
 
-def test_mistakes_are_told(address: str) -> None:
-    with visit(address) as seen:
+def test_mistakes_are_told(address: str, browser: Any) -> None:
+    with visit(address, browser=browser) as seen:
         page = seen.page
         page.locator("input[type=file]").first.set_input_files(
             {"name": "no.png", "mimeType": "image/png", "buffer": b"hello"}
@@ -154,7 +160,7 @@ def test_mistakes_are_told(address: str) -> None:
 
 
 def test_a_long_drawing_shows_how_far_it_is_and_can_be_stopped(
-    address: str, monkeypatch: pytest.MonkeyPatch
+    address: str, browser: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw, ended = TextToImage.draw, []
 
@@ -169,7 +175,7 @@ def test_a_long_drawing_shows_how_far_it_is_and_can_be_stopped(
         return draw(self, *given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(TextToImage, "draw", slow)
-    with visit(address) as seen:
+    with visit(address, browser=browser) as seen:
         page = seen.page
         page.get_by_role("tab", name="Generate").click()
         for label in ("Stop", None):  # asked to stop, then left alone
@@ -185,8 +191,8 @@ def test_a_long_drawing_shows_how_far_it_is_and_can_be_stopped(
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_light_and_dark(address: str, dark: bool, tmp_path: Path) -> None:
-    with visit(address, size=PHONE, dark=dark) as seen:
+def test_a_phone_light_and_dark(address: str, browser: Any, dark: bool, tmp_path: Path) -> None:
+    with visit(address, browser=browser, size=PHONE, dark=dark) as seen:
         page = seen.page
         for tab in ("Reconstruct", "Generate", "Explore", "Steps and guidance"):
             page.get_by_role("tab", name=tab).click()
@@ -204,8 +210,8 @@ def test_a_phone_light_and_dark(address: str, dark: bool, tmp_path: Path) -> Non
         assert light != dark
 
 
-def test_a_page_of_classes_and_codes(studios: Studios) -> None:
-    with served(studios("codes-class")) as address, visit(address) as seen:
+def test_a_page_of_classes_and_codes(studios: Studios, browser: Any) -> None:
+    with served(studios("codes-class")) as address, visit(address, browser=browser) as seen:
         page = seen.page
         page.get_by_role("tab", name="Generate").click()
         assert page.get_by_label("Temperature").count() > 0
@@ -219,8 +225,8 @@ def test_a_page_of_classes_and_codes(studios: Studios) -> None:
         assert alone(seen, address)
 
 
-def test_a_page_of_a_tokenizer(studios: Studios) -> None:
-    with served(studios("plain")) as address, visit(address) as seen:
+def test_a_page_of_a_tokenizer(studios: Studios, browser: Any) -> None:
+    with served(studios("plain")) as address, visit(address, browser=browser) as seen:
         page = seen.page
         assert page.locator("#comparison .card").count() == 2
         assert page.get_by_label("Its caption").count() == 0
@@ -229,8 +235,8 @@ def test_a_page_of_a_tokenizer(studios: Studios) -> None:
         assert alone(seen, address)
 
 
-def test_a_page_of_a_decoder_that_samples(studios: Studios, tmp_path: Path) -> None:
-    with served(studios("flow")) as address, visit(address) as seen:
+def test_a_page_of_a_decoder_that_samples(studios: Studios, browser: Any, tmp_path: Path) -> None:
+    with served(studios("flow")) as address, visit(address, browser=browser) as seen:
         page = seen.page
         row = page.locator("#comparison .samples img")
         assert row.count() == 5  # four samples and their mean, before anything is clicked
