@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ pytest.importorskip("onnxscript")
 
 import onnx
 
-from tests.export.conftest import text_parts
+from tests.export.conftest import from_export, text_parts
 from tests.pipeline.conftest import shake, tiny
 from textok.cli.main import main
 from textok.config import DecodingConfig, TextConfig
@@ -26,7 +25,6 @@ from textok.config.generator import ObjectiveConfig, SamplingOptions
 from textok.config.tokenizer import CodebookConfig
 from textok.export import Exported, build
 from textok.export.client import Client
-from textok.export.graph import Graph
 from textok.export.graphs import generator_graph, text_graph
 from textok.export.modules import FlowDecoderModule, run
 from textok.export.write import write_graph
@@ -51,12 +49,7 @@ def client(exported: Exported) -> Client:
 @pytest.fixture
 def reused(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of the export that there is, in place of tracing again."""
-    folder = exported.files[0].parent
-
-    def copy(graph: Graph, path: Path) -> None:
-        shutil.copy(folder / path.name, path)
-
-    monkeypatch.setattr(build, "write_graph", copy)
+    monkeypatch.setattr(build, "write_graph", from_export(exported.files[0].parent))
 
 
 def test_the_manifest_names_every_file(client: Client, exported: Exported) -> None:
@@ -170,24 +163,14 @@ def test_the_text_encoder_that_does_without_transformers(
             np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
 
 
-def test_a_flow_decoder_in_all_its_steps(bert_folder: Path, tmp_path: Path) -> None:
+def test_a_flow_decoder_in_all_its_steps(sampler: Tokenizer, exported_sampler: Path) -> None:
     """Images of tokens, caption and noise: that of a seed as torch makes it."""
-    base = text_parts(bert_folder).tokenizer
-    config = replace(base.config, decoding="flow")
-    tokenizer = Tokenizer(config, text=base.text_config).eval()
-    shake(tokenizer, 0.3)
-    tokenizer.save_pretrained(tmp_path / "model")
-    out = tmp_path / "out"
-    asked = DecodingConfig(steps=3, caption_guidance=2.0)
-    flags = ["--decoding.steps", "3", "--caption-guidance", "2"]
-    assert main(["export", "onnx", str(tmp_path / "model"), str(out), *flags]) == 0
-    tokenizer.config = replace(config, sampling=asked)
-    client, model = Client(out), Reconstructor(tokenizer)
-    assert client.manifest["decoding"] == asdict(asked)
+    client, model = Client(exported_sampler), Reconstructor(sampler)
+    assert client.manifest["decoding"] == asdict(sampler.config.sampling)
     assert client.manifest["graphs"]["decoder"]["inputs"]["noise"]["shape"] == ["batch", 4, 192]
     tokens, seeds = torch.randn(5, 3, 2), [4, 5, 6, 7, 8]
     wanted = model.decode_tensor(tokens, CAPTIONS, seeds=seeds).numpy()
-    noise = tokenizer.decoder.noise(seeds, 5).numpy()
+    noise = sampler.decoder.noise(seeds, 5).numpy()
     found = client.decode(tokens.numpy(), CAPTIONS, noise)
     np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
     other = client.decode(tokens.numpy(), CAPTIONS, noise[::-1].copy())
@@ -250,7 +233,12 @@ def test_a_codebook(tmp_path: Path) -> None:
 def test_a_generator_of_classes(objective: Any, tmp_path: Path) -> None:
     import onnxruntime
 
-    config = replace(tiny("class").generator.config, objective=ObjectiveConfig(name=objective))
+    shape = tiny("class").generator.config
+    config = replace(
+        shape,
+        network=replace(shape.network, depth=1),
+        objective=ObjectiveConfig(name=objective),
+    )
     network = DiT(config).eval()
     shake(network, 0.15)
     graph = generator_graph(network)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,15 +22,12 @@ from PIL import Image
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-from tests.demo.chromium import CHROMIUM, PHONE, visit
-from tests.export.conftest import text_parts
+from tests.demo.chromium import CHROMIUM, PHONE, opened, visit
+from tests.export.conftest import from_export, text_parts
 from tests.export.serve import served
-from tests.pipeline.conftest import shake
-from textok.config.decoding import DecodingConfig
 from textok.config.export import ExportWebConfig
 from textok.config.generator import SamplingOptions
 from textok.export import Exported, build, export_web
-from textok.export.graph import Graph
 from textok.export.runtime import PACKAGE, VERSION
 from textok.pipeline import ImageRequest, Reconstructor, TextToImage
 from textok.tokenizer import Tokenizer
@@ -78,13 +76,9 @@ def page(
     runtime: Path, text_pipeline: Path, exported: Exported, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The page of the pipeline whose graphs there are already."""
-    folder, out = exported.files[0].parent, tmp_path_factory.mktemp("web") / "page"
-
-    def copy(graph: Graph, path: Path) -> None:
-        shutil.copy(folder / path.name, path)
-
+    out = tmp_path_factory.mktemp("web") / "page"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "write_graph", copy)
+        patch.setattr(build, "write_graph", from_export(exported.files[0].parent))
         export_web(
             ExportWebConfig(
                 model=str(text_pipeline),
@@ -99,31 +93,26 @@ def page(
 
 
 @pytest.fixture(scope="module")
-def sampler(bert_folder: Path) -> Tokenizer:
-    """A tokenizer whose decoder samples in two steps, with guidance on the caption."""
-    base = text_parts(bert_folder).tokenizer
-    sampling = DecodingConfig(steps=2, caption_guidance=2)
-    config = replace(base.config, decoding="flow", sampling=sampling)
-    tokenizer = Tokenizer(config, text=base.text_config).eval()
-    shake(tokenizer, 0.3)
-    return tokenizer
-
-
-@pytest.fixture(scope="module")
 def sampling_page(
-    runtime: Path, sampler: Tokenizer, tmp_path_factory: pytest.TempPathFactory
+    runtime: Path,
+    sampler: Tokenizer,
+    exported_sampler: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
+    """The page of ``sampler``, whose graphs there are already."""
     folder = tmp_path_factory.mktemp("samples")
     sampler.save_pretrained(folder / "model")
-    export_web(
-        ExportWebConfig(
-            model=str(folder / "model"),
-            out=folder / "page",
-            weights="fp32",
-            runtime=runtime,
-            wasm_only=True,
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "write_graph", from_export(exported_sampler))
+        export_web(
+            ExportWebConfig(
+                model=str(folder / "model"),
+                out=folder / "page",
+                weights="fp32",
+                runtime=runtime,
+                wasm_only=True,
+            )
         )
-    )
     return folder / "page"
 
 
@@ -133,7 +122,13 @@ def address(page: Path) -> Iterator[str]:
         yield found
 
 
-def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
+@pytest.fixture(scope="module")
+def browser(runtime: Path) -> Iterator[Any]:
+    with opened() as found:
+        yield found
+
+
+def test_pixels_of_the_pipeline(address: str, browser: Any, bert_folder: Path) -> None:
     parts = text_parts(bert_folder)
     noise = torch.stack(
         [torch.randn(4, 2, generator=torch.Generator().manual_seed(seed)) for seed in SEEDS]
@@ -146,7 +141,7 @@ def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
     model = Reconstructor(parts.tokenizer)
     back = model.decode_tensor(model.encode(image, CAPTIONS[0], num_tokens=2), CAPTIONS[0]).numpy()
-    with visit(address, ready="#draw:not([hidden])") as seen:
+    with visit(address, browser=browser, ready="#draw:not([hidden])") as seen:
         given = [list(noise.shape), noise.flatten().tolist(), CAPTIONS]
         dims, values = seen.page.evaluate(CALL, given)
         np.testing.assert_allclose(np.array(values).reshape(dims), drawn, atol=2e-3)
@@ -156,8 +151,8 @@ def test_pixels_of_the_pipeline(address: str, bert_folder: Path) -> None:
         assert seen.hosts == {urlsplit(address).netloc} and seen.complaints == []
 
 
-def test_the_forms(address: str) -> None:
-    with visit(address, size=PHONE, ready="#draw:not([hidden])") as seen:
+def test_the_forms(address: str, browser: Any) -> None:
+    with visit(address, browser=browser, size=PHONE, ready="#draw:not([hidden])") as seen:
         page = seen.page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_label("What to draw").first.fill("a red bag")
@@ -211,7 +206,9 @@ async ([dims, tokens, caption, shape, noise]) => {
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_decoder_that_samples(count: int, sampling_page: Path, sampler: Tokenizer) -> None:
+def test_a_decoder_that_samples(
+    count: int, sampling_page: Path, sampler: Tokenizer, browser: Any
+) -> None:
     """Its pixels are torch's from the same noise; the page shows several samples, from no token."""
     torch.manual_seed(3)
     tokens, decoder = torch.randn(1, count, 2), sampler.decoder
@@ -220,7 +217,8 @@ def test_a_decoder_that_samples(count: int, sampling_page: Path, sampler: Tokeni
     expected = Reconstructor(sampler).decode_tensor(tokens, CAPTIONS[0], seeds=[4]).numpy()
     data = BytesIO()
     Image.new("RGB", (16, 16), "blue").save(data, "PNG")
-    with served(sampling_page) as at, visit(at, ready="#reconstruct:not([hidden])") as seen:
+    ready = "#reconstruct:not([hidden])"
+    with served(sampling_page) as at, visit(at, browser=browser, ready=ready) as seen:
         page = seen.page
         given = [list(tokens.shape), tokens.flatten().tolist(), CAPTIONS[0]]
         values = page.evaluate(DECODE, [*given, list(noise.shape), noise.flatten().tolist()])

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import faulthandler
 import functools
+import gc
 import importlib
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -26,6 +26,7 @@ from typing import Any
 # Imported once, before the forks, because training would import them.
 import matplotlib.figure  # noqa: F401
 import torch._dynamo
+import torch.distributed.run
 import torch.utils.tensorboard
 
 import textok.runtime.checkpoint as checkpoint
@@ -230,12 +231,34 @@ def train(job: dict[str, Any]) -> int:
 
 def launch(job: dict[str, Any]) -> int:
     """All processes of a job, started again as often as it says; what ``torchrun`` ends with."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    numbers = [f"--nproc-per-node={job['world']}", f"--max-restarts={job['restarts']}"]
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            torchrun(job)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def torchrun(job: dict[str, Any]) -> None:
+    """The command itself, but for its processes: forked, not new ones that import torch each."""
     # Else the second life finds addresses of the first (github.com/pytorch/pytorch/issues/135712).
-    environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    command = [*torchrun, *numbers, __file__, json.dumps(job)]
-    return subprocess.run(command, env=environment, check=False).returncode
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    read = torch.distributed.run.config_from_args
+
+    def forked(args: Any) -> Any:
+        config, _, _ = read(args)
+        config.start_method = "fork"
+        return config, lambda: sys.exit(train(job)), []
+
+    torch.distributed.run.config_from_args = forked
+    numbers = [f"--nproc-per-node={job['world']}", f"--max-restarts={job['restarts']}"]
+    torch.distributed.run.main(["--standalone", *numbers, __file__])
 
 
 def fork(job: dict[str, Any], rank: int, port: int) -> int:
@@ -280,8 +303,7 @@ def run(job: dict[str, Any]) -> list[int]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:  # as one of those that torchrun starts
-        sys.exit(train(json.loads(sys.argv[1])))
+    gc.freeze()  # what the forks share is not looked through, and so not copied, by each of them
     for line in sys.stdin:
         jobs = json.loads(line)
         if not all(job["fake_text"] for job in jobs):
