@@ -119,6 +119,13 @@ def test_presets_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[
         ("extract a b c --config none.yaml", "none.yaml: No such file or directory"),
         ("caption a b", "Missing from textok caption: --model (`textok caption --help`)"),
         ("reconstruct no.png --device warp", "--device warp: not to be had here"),
+        ("data check ~no-user/a", "a path begins with ~ and the name of no user"),
+        ("export diffusers products .", ".: is replaced whole, and you are in it: name it from"),
+        (
+            "convert 1d-tokenizer no.bin .",
+            "{here}: is replaced whole, and you are in it: name it from outside",
+        ),
+        ("demo --model=", "the name of a model is empty: give a folder or a hub name"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -132,9 +139,19 @@ def test_mistakes_are_one_line(
     assert cli.main(words.split()) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith(f"textok: error: {message}")
+    assert shown.err.startswith(f"textok: error: {message.format(here=tmp_path)}")
     assert shown.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tokens_of_somebody_else_are_not_replaced(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "tokens.safetensors"
+    mine.write_text("years of work")
+    assert cli.main(["reconstruct", "no.png", "--out", str(tmp_path), "--tokens"]) == 2
+    assert f"{mine} is there already and was not written by textok" in capsys.readouterr().err
+    assert mine.read_text() == "years of work" and list(tmp_path.iterdir()) == [mine]
 
 
 def test_interruptions_bugs_and_mistakes_end_differently(

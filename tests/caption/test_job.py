@@ -305,9 +305,28 @@ def test_splits_have_folders_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_damaged_line_is_named(squares: Path, tmp_path: Path) -> None:
-    (tmp_path / "captions.jsonl").write_text(json.dumps({"key": "0.png"}) + "\n{]\n")
-    with serve(good) as server, pytest.raises(ValueError, match=r"captions\.jsonl line 2: no JSON"):
+    with serve(good) as server:
+        file = run(squares, tmp_path / "out", server).path
+        file.write_text(json.dumps({"key": "0.png"}) + "\n{]\n")
+        with pytest.raises(ValueError, match=r"captions\.jsonl line 2: no JSON"):
+            run(squares, tmp_path / "out", server)
+
+
+def test_a_file_of_somebody_else_is_not_added_to(squares: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "captions-mine.jsonl"
+    mine.write_text('{"key": "0.png", "captions": ["years of work"]}')
+    with serve(good) as server, pytest.raises(ValueError, match=r"holds captions-mine\.jsonl, wh"):
         run(squares, tmp_path, server)
+    assert [path.name for path in tmp_path.iterdir() if path != squares] == [mine.name]
+
+
+def test_a_last_line_without_its_break_is_kept(squares: Path, tmp_path: Path) -> None:
+    with serve(good) as server:
+        file = run(squares, tmp_path / "out", server).path
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1])
+        run(squares, tmp_path / "out", server)
+    assert file.read_bytes() == whole
 
 
 def test_images_that_are_named_and_not_there_are_counted(tmp_path: Path) -> None:

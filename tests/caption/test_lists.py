@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.data.conftest import encoded, write_folder
-from textok.caption import caption_report, captions_by_class
+from textok.caption import caption_report, captions_by_class, sentences_by_class
 from textok.config import DataConfig
 from textok.config.captioning import CaptionsByClassConfig, CaptionsReportConfig
 from textok.data.class_captions import ClassCaptions, read_class_captions
@@ -58,6 +58,16 @@ def test_templates_and_captions_of_a_file(tmp_path: Path) -> None:
     found = by_class(data, tmp_path / "c.json", template=templates)
     assert found["dog"] == ClassCaptions(train=("a hound",))
     assert found["cat"] == ClassCaptions(held_out=("a cat", "this cat"))
+
+
+def test_a_file_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    data, mine = write_classes(tmp_path / "data", cats=2), tmp_path / "sentences.json"
+    mine.write_text('{"cat": ["years of work"]}')
+    for settings in ({}, {"sentences": mine}):
+        make = sentences_by_class if settings else captions_by_class
+        with pytest.raises(ValueError, match=r"sentences\.json is there already and holds no capt"):
+            make(CaptionsByClassConfig(data=data, out=mine, **settings))
+    assert "years of work" in mine.read_text()
 
 
 def test_what_has_no_class_or_no_place_for_it_is_refused(tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ class Harmful:
         return os.mkdir, (str(self.path),)
 
 
+def test_numbers_that_are_none_are_refused(refused: Refused, tmp_path: Path) -> None:
+    state = {key: value.clone() for key, value in recorded("vq").state.items()}
+    state["latent_tokens"][0, 0] = torch.nan
+    torch.save(state, tmp_path / "weights.bin")
+    assert "latent_tokens has 1 of" in refused(tmp_path / "weights.bin")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle_with_code_is_not_run(zipped: bool, refused: Refused, tmp_path: Path) -> None:
     file, made = tmp_path / "weights.bin", tmp_path / "made"
@@ -187,7 +194,9 @@ def test_out_must_be_new_or_ours(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("years of work")
-    for out in (source, foreign):
+    alike = tmp_path / "alike"
+    (alike / "tokenizer").mkdir(parents=True)
+    for out in (source, foreign, alike):
         before = sorted(path.name for path in out.iterdir())
         with pytest.raises(ValueError, match="holds something else than a textok model"):
             convert_1d_tokenizer(str(source), out)

@@ -94,6 +94,40 @@ def test_an_older_pipeline_gives_way_and_nothing_else_does(copied: Path, tmp_pat
     assert names(tmp_path) == ["copied"]
 
 
+def test_files_of_the_same_names_that_are_others_stay(copied: Path, tmp_path: Path) -> None:
+    parts, mine = load_pipeline(copied), tmp_path / "mine"
+    for name in ("README.md", "config.json", "model.safetensors", "tokenizer", "generator"):
+        mine.mkdir(exist_ok=True)
+        (mine / name).write_text('{"years": "of work"}')
+        with pytest.raises(ValueError, match=rf"mine: not a pipeline folder \({name}\)"):
+            save_pipeline(mine, parts)
+        if name in ("README.md", "config.json", "model.safetensors"):
+            with pytest.raises(ValueError, match=f"holds {name} of something else than a textok"):
+                parts.tokenizer.save_pretrained(mine)
+        assert names(mine) == [name] and "years" in (mine / name).read_text()
+        (mine / name).unlink()
+    for _ in range(2):  # empty, then a model of ours
+        parts.tokenizer.save_pretrained(mine)
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = load_pipeline(copied)
+    monkeypatch.chdir(copied / "tokenizer")
+    for folder in ("..", copied, "."):
+        with pytest.raises(ValueError, match="you are in it: name it from outside"):
+            save_pipeline(folder, parts)
+    assert Path.cwd() == copied / "tokenizer"
+
+
+def test_weights_are_saved_in_floating_point_alone(copied: Path, tmp_path: Path) -> None:
+    for precision in (torch.int8, "fp16"):
+        with pytest.raises(ValueError, match=r"dtype is .*: give one of torch"):
+            save_pipeline(tmp_path / "whole", load_pipeline(copied), precision=precision)
+    assert names(tmp_path) == ["copied"]
+
+
 def test_an_interrupted_save_leaves_the_old_one(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +181,8 @@ def written(name: str, content: str) -> Callable[[Path], None]:
         (edited("scale.means", [1]), "pipeline.json.scale.means: no such field; did you mean"),
         (edited("scale.mean", ["x", 1]), r"pipeline.json.scale.mean\[0\]: 'x' is not a number"),
         (edited("scale.mean", [1.0]), "scale.mean has 1 numbers, scale.std 2"),
+        (edited("scale.std", [1.0, -1.0]), r"scale.std is \[1.0, -1.0\]: none may be below 0"),
+        (edited("classes", ["sky", "sea", "sky"]), "classes has sky more than once"),
         (edited("scale", {"mean": [0], "std": [1]}), "scale has 1 channels, the generator has 2"),
         (edited("sampling.steps", 0), "sampling.steps is 0"),
         (edited("sampling.sampler", "magic"), "sampling.sampler: 'magic' is not one of euler"),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from textok.config.captioning import CaptionsByClassConfig
 from textok.config.check import require
 from textok.config.data import DataConfig
 from textok.data import CaptionedImages, open_captioned_images
-from textok.data.class_captions import ClassCaptions, write_class_captions
+from textok.data.class_captions import (
+    ClassCaptions,
+    read_class_captions,
+    write_class_captions,
+)
 from textok.runtime.files import require_writable
 
 
@@ -23,7 +28,7 @@ def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]
         ValueError: the images have no classes.
     """
     templates, out = config.template, config.out
-    require_writable(out.parent)
+    check_out(out)
     images = open_classes(config.data)
     texts: dict[str, set[str]] = {name: set() for name in images.classes}
     for record in images.records:
@@ -36,6 +41,21 @@ def captions_by_class(config: CaptionsByClassConfig) -> dict[str, ClassCaptions]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_class_captions(out, captions)
     return captions
+
+
+def check_out(out: Path) -> None:
+    """Raise ValueError where a file lies that holds no captions by class, OSError where none can.
+
+    Called before any work.
+    """
+    require_writable(out.parent)
+    if out.exists():
+        try:
+            read_class_captions(out)
+        except ValueError:
+            raise ValueError(
+                f"{out} is there already and holds no captions by class: choose another file"
+            ) from None
 
 
 def open_classes(data: DataConfig) -> CaptionedImages:

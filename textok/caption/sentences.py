@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textok.caption.by_class import (
+    check_out,
     from_templates,
     open_classes,
     split_captions,
@@ -19,7 +20,6 @@ from textok.data.captions import clean_captions
 from textok.data.class_captions import ClassCaptions, write_class_captions
 from textok.data.mixture import all_entries
 from textok.data.report import ReadReport
-from textok.runtime.files import require_writable
 from textok.runtime.pretrained import read_json
 
 NAME_FIELDS = ("names", "synonyms", "class")
@@ -47,7 +47,7 @@ def sentences_by_class(config: CaptionsByClassConfig) -> SentencesByClass:
     """
     data, out, sentences = config.data, config.out, config.sentences
     assert sentences is not None
-    require_writable(out.parent)
+    check_out(out)
     known = read_sentences(sentences)
     classes = open_classes(data).classes
     names = class_names(data, classes)

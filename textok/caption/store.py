@@ -116,19 +116,34 @@ class CaptionStore:
         (self.known.failed.add if failed else self.known.failed.discard)(key)
 
     def _drop_half_line(self) -> None:
-        """Cut what a crash left of a last line."""
+        """Cut what a crash left of a last line; end one that an editor left without its break."""
         size = os.fstat(self._handle).st_size
-        if size:
-            with mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ) as data:
-                whole = data.rfind(b"\n") + 1
+        if not size:
+            return
+        with mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ) as data:
+            whole = data.rfind(b"\n") + 1
+            last = data[whole:]
+        if _is_object(last):
+            os.write(self._handle, b"\n")
+        else:
             os.truncate(self._handle, whole)
 
 
 def agree(folder: Path, settings: Mapping[str, object]) -> None:
-    """Keep the settings that captions depend on. Raises ValueError where others are kept."""
+    """Keep the settings that captions depend on.
+
+    Raises ValueError where others are kept, and for captions without any, which somebody else wrote
+    and which would be added to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     if not path.is_file():
+        others = sorted(file.name for file in folder.glob(PATTERN))
+        require(
+            not others,
+            f"{folder}: holds {', '.join(others[:3])}, which `textok caption` did not write (there "
+            f"is no {SETTINGS}): name another folder",
+        )
         write_text(path, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
     kept = read_json(path)
     for name, value in settings.items():
@@ -137,6 +152,13 @@ def agree(folder: Path, settings: Mapping[str, object]) -> None:
             f"{path}: captions there are of {name} {_short(kept.get(name))}, not {_short(value)}: "
             "give the same, or another folder",
         )
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _short(value: object) -> str:

@@ -7,12 +7,17 @@ import errno
 from textok.config.check import one_line
 from textok.config.read import MOST_SHOWN
 
+NO_HOME = "Could not determine home directory"
+"""What pathlib says of such a path, without the path."""
+
 
 def told_of_mistake(error: Exception) -> str | None:
     """What is told of a user's mistake; None of any other error."""
     if _is_too_large(error):
         first = str(error).partition("\n")[0] or type(error).__name__
         return f"out of memory: ask for less at once, as a smaller batch size ({first})"
+    if isinstance(error, RuntimeError) and NO_HOME in str(error):
+        return "a path begins with ~ and the name of no user: write its folder out"
     if not isinstance(error, (ValueError, OSError)):
         return None
     if isinstance(error, OSError) and error.filename is not None:

@@ -54,7 +54,7 @@ class CaptionsByClassConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     out: Path
-    """File, as captions.json in the folder of a pipeline."""
+    """File, as captions.json in the folder of a pipeline; replaced only where it is such a file."""
     sentences: Path | None = None
     """JSON file of class name to a list of sentences, to take instead of captions."""
     held_out: float = 0.1

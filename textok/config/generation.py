@@ -36,7 +36,8 @@ class GenerateConfig(PicturesConfig):
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     out: Path = Path("generated")
-    """Folder for sheet.png: rows are prompts, columns are seeds."""
+    """Folder for sheet.png: rows are prompts, columns are seeds. An earlier one of textok's there
+    is replaced, another file never."""
     separate: bool = False
     """Write a file for each image instead, as 000-a-red-apple-0.png."""
     repeat: Path | None = None
@@ -90,7 +91,8 @@ class ReconstructConfig:
     model: str = BUNDLED
     """The bundled 'products', a tokenizer folder or a hub name."""
     out: Path = Path("reconstructed")
-    """Folder for sheet.png and, with ``tokens``, tokens.safetensors."""
+    """Folder for sheet.png and, with ``tokens``, tokens.safetensors. Earlier ones of textok's there
+    are replaced, other files never."""
     num_tokens: tuple[int, ...] = ()
     """Keep this many tokens an image (a nested tokenizer takes any up to its own, one that samples
     also 0). Several: show each image at all of them."""

@@ -16,10 +16,13 @@ from textok.convert.source import read_source
 from textok.convert.titok import convert_titok
 from textok.generator.maskgit import MaskGIT
 from textok.pipeline import PipelineParts, save_pipeline
+from textok.pipeline.folder import CAPTIONS, GENERATOR, SETTINGS, TOKENIZER
 from textok.runtime.card import base_models, read_header, write_header
 from textok.runtime.files import WRITING, named_errors, replace_folder, require_writable
-from textok.runtime.pretrained import ASSETS, CARD, CONFIG, WEIGHTS, read_json
+from textok.runtime.own_folder import foreign_files
+from textok.runtime.pretrained import ASSETS, CARD, CONFIG, MODELS, WEIGHTS, read_json
 from textok.runtime.repository import is_repository, split_revision
+from textok.runtime.untrusted import check_finite
 from textok.tokenizer import Tokenizer
 from textok.vqgan import VQGAN
 
@@ -44,9 +47,7 @@ UNSUPPORTED = {
 }
 
 IMAGENET = 1000
-PARTS = {"tokenizer", "generator", "maskgit", "vqgan"}
-"""Of which each of our config.json has one."""
-FILES = {CONFIG, WEIGHTS, CARD, "pipeline.json", "captions.json", "tokenizer", "generator"}
+FILES = {CONFIG, WEIGHTS, CARD, SETTINGS, CAPTIONS, TOKENIZER, GENERATOR}
 """What the folder of a model or pipeline of ours holds."""
 
 
@@ -62,6 +63,7 @@ def convert_1d_tokenizer(source: str, out: Path, *, tokenizer: str | None = None
     _check_model_folder(out)
     require_writable(out.parent)
     checkpoint = read_source(source, [*GENERATORS, *OTHERS, *UNSUPPORTED])
+    check_finite(checkpoint.tensors, where=checkpoint.where)
     weights = Official(checkpoint)
     for start, name in UNSUPPORTED.items():
         require(not weights.has(start), f"{weights.where}: {name}, which textok does not have")
@@ -128,12 +130,16 @@ def _name_base_models(folder: Path, source: str, tokenizer: str | None) -> None:
 
 def _check_model_folder(out: Path) -> None:
     """Refuse to replace a folder that holds anything but a model of ours."""
-    require(not out.is_file(), f"{out}: a file: name a folder")
-    foreign = sorted(path.name for path in out.glob("*") if path.name not in FILES)
-    config = out / CONFIG
-    if not foreign and config.is_file() and not PARTS & read_json(config).keys():
-        foreign = [CONFIG]
+    foreign = foreign_files(out, FILES, made_here=_is_model)
     require(
         not foreign,
         f"{out}: holds something else than a textok model ({', '.join(foreign[:3])}): name another",
     )
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether it holds a model of one of our kinds, or a pipeline."""
+    if (folder / SETTINGS).is_file():
+        return True
+    config = folder / CONFIG
+    return config.is_file() and bool(MODELS & read_json(config).keys())

@@ -13,7 +13,8 @@ from textok.pipeline.card import TAGS, TASKS
 from textok.pipeline.folder import PipelineParts, save_pipeline
 from textok.runtime.card import card_header
 from textok.runtime.files import WRITING, named_errors, replace_folder, write_text
-from textok.runtime.pretrained import CARD
+from textok.runtime.own_folder import foreign_files
+from textok.runtime.pretrained import CARD, read_json
 
 INDEX, CODE, MODEL = "model_index.json", "pipeline.py", "model"
 COMPONENT = "textok_model"
@@ -86,9 +87,14 @@ def save_diffusers(
 
 def check_diffusers_folder(folder: Path) -> None:
     """Refuse to replace a folder that holds anything but a pipeline for diffusers."""
-    foreign = sorted(path.name for path in folder.glob("*") if path.name not in OURS)
+    foreign = foreign_files(folder, OURS, made_here=_was_export)
     require(
-        not foreign and not folder.is_file(),
-        f"{folder.absolute()}: not an export for diffusers ({', '.join(foreign[:3]) or 'a file'}): "
-        "name another",
+        not foreign,
+        f"{folder.absolute()}: not an export for diffusers ({', '.join(foreign[:3])}): name "
+        "another",
     )
+
+
+def _was_export(folder: Path) -> bool:
+    index = folder / INDEX
+    return index.is_file() and read_json(index).get("_class_name") == MODEL_INDEX["_class_name"]

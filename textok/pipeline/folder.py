@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from textok.generator import DiT, MaskGIT, TokenGenerator, load_generator
 from textok.latents import LatentScale
 from textok.pipeline.card import pipeline_card
 from textok.runtime.files import WRITING, named_errors, replace_folder, write_text
+from textok.runtime.own_folder import foreign_files
 from textok.runtime.pretrained import CARD, CONFIG, find_folder, read_json
 from textok.runtime.untrusted import model_file
 from textok.tokenizer import Tokenizer
@@ -66,6 +68,8 @@ class PipelineParts:
             ours.condition != "class" or len(self.classes) == ours.classes,
             f"classes has {len(self.classes)} names, the generator has {ours.classes} classes",
         )
+        twice = [name for name, count in Counter(self.classes).items() if count > 1]
+        require(not twice, f"classes has {', '.join(twice[:3])} more than once: name each but once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +78,12 @@ class _Scale:
     std: list[float]
 
     def read(self) -> LatentScale:
-        """Raises ValueError where the two differ in length."""
+        """Raises ValueError where the two differ in length, and for a std below 0."""
         require(
             len(self.mean) == len(self.std),
             f"scale.mean has {len(self.mean)} numbers, scale.std {len(self.std)}",
         )
+        require(all(std >= 0 for std in self.std), f"scale.std is {self.std}: none may be below 0")
         return LatentScale(torch.tensor(self.mean), torch.tensor(self.std))
 
 
@@ -198,9 +203,11 @@ def _write_settings(folder: Path, parts: PipelineParts) -> None:
 
 def _check_pipeline_folder(folder: Path) -> None:
     """Refuse to replace a folder that holds anything but a pipeline."""
-    ours = {SETTINGS, CAPTIONS, CARD, TOKENIZER, GENERATOR}
-    foreign = sorted(path.name for path in folder.glob("*") if path.name not in ours)
+    foreign = foreign_files(
+        folder,
+        {SETTINGS, CAPTIONS, CARD, TOKENIZER, GENERATOR},
+        made_here=lambda there: (there / SETTINGS).is_file(),
+    )
     require(
-        not foreign and not folder.is_file(),
-        f"{folder}: not a pipeline folder ({', '.join(foreign[:3]) or 'a file'}): name another",
+        not foreign, f"{folder}: not a pipeline folder ({', '.join(foreign[:3])}): name another"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,23 @@ class OwnFolder:
             raise ValueError(f"{self.setting} {self.path} cannot be a folder: {error}") from None
         if _marked(self.path) != self.kind:
             write_text(self.path / MARKER, json.dumps({"kind": self.kind}) + "\n", shared=True)
+
+
+def foreign_files(
+    folder: Path, names: Collection[str], *, made_here: Callable[[Path], bool]
+) -> list[str]:
+    """What stands against replacing ``folder`` whole: names of what is not ours in it.
+
+    Ours are files of such ``names``, in a folder that ``made_here`` knows: a user's own README.md
+    or model/ is called like ours. Raises ValueError for a file, and for a folder that one is in,
+    which would be gone from under one.
+    """
+    require(folder.is_dir() or not folder.exists(), f"{folder}: a file: name a folder")
+    there = sorted(child.name for child in folder.iterdir()) if folder.is_dir() else []
+    inside = folder.is_dir() and Path.cwd().is_relative_to(folder.resolve())
+    require(not inside, f"{folder}: is replaced whole, and you are in it: name it from outside")
+    foreign = [name for name in there if name not in names]
+    return foreign if foreign or not there or made_here(folder) else there
 
 
 def _marked(folder: Path) -> str:

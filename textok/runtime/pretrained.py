@@ -19,6 +19,7 @@ from textok.config.bundled import BUNDLED, FORMER
 from textok.config.check import naming, require
 from textok.config.networks import UNKNOWN
 from textok.runtime.checksum import load_with_sum, order_metadata, sum_of
+from textok.runtime.device import check_dtype
 from textok.runtime.files import WRITING, apply_umask, named_errors, write_text
 from textok.runtime.repository import fetch_repository, is_repository
 from textok.runtime.untrusted import check_finite, draft, model_file, regular_file
@@ -26,6 +27,8 @@ from textok.runtime.untrusted import check_finite, draft, model_file, regular_fi
 M = TypeVar("M", bound=nn.Module)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+MODELS = {"tokenizer", "generator", "maskgit", "vqgan"}
+"""The kinds of models: each config.json has a part of one of these names."""
 PIPELINE = ("*.json", "*.safetensors", "*.md")
 """What a pipeline is made of, in its sub-folders too."""
 
@@ -49,9 +52,13 @@ def write_model(
     """Write a model's folder, weights in ``precision`` or as they are.
 
     Each file is written under another name and renamed, so that a reader never sees half of one.
-    The weights have their checksum with them.
+    The weights have their checksum with them. Raises ValueError for a ``precision`` that is no
+    floating-point type, and where files of these names are there that are no such model's.
     """
     folder = Path(folder)
+    if precision is not None:
+        check_dtype(precision)
+    _check_files(folder, (WEIGHTS, CONFIG) if card is None else (WEIGHTS, CARD, CONFIG))
     tensors = {
         key: value.detach().to("cpu", precision).contiguous() for key, value in state.items()
     }
@@ -72,6 +79,16 @@ def write_model(
             if (part / name).exists():
                 os.replace(part / name, folder / name)
     return folder
+
+
+def _check_files(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to replace files of ``names`` in a folder that holds no model of ours."""
+    there = [name for name in names if (folder / name).exists()]
+    require(
+        not there or (CONFIG in there and bool(MODELS & read_json(folder / CONFIG).keys())),
+        f"{folder}: holds {', '.join(there)} of something else than a textok model: name another "
+        "folder",
+    )
 
 
 def find_folder(
@@ -103,6 +120,7 @@ def _find(
     source: str | Path, patterns: Sequence[str], revision: str | None, token: str | None
 ) -> Path:
     name, path = str(source), Path(source)
+    require(name != "", "the name of a model is empty: give a folder or a hub name")
     local = ASSETS / BUNDLED if name == BUNDLED else path
     if local.is_dir():
         require(revision is None, f"{source}: a folder, which has no revision '{revision}'")
