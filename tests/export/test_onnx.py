@@ -258,3 +258,12 @@ def test_sampling_options_are_applied(text_pipeline: Path) -> None:
     model = open_model(str(text_pipeline), options)
     assert model.sampling is not None
     assert (model.sampling.sampler, model.sampling.guidance.scale) == ("heun", 1.0)
+
+
+def test_the_client_takes_one_text_for_each_row(client: Client) -> None:
+    images, noise = np.zeros((2, 3, 16, 16), np.float32), np.zeros((2, 4, 2), np.float32)
+    for wrong, message in (("ab", "a text for a batch of 2"), (["a"], "1 texts for a batch of 2")):
+        with pytest.raises(ValueError, match=message):
+            client.encode(images, wrong)
+        with pytest.raises(ValueError, match=message):
+            client.draw(noise, wrong)

@@ -94,6 +94,9 @@ def test_a_saved_pipeline_is_an_export(by_text: Path, exported: Path, tmp_path: 
     (again / "photo.png").touch()
     with pytest.raises(ValueError, match=r"again: not an export for diffusers \(photo\.png\)"):
         pipe.save_pretrained(again)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"mine: not an export for diffusers \(model\)"):
+        pipe.save_pretrained(tmp_path / "mine")
     with pytest.raises(ValueError, match="textok takes no variant"):
         pipe.save_pretrained(tmp_path / "half", variant="fp16")
     with pytest.raises(ValueError, match="textok writes safetensors alone"):
@@ -122,8 +125,13 @@ def test_classes(by_class: Path, tmp_path: Path) -> None:
     labels = np.array([TextToImage.from_pretrained(by_class).classes.index("sky"), 0])
     assert pixels(pipe(class_labels=labels).images) == expected
     assert pixels(pipe(class_labels=labels[1]).images) == pixels(pipe(class_labels=0).images)
-    with pytest.raises(ValueError, match="class_labels: 3 is none of 0 to 2"):
-        pipe(class_labels=3)
+    for wrong in (3, -1, 1.5, [None], {"sky"}, torch.tensor(0.5)):
+        with pytest.raises(ValueError, match=r"class_labels is .*: it must be"):
+            pipe(class_labels=wrong)
+    assert pixels(pipe(class_labels=torch.tensor(0)).images) == pixels(pipe(class_labels=0).images)
+    for wrong in (5, [5], "x"):
+        with pytest.raises(ValueError, match=r"generator is .*: give a torch\.Generator"):
+            pipe(class_labels=0, generator=wrong)
     with pytest.raises(ValueError, match="this generator takes classes"):
         pipe("a prompt")
     with pytest.raises(ValueError, match="give a prompt, or class_labels"):
@@ -171,6 +179,11 @@ def test_the_autoencoder(by_text: Path, tmp_path: Path) -> None:
     assert torch.equal(images, ours.decode_tensor(latents, PROMPTS))
     assert not torch.equal(images, vae.decode(found.mode(), return_dict=False)[0])
     assert torch.equal(vae(x, caption=PROMPTS).sample, images)
+    for wrong in (x + 1.5, x[0, :2]):
+        with pytest.raises(ValueError, match=r"this tokenizer takes|have to be in"):
+            vae.encode(wrong)
+    in_bytes = ((x + 1) * 127.5).round().to(torch.uint8)
+    assert (vae.encode(in_bytes, caption=PROMPTS).latent_dist.mean - found.mean).abs().max() < 0.2
     assert vae.config.latent_channels == 2 and vae.config.sample_size == 16
     vae.save_pretrained(tmp_path / "vae")
     again = AutoencoderTexTok.from_pretrained(tmp_path / "vae")

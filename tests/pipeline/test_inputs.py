@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,15 @@ def test_float_tensors_are_taken_as_they_are() -> None:
     assert torch.equal(read_pictures(rounded, S), rounded)
 
 
+def test_pixels_that_may_be_meant_from_0_to_1_are_told() -> None:
+    with pytest.warns(UserWarning, match=r"if they are of \[0, 1\], give 2 x - 1"):
+        read_pictures(EXPECTED / 2 + 0.5, S)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_pictures(torch.ones(1, 3, S, S), S)
+        read_pictures([EXPECTED, EXPECTED], S)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -161,6 +171,11 @@ def test_float_tensors_are_taken_as_they_are() -> None:
         (RGB[:0], "a uint8 array of shape (0, 8, 3)"),
         (np.array(["a"]), "of shape (1,) is no image that is taken"),
         (Image.new("F", (S, S)), "floating-point pixels have no defined range"),
+        (Image.new("RGB", (0, S)), "an image of 0 x 8 pixels"),
+        (EXPECTED.to_sparse(), "tensor of shape (1, 3, 8, 8) without plain numbers"),
+        (EXPECTED.to("meta"), "tensor of shape (1, 3, 8, 8) without plain numbers"),
+        (EXPECTED.to(torch.complex64), "a complex64 tensor of shape (3, 8, 8) is no image"),
+        ("~no user/a.png", "~no user/a.png: no image can be read there"),
         ([], "there are no images"),
         (torch.zeros(0, 3, 4, 4), "float32 tensor of shape (3, 4, 4): this tokenizer takes"),
         (np.zeros((0, S, S, 3), np.uint8), "there are no images"),
@@ -243,9 +258,16 @@ def test_prompts() -> None:
     assert found == [
         ImageRequest(condition=text, seed=seed) for text in ("a cat", "") for seed in (5, 6)
     ]
-    assert image_requests(None, num_images=1, seed=np.int64(0)) == [
-        ImageRequest(condition="", seed=0)
-    ]
+    for one, none in ((np.int64(1), np.uint64(0)), (torch.tensor(1), torch.tensor(0))):
+        assert image_requests(None, num_images=one, seed=none) == [
+            ImageRequest(condition="", seed=0)
+        ]
+
+
+def test_a_request_is_checked_where_it_is_made() -> None:
+    for wrong in ({"condition": None}, {"caption": 7}, {"seed": 1.5}, {"condition": "\ud800"}):
+        with pytest.raises(ValueError, match=r"is no text|must be a whole number"):
+            ImageRequest(**{"condition": "a cat", "seed": 0, **wrong})
 
 
 @pytest.mark.parametrize(
@@ -256,8 +278,13 @@ def test_prompts() -> None:
         ([], {}, "nothing to generate: give a prompt"),
         ("a", {"caption": 7}, "captions are a int"),
         *(
-            ("a", {"seed": seed}, "it is one whole number")
-            for seed in (None, 1.5, [1, 2], 2**64, -(2**63) - 1)
+            ("a", {"seed": seed}, "seed is .*: it must be a whole number")
+            for seed in (None, 1.5, "1", [1, 2], torch.Generator())
+        ),
+        *(("a", {"seed": seed}, "seed is .*: it must be >= ") for seed in (2**64, -(2**63) - 1)),
+        *(
+            ("a", {"num_images": number}, "num_images is .*: it must be")
+            for number in (0, 1.5, "2", None, [2], float("nan"))
         ),
     ],
 )
@@ -274,6 +301,7 @@ def test_prompts_that_are_refused(prompts: Any, settings: dict[str, Any], messag
         ({"device": "cuda:99"}, "device cuda:99: not to be had here"),
         ({"dtype": "float16"}, "dtype is 'float16': give one of torch"),
         ({"dtype": torch.int32}, "dtype is torch.int32: give one of torch"),
+        ({"precision": "fp16"}, "precision is 'fp16': it must be one of fp32, tf32, bf16"),
     ],
 )
 def test_devices_and_types_that_are_none(

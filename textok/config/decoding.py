@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from textok.config.check import require_range
+from textok.config.check import require_choice, require_range, whole_number
 from textok.config.objective import LEAST_SHIFT, MOST_GUIDANCE, MOST_SHIFT, MOST_TIME
 
 DecodingSampler = Literal["euler", "heun", "ddim", "dpmpp"]
@@ -56,7 +56,8 @@ class DecodingConfig:
     """Scale of classifier-free guidance on the tokens; 1 is none."""
 
     def __post_init__(self) -> None:
-        require_range("decoding.steps", self.steps, 1, 1000)
+        require_choice("decoding.sampler", self.sampler, DecodingSampler)
+        whole_number("decoding.steps", self.steps, 1, 1000)
         require_range("decoding.caption_guidance", self.caption_guidance, 0, MOST_GUIDANCE)
         require_range("decoding.token_guidance", self.token_guidance, 0, MOST_GUIDANCE)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from textok.config.alignment import GeneratorAlignmentConfig
-from textok.config.check import require, require_range
+from textok.config.check import require, require_choice, require_range, whole_number
 from textok.config.guidance import GuidanceConfig as GuidanceConfig
 from textok.config.objective import LEAST_SHIFT, MOST_SHIFT
 from textok.config.objective import ObjectiveConfig as ObjectiveConfig
@@ -195,7 +195,8 @@ class SamplingConfig:
     """``maskgit``: soften the logits at first, by temperatures that fall from 1.3 to 0.5."""
 
     def __post_init__(self) -> None:
-        require_range("sampling.steps", self.steps, 1, 1000)
+        require_choice("sampling.sampler", self.sampler, Sampler)
+        whole_number("sampling.steps", self.steps, 1, 1000)
         if self.time_shift is not None:
             require_range("sampling.time_shift", self.time_shift, LEAST_SHIFT, MOST_SHIFT)
         require_range("sampling.temperature", self.temperature, 0, 1e6)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from textok.config.check import require, require_range
+from textok.config.check import require, require_choice, require_range
 from textok.config.objective import EARLIEST_HIGH, LATEST_LOW, MOST_GUIDANCE
+
+Form = Literal["total", "added"]
+Schedule = Literal["constant", "linear", "power_cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +21,10 @@ class GuidanceConfig:
 
     scale: float = 3.0
     """1 follows the condition alone and costs half."""
-    form: Literal["total", "added"] = "total"
+    form: Form = "total"
     """``added``: conditional + scale x (conditional - unconditional), as MUSE and TiTok publish
     constant and linear scales; 0 then follows the condition alone."""
-    schedule: Literal["constant", "linear", "power_cosine"] = "constant"
+    schedule: Schedule = "constant"
     """How the scale rises from none, at pure noise, to ``scale``, at the data."""
     power: float = 2.0
     """Exponent of ``power_cosine``."""
@@ -35,6 +38,8 @@ class GuidanceConfig:
     that without a condition."""
 
     def __post_init__(self) -> None:
+        require_choice("guidance.form", self.form, Form)
+        require_choice("guidance.schedule", self.schedule, Schedule)
         require_range("guidance.scale", self.scale, 0, MOST_GUIDANCE)
         require_range("guidance.power", self.power, 0, open_low=True)
         require(

@@ -31,7 +31,10 @@ class Client:
         self._vocabulary = lru_cache(maxsize=None)(self._open_vocabulary)
 
     def encode(self, image_B3HW: Array, captions: Sequence[str] = ()) -> dict[str, Array]:
-        """``tokens`` of images in [-1, 1], and ``logvar`` or ``codes`` where there are."""
+        """``tokens`` of images in [-1, 1], and ``logvar`` or ``codes`` where there are.
+
+        Raises ValueError for captions that are not one for each image, here as below.
+        """
         text = self._read("encoder", captions, len(image_B3HW))
         return self.run("encoder", image=image_B3HW, **text)
 
@@ -75,7 +78,7 @@ class Client:
     def sample(self, noise_BKC: Array, asked: Sequence[str]) -> Array:
         """Tokens (B, K, C) on the generator's scale."""
         channels = noise_BKC.shape[-1]
-        wanted = self.condition(asked)
+        wanted = self.condition(_one_each(asked, len(noise_BKC)))
         both = {name: np.concatenate([one, _nothing(name, one)]) for name, one in wanted.items()}
         x, before = noise_BKC.astype(np.float32), np.zeros_like(noise_BKC, np.float32)
         for row in self.manifest["sampling"]["evaluations"]:
@@ -141,7 +144,8 @@ class Client:
         """The text inputs of a graph of the tokenizer, if it has any."""
         if "text_states" not in self.manifest["graphs"][graph]["inputs"]:
             return {}
-        return self.features(self.manifest["readers"]["tokenizer"], captions or [""] * batch)
+        texts = _one_each(captions, batch) if captions else [""] * batch
+        return self.features(self.manifest["readers"]["tokenizer"], texts)
 
     def _session(self, graph: str) -> Any:
         import onnxruntime
@@ -160,6 +164,14 @@ class Client:
         vocabulary.no_padding()
         vocabulary.enable_truncation(about["max_tokens"])
         return vocabulary
+
+
+def _one_each(texts: Sequence[str], batch: int) -> Sequence[str]:
+    """Raises ValueError for a single text, whose letters would be taken for several."""
+    if isinstance(texts, str) or len(texts) != batch:
+        given = "a text" if isinstance(texts, str) else f"{len(texts)} texts"
+        raise ValueError(f"{given} for a batch of {batch}: give a list, one text each")
+    return texts
 
 
 def _nothing(name: str, wanted: Array) -> Array:

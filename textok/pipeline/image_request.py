@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from textok.config.check import require, require_range
+from textok.config.check import require, require_text, whole_number
 from textok.pipeline.inputs import Captions, read_captions, read_texts
 
 LEAST_SEED, MOST_SEED = -(2**63), 2**64
@@ -14,7 +13,7 @@ LEAST_SEED, MOST_SEED = -(2**63), 2**64
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRequest:
-    """One image to generate."""
+    """One image to generate. Raises ValueError for what is no text and no seed."""
 
     condition: str
     """A prompt, or the name of a class; blank: the null condition."""
@@ -22,6 +21,13 @@ class ImageRequest:
     """All of the image's randomness follows from it."""
     caption: str | None = None
     """What the tokenizer's decoder reads; None: the prompt, or a caption of the class."""
+
+    def __post_init__(self) -> None:
+        for text in (self.condition, "" if self.caption is None else self.caption):
+            require(isinstance(text, str), f"{text!r} is no text: give a condition and a caption")
+            require_text("a condition or caption", text)
+        seed = whole_number("seed", self.seed, LEAST_SEED, MOST_SEED - 1)
+        object.__setattr__(self, "seed", seed)
 
 
 def image_requests(
@@ -31,15 +37,14 @@ def image_requests(
 
     None is a blank condition. Raises ValueError for what is no text, no seed or no number.
     """
-    require_range("num_images", num_images, 1)
+    num_images = whole_number("num_images", num_images, 1)
     several = read_texts(conditions, "prompt")
     require(len(several) > 0, "nothing to generate: give a prompt")
-    whole = isinstance(seed, Integral) and LEAST_SEED <= seed <= MOST_SEED - num_images
-    require(whole, f"seed is {seed!r}: it is one whole number, the first image's of every prompt")
+    first = whole_number("seed", seed, LEAST_SEED, MOST_SEED - num_images)
     if caption is not None:
         (caption,) = read_captions(caption, 1) or [""]
     return [
-        ImageRequest(condition=one, seed=int(seed) + j, caption=caption)
+        ImageRequest(condition=one, seed=first + j, caption=caption)
         for one in several
         for j in range(num_images)
     ]

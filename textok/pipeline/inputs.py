@@ -5,9 +5,10 @@ Legend: B images, S pixels, the side of the square that a tokenizer sees.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ Pictures: TypeAlias = Picture | Sequence[Picture]
 Captions: TypeAlias = str | Sequence[str | None] | None
 """One caption an image; "" or None where there is none."""
 
+T = TypeVar("T")
+
 ROUNDING = 1e-3
 """How far a float pixel may lie outside [-1, 1]."""
 GREY_RGB_RGBA = (1, 3, 4)
@@ -40,7 +43,8 @@ def read_pictures(given: Pictures, size: int) -> Tensor:
     - a PIL image of any mode and size, or the path of a file, turned as its EXIF orientation asks,
     - a uint8 numpy array (H, W), or (H, W, C) of 1, 3 or 4 channels, of any size; (B, H, W, C),
     - a uint8 tensor (C, H, W) of 1, 3 or 4 channels, of any size; (B, C, H, W),
-    - a float tensor in [-1, 1], (3, S, S) or (B, 3, S, S), taken as it is; B may be 0.
+    - a float tensor in [-1, 1], (3, S, S) or (B, 3, S, S), taken as it is; B may be 0. A warning
+      tells of one without a negative number, which may be meant in [0, 1].
 
     All but the last are resized until their shorter side is S (Lanczos) and cut to the central
     square; transparent parts become white. Raises one ValueError that says what was given and what
@@ -105,6 +109,13 @@ def read_texts(given: Captions, what: str) -> list[str]:
     return ["" if one is None else str(one) for one in several]
 
 
+def checked(kind: type[T], given: T | None, name: str) -> T | None:
+    """``given`` where it is a ``kind`` or None. Raises ValueError for anything else."""
+    if given is not None and not isinstance(given, kind):
+        raise ValueError(f"{name} is {_described(given)}: give a {kind.__name__} of textok.config")
+    return given
+
+
 def _listed(given: Any) -> list[Any]:
     """One after another; what is a single image, or is no kind of image, alone."""
     if isinstance(given, (Tensor, np.ndarray)) and given.ndim == 4:
@@ -131,13 +142,23 @@ def _in_range(images_B3HW: Tensor, size: int) -> Tensor:
         )
     if len(images_B3HW) == 0:
         return images_B3HW.float()
-    low, high = (float(value) for value in images_B3HW.aminmax())
+    require(
+        images_B3HW.layout == torch.strided and not images_B3HW.is_meta,
+        f"{_described(images_B3HW)} without plain numbers is no image that is taken",
+    )
+    low, high = (float(value) for value in images_B3HW.detach().aminmax())
     good = low >= -1 - ROUNDING and high <= 1 + ROUNDING
     require(
         good,
         f"{_dtype(images_B3HW)} tensor with values from {low:.4g} to {high:.4g}: floats have to be "
         "in [-1, 1] (2 x - 1 of [0, 1]; x / 127.5 - 1 of [0, 255]); 0 to 255 is taken as uint8",
     )
+    if 0 <= low < high:
+        warnings.warn(
+            f"{_dtype(images_B3HW)} tensor with values from {low:.4g} to {high:.4g}, all in the "
+            "brighter half of [-1, 1]: if they are of [0, 1], give 2 x - 1",
+            stacklevel=4,
+        )
     return images_B3HW.float()
 
 
@@ -146,6 +167,8 @@ def _square(one: Any, size: int) -> NDArray[np.uint8]:
     if isinstance(one, (str, Path)):
         return pil_to_square(_read_file(Path(one), size), size)
     picture = one if isinstance(one, Image.Image) else _of_pixels(one)
+    width, height = picture.size
+    require(width > 0 and height > 0, f"an image of {width} x {height} pixels has none to read")
     try:
         return pil_to_square(ImageOps.exif_transpose(picture), size)
     except (OSError, SyntaxError) as error:  # a file that Pillow opened and has yet to read
@@ -160,6 +183,8 @@ def _read_file(path: Path, size: int) -> Image.Image:
         raise ValueError(f"{path}: {error}") from error
     except OSError as error:
         raise ValueError(f"{path}: no image can be read there ({error.strerror})") from error
+    except RuntimeError as error:  # of a ~ before what is no user
+        raise ValueError(f"{path}: no image can be read there ({error})") from error
 
 
 def _of_pixels(one: Any) -> Image.Image:
@@ -187,7 +212,10 @@ def _described(given: Any) -> str:
         return f"a {type(given).__name__}"
     kind = "tensor" if isinstance(given, Tensor) else "array"
     text = f"a {_dtype(given)} {kind} of shape {tuple(given.shape)}"
-    numbers = isinstance(given, Tensor) or given.dtype.kind in "iuf"
+    if isinstance(given, Tensor):
+        numbers = given.layout == torch.strided and not (given.is_complex() or given.is_meta)
+    else:
+        numbers = given.dtype.kind in "iuf"
     if not numbers or 0 in given.shape:
         return text
     return f"{text}, values from {float(given.min()):.4g} to {float(given.max()):.4g}"

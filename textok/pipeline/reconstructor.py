@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from zlib import crc32
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
-from textok.config.check import require, require_range
+from textok.config.check import whole_number
 from textok.config.decoding import AS_TRAINED
 from textok.config.networks import RunPrecision
 from textok.data.pixels import to_pil
@@ -22,13 +22,16 @@ from textok.pipeline.inputs import (
     Captions,
     Picture,
     Pictures,
+    checked,
     read_captions,
     read_picture,
     read_pictures,
+    read_texts,
 )
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.text import TextFeaturesSource, open_features
 from textok.tokenizer import Tokenizer
+from textok.tokenizer.flow_decoder import whole_seeds
 from textok.types import Latents, TextFeatures
 
 NEXT_DRAW = 2**32
@@ -53,7 +56,7 @@ class Reconstructor:
     tokenizer was trained; one that reads no text ignores them. The text encoder that the tokenizer
     names is loaded at the first caption, unless ``text`` gives its features.
     ``precision`` is what the tokenizer runs in (``textok.runtime.device.run_in``); its results are
-    float32.
+    float32. ``tokenizer`` is moved and converted as it is, not copied.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Reconstructor:
         tokenizer: Tokenizer,
         *,
         text: TextFeaturesSource | None = None,
-        text_cache: Path | None = None,
+        text_cache: str | Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         precision: RunPrecision = "fp32",
@@ -71,15 +74,16 @@ class Reconstructor:
         self.tokenizer = tokenizer.to(device, dtype).eval()
         self.config = tokenizer.config
         self.device = torch.device(device)
-        self._text_cache = text_cache
+        self._text_cache = None if text_cache is None else Path(text_cache)
         self._text = text
+        self._last: tuple[tuple[str, ...], TextFeatures] | None = None
 
     @classmethod
     def from_pretrained(
         cls,
         name: str | Path = BUNDLED,
         *,
-        text_cache: Path | None = None,
+        text_cache: str | Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         precision: RunPrecision = "fp32",
@@ -135,21 +139,17 @@ class Reconstructor:
         ValueError for codes that the tokenizer has not, for several samples where it samples none,
         and where captions and latents differ in number.
         """
-        require_range("num_samples", num_samples, 1)
+        num_samples = whole_number("num_samples", num_samples, 1)
+        decoding = checked(DecodingConfig, decoding, "decoding")
         tokens = _tokens(latents)
         features = self.features(captions, len(tokens))
         if num_samples > 1:
             self.config.sampled_by(AS_TRAINED, num_samples=num_samples)
-            require(
-                seeds is None or len(seeds) == len(tokens),
-                f"{0 if seeds is None else len(seeds)} seeds for {len(tokens)} images: give one "
-                "each",
-            )
+            own = whole_seeds(seeds, len(tokens))
             rows = torch.arange(len(tokens)).repeat_interleave(num_samples)
             tokens = tokens[rows.to(tokens.device)]
             features = None if features is None else features[rows.to(self.device)]
-            own = [0] * len(rows) if seeds is None else [seeds[row] for row in rows.tolist()]
-            seeds = [seed + i % num_samples * NEXT_DRAW for i, seed in enumerate(own)]
+            seeds = [seed + draw * NEXT_DRAW for seed in own for draw in range(num_samples)]
         with run_in(self.device, self.precision):
             images: Tensor = self.tokenizer.decode(
                 tokens.to(self.device), features, seeds=seeds, decoding=decoding
@@ -200,15 +200,20 @@ class Reconstructor:
 
     def warm(self, captions: Sequence[str]) -> None:
         """Put the features of ``captions`` into the cache, where there is one."""
-        if self.config.text != "none" and any(caption.strip() for caption in captions):
-            self._source.warm(captions)
+        texts = read_texts(captions, "caption")
+        if self.config.text != "none" and any(map(str.strip, texts)):
+            self._source.warm(texts)
 
     def features(self, captions: Captions, batch: int) -> TextFeatures | None:
         """Features of one caption an image; None where there is nothing to read or no reader."""
         texts = read_captions(captions, batch)
         if texts is None or self.config.text == "none" or not any(map(str.strip, texts)):
             return None
-        return self._read(tuple(texts))
+        # Decoding needs the features that encoding needed just before.
+        last = self._last
+        if last is None or last[0] != tuple(texts):
+            last = self._last = (tuple(texts), self._source(texts).to(self.device))
+        return last[1]
 
     @cached_property
     def _source(self) -> TextFeaturesSource:
@@ -218,12 +223,6 @@ class Reconstructor:
         if config is None:
             raise ValueError("this tokenizer names no text encoder: use it without captions")
         return open_features(config, folder=self._text_cache, device=self.device)
-
-    @cached_property
-    def _read(self) -> Callable[[tuple[str, ...]], TextFeatures]:
-        """Features on the device; decoding needs those that encoding needed just before."""
-        source, device = self._source, self.device
-        return lru_cache(maxsize=1)(lambda captions: source(captions).to(device))
 
 
 def _tokens(latents: object) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from textok.config import DecodingConfig
 from textok.config.bundled import BUNDLED
-from textok.config.check import require, require_range, require_text
+from textok.config.check import require, require_text, whole_number
 from textok.config.generator import SamplingConfig, SamplingOptions
 from textok.config.networks import CompileMode, RunPrecision
 from textok.data.class_captions import ClassCaptions
@@ -24,7 +24,7 @@ from textok.pipeline.decoder_text import open_decoder_text
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
-from textok.pipeline.inputs import Captions
+from textok.pipeline.inputs import Captions, checked
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.runtime.repository import Pushable
 from textok.text import TextFeaturesSource, open_features
@@ -40,7 +40,8 @@ class TextToImage(Pushable):
     Image j of every prompt has the seed ``seed + j``, and all its chance follows from that: it
     is the same, to one level of 255, whatever else is generated. Text encoders are loaded at the
     first caption, one only where the generator and the tokenizer read the same. ``precision`` is
-    what generator and tokenizer run in (``textok.runtime.device.run_in``).
+    what generator and tokenizer run in (``textok.runtime.device.run_in``). The networks of
+    ``parts`` are moved and converted as they are, not copied.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class TextToImage(Pushable):
         time_shift: float | None = None,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
-        negative: str = "",
+        negative: str | None = None,
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
@@ -130,7 +131,7 @@ class TextToImage(Pushable):
                 noise.
             sampling: All of the sampler's settings, instead of the model's own.
             decoding: How a decoder that samples does it, instead of the tokenizer's own way.
-            negative: What guidance leads away from.
+            negative: What guidance leads away from; None or blank: from no condition.
             caption: What the tokenizer's decoder reads instead of the prompt.
             batch_size: Images at once.
             on_step: Told the number of steps done in a batch, after each.
@@ -138,11 +139,12 @@ class TextToImage(Pushable):
         Raises ValueError for a generator that takes classes, and for settings that cannot be.
         """
         options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
+        own = checked(SamplingConfig, sampling, "sampling") or self.sampling
         pictures = image_requests(prompts, num_images=num_images, seed=seed, caption=caption)
         self.expect("text", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=options.applied_to(sampling or self.sampling),
+            sampling=options.applied_to(own),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -160,7 +162,7 @@ class TextToImage(Pushable):
         time_shift: float | None = None,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
-        negative: str = "",
+        negative: str | None = None,
         caption: str | None = None,
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
@@ -173,11 +175,12 @@ class TextToImage(Pushable):
         Raises ValueError for a class that there is not, and for a generator that takes prompts.
         """
         options = SamplingOptions(steps=steps, guidance=guidance, time_shift=time_shift)
+        own = checked(SamplingConfig, sampling, "sampling") or self.sampling
         pictures = image_requests(names, num_images=num_images, seed=seed, caption=caption)
         self.expect("class", pictures, negative=negative)
         return self.draw(
             pictures,
-            sampling=options.applied_to(sampling or self.sampling),
+            sampling=options.applied_to(own),
             decoding=decoding,
             negative=negative,
             batch_size=batch_size,
@@ -189,7 +192,7 @@ class TextToImage(Pushable):
         condition: Literal["text", "class"],
         pictures: Sequence[ImageRequest],
         *,
-        negative: str = "",
+        negative: str | None = None,
     ) -> None:
         """Raise ValueError unless the generator makes ``pictures`` from such a condition."""
         found = self.generator.config.condition
@@ -199,7 +202,7 @@ class TextToImage(Pushable):
         }
         require(found == condition, f"this generator takes {ask[found]}")
         if found == "class":
-            for name in (negative, *(one.condition for one in pictures)):
+            for name in (_negative(negative), *(one.condition for one in pictures)):
                 self._label(name)
 
     def draw(
@@ -208,12 +211,12 @@ class TextToImage(Pushable):
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
-        negative: str = "",
+        negative: str | None = None,
         batch_size: int = BATCH_SIZE,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
         """Generate each of ``pictures``, ``batch_size`` at once."""
-        require_range("batch_size", batch_size, 1)
+        batch_size = whole_number("batch_size", batch_size, 1)
         drawn: list[Image.Image] = []
         for at in range(0, len(pictures), batch_size):
             images = self.draw_tensor(
@@ -233,14 +236,17 @@ class TextToImage(Pushable):
         *,
         sampling: SamplingConfig | None = None,
         decoding: DecodingConfig | None = None,
-        negative: str = "",
+        negative: str | None = None,
         on_step: OnStep | None = None,
     ) -> Tensor:
         """One batch as images (B, 3, H, W), not clamped."""
-        sampling = sampling or self.sampling
+        require(len(pictures) > 0, "nothing to generate: give an image's request, or several")
         condition = self._condition([one.condition for one in pictures])
-        away = self._condition([negative] * len(pictures)) if negative.strip() else None
-        draw = self.guides.guided(sampling, negative=negative)
+        sampling = checked(SamplingConfig, sampling, "sampling") or self.sampling
+        decoding = checked(DecodingConfig, decoding, "decoding")
+        leading = _negative(negative)
+        away = self._condition([leading] * len(pictures)) if leading.strip() else None
+        draw = self.guides.guided(sampling, negative=leading)
         with run_in(self.device, self.precision):
             tokens = draw(
                 condition,
@@ -293,3 +299,9 @@ class TextToImage(Pushable):
         if self._captions is None or not any(caption.strip() for caption in captions):
             return None
         return self._captions(captions)
+
+
+def _negative(given: str | None) -> str:
+    """The text that guidance leads away from, "" without one. Raises ValueError for no text."""
+    require(given is None or isinstance(given, str), f"negative is {given!r}: give one text")
+    return given or ""

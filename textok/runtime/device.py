@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from textok.config.check import require
+from textok.config.check import require, require_choice
 from textok.config.networks import RunPrecision
 
 Precision = Literal["fp32", "bf16"]
@@ -79,7 +79,8 @@ def run_in(device: torch.device | str, precision: RunPrecision) -> AbstractConte
 
 
 def check_precision(device: torch.device | str, precision: RunPrecision) -> None:
-    """Raise ValueError for TF32 on a device that has none."""
+    """Raise ValueError for what is no precision, and for TF32 on a device that has none."""
+    require_choice("precision", precision, RunPrecision)
     kind = torch.device(device).type
     require(
         precision != "tf32" or kind == "cuda",

@@ -7,7 +7,7 @@ width, S = N + K + T. Time t is 0 at the image and 1 at the noise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from textok.config import DecodingConfig, TokenizerConfig
+from textok.config.check import require, whole_number
 from textok.config.generator import ObjectiveConfig
 from textok.diffusion import Flow
 from textok.diffusion.samplers import ddim, dpmpp, euler, heun
@@ -212,13 +213,12 @@ class FlowDecoder(nn.Module):
         """(B, N, P) standard normal on the CPU, each row from its own seed; 0 for all without them.
 
         It has nothing in common with what a generator of latents samples from the same seed.
-        Raises ValueError for more or fewer seeds than the ``count`` of images.
+        Raises ValueError for what is no whole number, and for more or fewer seeds than the
+        ``count`` of images.
         """
-        seeds = [0] * count if seeds is None else seeds
-        if len(seeds) != count:
-            raise ValueError(f"{len(seeds)} seeds for {count} images: give one each")
         shape = (self.grid**2, 3 * self.patch_size**2)
-        digests = [hashlib.sha256(f"pixels/{seed}".encode()).digest() for seed in seeds]
+        whole = whole_seeds(seeds, count)
+        digests = [hashlib.sha256(f"pixels/{seed}".encode()).digest() for seed in whole]
         own = [int.from_bytes(digest[:8], "little") for digest in digests]
         generators = [torch.Generator().manual_seed(seed) for seed in own]
         noise = [torch.randn(shape, generator=one) for one in generators]
@@ -253,3 +253,17 @@ class FlowDecoder(nn.Module):
         """Patches (B, N, P) to images (B, 3, H, W)."""
         p, h = self.patch_size, self.grid
         return rearrange(patches_BNP, "B (h w) (p q c) -> B c (h p) (w q)", p=p, q=p, h=h)
+
+
+def whole_seeds(seeds: Iterable[int] | None, count: int) -> list[int]:
+    """The seed of each of ``count`` images, as an int; 0 for all without any.
+
+    Raises ValueError for what is no whole number, and for more or fewer of them.
+    """
+    if seeds is None:
+        return [0] * count
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds is {seeds!r}: give a list, one seed for each image")
+    whole = [whole_number("a seed", seed) for seed in seeds]
+    require(len(whole) == count, f"{len(whole)} seeds for {count} images: give one each")
+    return whole

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textok.config import DecodingConfig, TextConfig, TokenizerConfig
+from textok.config.check import require, whole_number
 from textok.config.networks import UNKNOWN
 from textok.nn.codebook import Codebook
 from textok.runtime.pretrained import accept_old_keys, restored
@@ -62,7 +63,7 @@ class Tokenizer(Pushable, nn.Module):
         """Images in [-1, 1] to Latents (B, K, C), or to the first ``num_tokens`` of them.
 
         Raises ValueError if the images are not (B, 3, image_size, image_size) or ``num_tokens``
-        is not in 1..K.
+        is no number of tokens that it has, 1..K, of a flow decoder 0..K.
         """
         size, limit = self.config.image_size, self.config.num_tokens
         if images_B3HW.ndim != 4 or images_B3HW.shape[1:] != (3, size, size):
@@ -70,9 +71,12 @@ class Tokenizer(Pushable, nn.Module):
                 f"images have shape {tuple(images_B3HW.shape)}, this tokenizer takes "
                 f"(B, 3, {size}, {size}) in [-1, 1]"
             )
-        if num_tokens is not None and not self.fewest_tokens <= num_tokens <= limit:
-            raise ValueError(
-                f"num_tokens is {num_tokens}, this tokenizer has {self.fewest_tokens} to {limit}"
+        if num_tokens is not None:
+            num_tokens = whole_number("num_tokens", num_tokens)
+            fewest = self.fewest_tokens
+            require(
+                fewest <= num_tokens <= limit,
+                f"num_tokens is {num_tokens}, this tokenizer has {fewest} to {limit}",
             )
         latents: Latents = self.encoder(images_B3HW, text).latents
         return latents.first(limit if num_tokens is None else num_tokens)

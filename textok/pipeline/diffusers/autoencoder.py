@@ -17,7 +17,7 @@ from textok.config.check import require
 from textok.latents import LatentScale
 from textok.pipeline.diffusers.saving import DiffusersSaving
 from textok.pipeline.folder import SETTINGS, read_scale
-from textok.pipeline.inputs import Captions
+from textok.pipeline.inputs import Captions, read_pictures
 from textok.pipeline.reconstructor import Reconstructor
 from textok.runtime.files import write_text
 from textok.runtime.pretrained import find_folder, read_json
@@ -131,10 +131,11 @@ class AutoencoderTexTok(DiffusersSaving, ModelMixin, ConfigMixin):  # type: igno
         """Images (B, 3, H, W) in [-1, 1] to the distribution of their tokens.
 
         ``caption`` is one text an image, for a tokenizer whose encoder reads it. Raises ValueError
-        for images of another size, and where captions and images differ in number.
+        for images of another size or range, and where captions and images differ in number.
         """
-        features = self._read().features(caption, len(x))
-        found = TokenDistribution(self.tokenizer.encode(x, features))
+        images = read_pictures(x, self.tokenizer.config.image_size).to(x.device)
+        features = self._read().features(caption, len(images))
+        found = TokenDistribution(self.tokenizer.encode(images, features))
         return AutoencoderKLOutput(latent_dist=found) if return_dict else (found,)
 
     def decode(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from einops import rearrange
 from torch import Tensor
 
-from textok.config.check import require
+from textok.config.check import require, whole_number
 from textok.config.generator import SamplingOptions
 from textok.data.pixels import to_pil
 from textok.pipeline.diffusers.model import TexTokModel
@@ -103,17 +103,28 @@ class TexTokPipeline(DiffusersSaving, DiffusionPipeline):  # type: ignore[misc]
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
 
-def _names(labels: int | str | Sequence[int | str], classes: Sequence[str]) -> list[str]:
-    """Names of classes that are given by name or number."""
-    listed = [labels] if isinstance(labels, (int, Integral, str)) else list(labels)
-    for label in listed:
-        known = isinstance(label, str) or 0 <= label < len(classes)
-        require(known, f"class_labels: {label} is none of 0 to {len(classes) - 1}")
-    return [label if isinstance(label, str) else classes[label] for label in listed]
+def _names(labels: Any, classes: Sequence[str]) -> list[str]:
+    """Names of classes that are given by name or number, of Python, numpy or torch."""
+    if isinstance(labels, (Tensor, np.ndarray)):
+        labels = labels.tolist()
+    require(len(classes) > 0, "this generator takes prompts, not classes: ask with a prompt")
+    several = isinstance(labels, Sequence) and not isinstance(labels, (str, bytes))
+    return [_name(one, classes) for one in (labels if several else [labels])]
+
+
+def _name(label: Any, classes: Sequence[str]) -> str:
+    if isinstance(label, str):
+        return label
+    return classes[whole_number("class_labels", label, 0, len(classes) - 1)]
 
 
 def _seeded(pictures: list[ImageRequest], generators: Any) -> list[ImageRequest]:
     """Each image with the seed of its own generator."""
+    listed = isinstance(generators, (list, tuple))
+    require(
+        listed and all(isinstance(one, torch.Generator) for one in generators),
+        f"generator is {generators!r}: give a torch.Generator, or a list of them",
+    )
     seeds = [one.initial_seed() for one in generators]
     require(
         len(seeds) == len(pictures),
