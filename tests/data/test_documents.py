@@ -139,6 +139,14 @@ def test_objects_from_names_to_captions_stay_such(document: dict[str, object]) -
     assert [one if isinstance(one, str) else one[0] for one in said] == ["A", "B"]  # type: ignore[index]
 
 
+def test_columns_of_different_lengths_are_told(tmp_path: Path) -> None:
+    text = json.dumps({"image": ["a.png", "b.png"], "caption": ["A"]})
+    write_folder(tmp_path, {"list.json": text, "a.png": encoded(1)})
+    report = open_captioned_images(DataConfig(path=str(tmp_path)), image_size=8).report
+    problem = "no JSON of images and captions (columns of different lengths: image 2, caption 1)"
+    assert report.unread == [f"list.json ({problem})"]
+
+
 def test_lists_of_images_by_class_are_no_columns() -> None:
     classes: dict[str, object] = {"cat": ["a.png", "b.png"], "dog": ["c.png", "d.png"]}
     assert [row["file_name"] for row in document_rows(classes)] == ["cat", "dog"]
@@ -146,7 +154,8 @@ def test_lists_of_images_by_class_are_no_columns() -> None:
 
 PARTS: dict[str, dict[str, object]] = {
     "objects": {"train": [{"image": "a.png", "caption": "A"}],
-                "test": [{"image": "b.png", "caption": "B"}], "info": {"year": 2020}},
+                "test": [{"image": "b.png", "caption": "B"}],
+                "info": {"year": 2020}, "classes": ["x"]},
     "pairs": {"training": [["a.png", "A"]], "testing": [["b.png", "B"]], "val": []},
     "columns": {"train": {"image": ["a.png"], "caption": ["A"]},
                 "test": {"image": ["b.png"], "caption": ["B"]}},

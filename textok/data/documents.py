@@ -56,6 +56,7 @@ def _undivided(document: object) -> Iterator[dict[str, object]]:
         for name, label in map(_pair, document["labels"]):
             yield {FILE_NAME: name, "label": label}
     else:
+        _check_lengths(document)
         several = next((document[n] for n in _LISTS if isinstance(document.get(n), list)), None)
         yield from _named(document) if several is None else map(_row, several)
 
@@ -63,7 +64,8 @@ def _undivided(document: object) -> Iterator[dict[str, object]]:
 def _splits(document: object) -> Mapping[str, object]:
     """The parts of an object from the names of splits to rows; none for another."""
     pairs = document.items() if isinstance(document, Mapping) else ()
-    parts: dict[str, object] = {name: part for name, part in pairs if isinstance(part, list)}
+    lists = [(name, part) for name, part in pairs if isinstance(part, list) and part]
+    parts: dict[str, object] = {name: part for name, part in lists if _are_rows(part)}
     parts = parts or {name: part for name, part in pairs if isinstance(part, Mapping)}
     told = all(map(split_name, parts)) and all(map(_are_rows, parts.values()))
     return parts if told and any(parts.values()) else {}
@@ -95,6 +97,15 @@ def _columns(document: Mapping[str, object]) -> Mapping[str, Mapping[object, obj
     of_images = sum(all(map(_is_image, column.values())) for column in columns.values())
     usual = columns_called((*FILE_NAMES, "images"), columns) and caption_columns(list(columns))
     return columns if usual or 0 < of_images < len(columns) else {}
+
+
+def _check_lengths(document: Mapping[str, object]) -> None:
+    """Raise ValueError for what would be columns, were they of one length."""
+    lengths = {name: len(one) for name, one in document.items() if isinstance(one, (list, Mapping))}
+    usual = columns_called(FILE_NAMES, lengths) and caption_columns(list(lengths))
+    if usual and len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ValueError(f"columns of different lengths: {told}")
 
 
 def _lists_of(document: Mapping[str, object]) -> Mapping[str, object]:
