@@ -107,10 +107,9 @@ class PictureFiles:
     def _by_its_end(self, name: str) -> Found | None:
         """An image whose whole path ends ``name``, of another machine or with the folder's own."""
         absolute = name != name.lstrip("/") or re.match(r"[A-Za-z]:/", name)
-        own = _plain(self.root.resolve().as_posix())
         for path in self._by_name[_plain(PurePosixPath(name).name)]:
             head = _plain(name)[: -len(_plain(path))].rstrip("/")
-            fits = _ends(name, path) and (absolute or f"/{own}".endswith(f"/{head}"))
+            fits = _ends(name, path) and (absolute or f"/{self._own}".endswith(f"/{head}"))
             if fits:
                 return Found(path=path, key=printable(path))
         return None
@@ -141,6 +140,11 @@ class PictureFiles:
     def _by_digits(self) -> defaultdict[str, list[str]]:
         stems = ((PurePosixPath(path).stem, path) for path in self.names)
         return _grouped((_digits(stem), path) for stem, path in stems if stem.isdecimal())
+
+    @cached_property
+    def _own(self) -> str:
+        """The folder's own path, without links."""
+        return _plain(self.root.resolve().as_posix())
 
     @cached_property
     def _composed(self) -> dict[str, str]:
