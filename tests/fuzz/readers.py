@@ -179,8 +179,8 @@ def _lines(path: Path, *rows: object) -> None:
 def _captions(root: Path) -> None:
     (root / "captions").mkdir()
     row = {"captions": ["a", "b"], "failures": [], "tokens_in": 5, "tokens_out": 2}
-    _lines(root / "captions/captions.jsonl", {"key": "0.png", **row}, {"key": "1.png", **row})
     agree(root / "captions", {"model": "m", "detail": "short"})
+    _lines(root / "captions/captions.jsonl", {"key": "0.png", **row}, {"key": "1.png", **row})
 
 
 def _read_captions(root: Path) -> None:

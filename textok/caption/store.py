@@ -137,8 +137,9 @@ def agree(folder: Path, settings: Mapping[str, object]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
+    # Looked for first: another process writes its settings before its captions.
+    others = sorted(file.name for file in folder.glob(PATTERN))
     if not path.is_file():
-        others = sorted(file.name for file in folder.glob(PATTERN))
         require(
             not others,
             f"{folder}: holds {', '.join(others[:3])}, which `textok caption` did not write (there "
