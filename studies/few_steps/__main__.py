@@ -110,7 +110,7 @@ def main(arguments: Arguments) -> None:
         write_summary(found, out)
         write_plot(found, out)
         write_sheet(study, out)
-        write_page(found, out)
+        write_page(found, out, arguments.speed)
 
     run_planned(
         every_step(study),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,20 @@ started from the trained flow, with half as many rows on top of the flow's."""
 Found = Mapping[str, Any]
 
 
-def write_page(found: Found, out: Path) -> None:
-    """Write ``out/README.md``."""
-    text = page(found, pictures=[one for one in ("steps.png", "sheet.png") if (out / one).exists()])
-    write_noted(out / "README.md", text)
+def write_page(found: Found, out: Path, speed: Path) -> None:
+    """Write ``out/README.md``, with a link to the report beside ``speed``."""
+    pictures = [one for one in ("steps.png", "sheet.png") if (out / one).exists()]
+    report = Path(os.path.relpath(speed.with_suffix(".md"), out)).as_posix()
+    write_noted(out / "README.md", page(found, pictures=pictures, report=report))
 
 
-def page(found: Found, *, pictures: Sequence[str] = ()) -> str:
-    """The page as Markdown."""
+def page(found: Found, *, pictures: Sequence[str] = (), report: str = "") -> str:
+    """The page as Markdown; ``report`` is that of the speed at 512 px."""
     parts = [
         [f"# {TITLE}"],
         [ABOUT],
         [f"    {command}" for command in found["commands"]],
-        verdicts(found),
+        verdicts(found, report),
         distance_table(found),
         quality_table(found),
         [f"![{name}]({name})" for name in pictures],
@@ -41,7 +43,7 @@ def page(found: Found, *, pictures: Sequence[str] = ()) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def verdicts(found: Found) -> list[str]:
+def verdicts(found: Found, report: str) -> list[str]:
     """One and two steps beside flow's best, the speed of one step, and the cost of training."""
     lines = []
     goals = found["goals"]
@@ -65,7 +67,7 @@ def verdicts(found: Found) -> list[str]:
             f"- One step of DiT-XL on 32 tokens and the decoder at 512 px: {speed:,.0f} times as "
             "fast as the original DiT-XL/2 pipeline of 250 steps on the CPU in fp32; the goal is "
             f"{goal:,}: {'reached' if speed >= goal else 'not reached'} "
-            "([report](../sampling-speed/one-pass/sampling.md))."
+            f"([report]({report}))."
         )
     ratio = found["training_cost_ratio"]
     if ratio is not None:

@@ -185,17 +185,22 @@ def test_the_page_of_an_unfinished_and_of_a_finished_study(tmp_path: Path, repor
             for step, rate in enumerate(values_of, start=1)
         ]
         (runs / name / "log.jsonl").write_text("".join(lines))
-    found = json.loads(json.dumps(summary(toy, ["python -m this"], tmp_path / "none.json")))
+    speed = tmp_path / "speed/sampling.json"
+    speed.parent.mkdir()
+    row = {"name": "TexTok (c)", "tokens": 32, "precision": "fp32", "pictures": 1, "ratio": 1900}
+    speed.write_text(json.dumps({"rows": [row]}))
+    found = json.loads(json.dumps(summary(toy, ["python -m this"], speed)))
     assert found["training_cost_ratio"] == 2.5 and found["best_flow_fd"] == 40
     assert found["recall_by_steps"]["meanflow"] == {"1": 0.125, "2": 0.125}
     assert found["alignment_by_steps"]["flow"]["2"] == 0.25
-    write_page(found, out)
+    write_page(found, out, speed)
     path = out / "README.md"
     path.write_text(path.read_text() + f"\n{NOTES}\n\nby hand\n")
-    write_page(found, out)
+    write_page(found, out, speed)
     text = path.read_text()
     assert "in one step: FD-EffLite0 is 15.0 % higher" in text and "not reached" in text
     assert "in two steps: FD-EffLite0 is 0.0 % lower" in text
+    assert "the goal is 2,000: not reached ([report](../speed/sampling.md))" in text
     assert "| FD-EffLite0 | MeanFlow | 46.00 | 40.00 |" in text
     assert "| recall ↑ | flow | 0.125 | 0.125 |" in text
     assert "takes 2.50 times the time of flow's" in text
