@@ -80,7 +80,7 @@ def visit(
         )
         stack.callback(context.close)
         seen = Visit(context.new_page())
-        seen.page.set_default_timeout(20_000)
+        seen.page.set_default_timeout(60_000)
         seen.page.goto(address)
         seen.page.locator(ready).first.wait_for()
         yield seen
