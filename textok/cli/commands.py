@@ -63,19 +63,10 @@ def reconstruct(config: ReconstructConfig) -> None:
     """
     from textok.demo.samples import sample_pictures
     from textok.evaluate import reconstruct_files
-    from textok.latents import load_latents
 
     if not config.images:
         paths, captions = sample_pictures(SHOWN)
         config = replace(config, images=tuple(paths), caption=config.caption or tuple(captions))
-    tokens = config.out / "tokens.safetensors"
-    if config.tokens and tokens.exists():
-        try:
-            load_latents(tokens)
-        except ValueError:
-            raise ValueError(
-                f"{tokens} is there already and was not written by textok: choose another place"
-            ) from None
     for path in reconstruct_files(config):
         print(path)
 

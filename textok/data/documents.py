@@ -31,9 +31,10 @@ def document_rows(document: object) -> Iterator[dict[str, object]]:
     Raises:
         ValueError: anything else.
     """
-    for split, part in _splits(document).items():
+    splits = _splits(document)
+    for split, part in splits.items():
         yield from ({**row, SPLIT: split} for row in _undivided(part))
-    if not _splits(document):
+    if not splits:
         yield from _undivided(document)
 
 

@@ -10,14 +10,13 @@ from itertools import islice
 from pathlib import Path
 
 from textok.config.data import SourceConfig
+from textok.data.column_names import SHOWN
 from textok.data.folder import is_hidden, printable
 from textok.data.records import Entry, Record
 from textok.data.report import ReadReport
 from textok.data.splits import split_in_words, split_name
 from textok.data.tar_cache import read_index
 
-SHOWN = 12
-"""Fields named in a message."""
 MOST = 1_000_000
 """Shards in one range of a pattern."""
 

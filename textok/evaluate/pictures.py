@@ -21,7 +21,7 @@ from textok.data.pixels import BadImageError, decode, to_pil, to_tensor
 from textok.evaluate.budgets import budget_sheet
 from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.measure import ReconstructionInputs, reconstructions
-from textok.latents import save_latents
+from textok.latents import load_latents, save_latents
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.device import pick_device
 from textok.runtime.png import require_own
@@ -115,6 +115,17 @@ def reconstruction_sheet(
     return picture_sheet(columns, texts, cell=cell, title=title)
 
 
+def _require_own_tokens(path: Path) -> None:
+    """Raise ValueError where a file lies that holds no latents."""
+    if path.exists():
+        try:
+            load_latents(path)
+        except ValueError:
+            raise ValueError(
+                f"{path} is there already and was not written by textok: choose another place"
+            ) from None
+
+
 def reconstruct_files(config: ReconstructConfig) -> list[Path]:
     """Write ``out/sheet.png`` and, with ``tokens``, ``out/tokens.safetensors``.
 
@@ -124,6 +135,9 @@ def reconstruct_files(config: ReconstructConfig) -> list[Path]:
     """
     device, paths = pick_device(config.device), config.images
     require_own(config.out / "sheet.png")
+    tokens = config.out / "tokens.safetensors"
+    if config.tokens:
+        _require_own_tokens(tokens)
     texts = _one_each(config.caption, len(paths))
     reconstructor = Reconstructor.from_pretrained(config.model, device=device)
     shape, seed = reconstructor.config, config.seed
@@ -146,9 +160,9 @@ def reconstruct_files(config: ReconstructConfig) -> list[Path]:
     save_picture(sheet, written[0], {"reconstruct": str(config.model)})
     if config.tokens:
         latents = reconstructor.encode(pictures, texts, num_tokens=k)
-        written.append(config.out / "tokens.safetensors")
+        written.append(tokens)
         rounded = Latents(mean=latents.mean.half(), codes=latents.codes)
-        save_latents(written[1], rounded, texts)
+        save_latents(tokens, rounded, texts)
     return written
 
 

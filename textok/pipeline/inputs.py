@@ -109,6 +109,12 @@ def read_texts(given: Captions, what: str) -> list[str]:
     return ["" if one is None else str(one) for one in several]
 
 
+def read_text(given: str | None, what: str) -> str:
+    """One text; "" for None. Raises ValueError for anything else."""
+    require(given is None or isinstance(given, str), f"{what} is {given!r}: give one text")
+    return given or ""
+
+
 def checked(kind: type[T], given: T | None, name: str) -> T | None:
     """``given`` where it is a ``kind`` or None. Raises ValueError for anything else."""
     if given is not None and not isinstance(given, kind):

@@ -24,7 +24,7 @@ from textok.pipeline.decoder_text import open_decoder_text
 from textok.pipeline.folder import PipelineParts, load_pipeline, save_pipeline
 from textok.pipeline.guide import Guides
 from textok.pipeline.image_request import ImageRequest, image_requests
-from textok.pipeline.inputs import Captions, checked
+from textok.pipeline.inputs import Captions, checked, read_text
 from textok.runtime.device import check_dtype, check_precision, pick_device, run_in
 from textok.runtime.repository import Pushable
 from textok.text import TextFeaturesSource, open_features
@@ -202,7 +202,7 @@ class TextToImage(Pushable):
         }
         require(found == condition, f"this generator takes {ask[found]}")
         if found == "class":
-            for name in (_negative(negative), *(one.condition for one in pictures)):
+            for name in (read_text(negative, "negative"), *(one.condition for one in pictures)):
                 self._label(name)
 
     def draw(
@@ -242,24 +242,23 @@ class TextToImage(Pushable):
         """One batch as images (B, 3, H, W), not clamped."""
         require(len(pictures) > 0, "nothing to generate: give an image's request, or several")
         condition = self._condition([one.condition for one in pictures])
+        seeds = [one.seed for one in pictures]
         sampling = checked(SamplingConfig, sampling, "sampling") or self.sampling
         decoding = checked(DecodingConfig, decoding, "decoding")
-        leading = _negative(negative)
+        leading = read_text(negative, "negative")
         away = self._condition([leading] * len(pictures)) if leading.strip() else None
         draw = self.guides.guided(sampling, negative=leading)
         with run_in(self.device, self.precision):
             tokens = draw(
                 condition,
                 sampling=sampling,
-                seeds=[one.seed for one in pictures],
+                seeds=seeds,
                 negative=away,
                 on_step=on_step,
             )
-        captions = [self.decoder_caption(one) for one in pictures]
+        features = self._features([self.decoder_caption(one) for one in pictures])
         if self._scale is not None:
             tokens = self._scale.denormalise(tokens)
-        seeds = [one.seed for one in pictures]
-        features = self._features(captions)
         with run_in(self.device, self.precision):
             images: Tensor = self.tokenizer.decode(tokens, features, seeds=seeds, decoding=decoding)
         return images if self.precision == "fp32" else images.float()
@@ -299,9 +298,3 @@ class TextToImage(Pushable):
         if self._captions is None or not any(caption.strip() for caption in captions):
             return None
         return self._captions(captions)
-
-
-def _negative(given: str | None) -> str:
-    """The text that guidance leads away from, "" without one. Raises ValueError for no text."""
-    require(given is None or isinstance(given, str), f"negative is {given!r}: give one text")
-    return given or ""
