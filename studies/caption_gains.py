@@ -122,6 +122,7 @@ def measured(results: Path) -> list[Gain]:
         found += gains_of(flow["decoders"][decoder]["tokenizers"], f"photographs, {kind}")
     for decoder, pair in (flow["nested"] or {}).items():
         found += nested_gains(pair or {}, f"photographs, nested {decoder}")
+    found += nested_gains(_summary(results / "ten-classes")["nested"], "ten classes, nested flow")
     return found
 
 

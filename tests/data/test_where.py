@@ -10,8 +10,8 @@ from textok.data.where import keep_records
 
 FIELDS: list[dict[str, object]] = [
     {"style": "Noto", "core": True, "tags": ["x", "y"]},
-    {"style": "openmoji", "core": True},
-    {"style": "noto", "core": False, "year": 3},
+    {"style": "openmoji", "core": True, "sign": "A|B"},
+    {"style": "noto", "core": False, "year": 3, "sign": "b"},
 ]
 
 
@@ -38,6 +38,10 @@ def kept(where: str) -> list[str]:
         ("year=3", ["2"]),
         ("year=", ["0", "1"]),
         ("label=a,key!=0", ["2"]),
+        ("key=0| 2,core=true", ["0"]),
+        ("year=3|", ["0", "1", "2"]),
+        ("tags=Y|z", ["0"]),
+        ("sign=a|b", ["1", "2"]),
     ],
 )
 def test_conditions(where: str, keys: list[str]) -> None:
@@ -48,9 +52,10 @@ def test_conditions(where: str, keys: list[str]) -> None:
     ("where", "message"),
     [
         ("stile=noto", "no record has a field 'stile'; did you mean 'style'?"),
-        ("zzz!=1", "no record has a field 'zzz'; there are core, key, label, style, tags, year"),
+        ("zzz!=1", "no record has a field 'zzz'; there are core, key, label, sign, style, tags"),
         ("style", "'style' is not field=value"),
         ("!=a", "'!=a' is not field=value"),
+        ("style!=noto|openmoji", "leaves no record; values met are style: noto, openmoji"),
         ("style=emoji", "leaves no record; values met are style: noto, openmoji"),
     ],
 )

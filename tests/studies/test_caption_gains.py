@@ -34,6 +34,7 @@ def test_all_gains_that_were_measured_are_listed(tmp_path: Path) -> None:
         "products": {"tokenizers": []},
         "flow-products": {"nested": nested},
         "photographs": {"tokenizers": photographs},
+        "ten-classes": {"nested": nested},
         "flow-decoder": {"decoders": decoders, "nested": {"flow": nested, "regression": None}},
     }
     for name, found in summaries.items():
@@ -59,6 +60,8 @@ def test_all_gains_that_were_measured_are_listed(tmp_path: Path) -> None:
         "| photographs, flow | 4 | 1 | – | 25.0 |",
         "| photographs, nested flow | 0 | 1 | 12.5 | – |",
         "| photographs, nested flow, guidance 3 | 0 | 1 | 50.0 | – |",
+        "| ten classes, nested flow | 0 | 1 | 12.5 | – |",
+        "| ten classes, nested flow, guidance 3 | 0 | 1 | 50.0 | – |",
     ]
     assert text.endswith(f"\n{NOTES}\n\nBy hand.\n") and not text.startswith("before")
     assert (out / "gains.png").read_bytes().startswith(b"\x89PNG")

@@ -17,17 +17,17 @@ class FieldFilter:
     """One ``field=value`` or ``field!=value``, and the values met while reading."""
 
     name: str
-    value: str
+    wanted: frozenset[str]
     equal: bool
     met: set[str] = field(default_factory=set)
 
     def holds(self, values: list[str]) -> bool:
         self.met.update(values if len(self.met) < SHOWN else ())
-        return (self.value in values) == self.equal
+        return self.wanted.isdisjoint(values) != self.equal
 
 
 def parse_where(where: str) -> list[FieldFilter]:
-    """Read ``style!=openmoji,core=true``; all conditions must hold.
+    """Read ``style!=openmoji,class=goldfish|lemon``: all conditions must hold, ``|`` means or.
 
     Raises:
         ValueError: a part is not ``field=value`` or ``field!=value``.
@@ -37,13 +37,10 @@ def parse_where(where: str) -> list[FieldFilter]:
         name, sign, value = part.partition("=")
         if not sign or not name.rstrip("! "):
             raise ValueError(f"data.where: '{part}' is not field=value or field!=value")
-        conditions.append(
-            FieldFilter(
-                name=name.removesuffix("!").strip(),
-                value=value.strip().casefold(),
-                equal=not name.endswith("!"),
-            )
-        )
+        value = value.strip().casefold()
+        wanted = frozenset((value, *(one.strip() for one in value.split("|"))))  # or "|" is its own
+        name, equal = name.removesuffix("!").strip(), not name.endswith("!")
+        conditions.append(FieldFilter(name=name, wanted=wanted, equal=equal))
     return conditions
 
 

@@ -35,7 +35,7 @@ class Scores:
     """Every number; None for what was not measured, with the reason in the protocol."""
 
     pictures: int
-    """GeneratedImages ones."""
+    """Generated ones."""
     frechet: float
     manifold: PrecisionRecall
     other_frechet: dict[str, float] = field(default_factory=dict)
