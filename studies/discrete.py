@@ -20,13 +20,14 @@ from PIL import Image
 
 from studies.command import run_command
 from studies.drawing import extract_step, judge_step, quality_table, reports_in, write_comparison
+from studies.pairs.pictures import save_webp
 from studies.steps import JUDGE, Step, budget_name, run_steps, words
 from textok.config import DataConfig
 from textok.data import open_captioned_images
 from textok.data.order import evenly_spaced
 from textok.pipeline import Reconstructor, TextToImage
 from textok.pipeline.files import slug
-from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.sheet import picture_sheet
 
 TOKENS = 16
 WHERE = "style!=openmoji"
@@ -183,7 +184,7 @@ def write_tokenizers(budget: Budget, runs: Path, out: Path) -> None:
 
 
 def write_pictures(data: Path, runs: Path, out: Path) -> None:
-    """``pictures.png``: some of the test split, and what each tokenizer keeps of them."""
+    """``pictures.webp``: some of the test split, and what each tokenizer keeps of them."""
     images = open_captioned_images(DataConfig(path=str(data), split="test"), image_size=64)
     places = evenly_spaced(len(images), SHOWN)
     originals = [Image.fromarray(images.read(place, flip=False)) for place in places]
@@ -194,7 +195,7 @@ def write_pictures(data: Path, runs: Path, out: Path) -> None:
         columns[name] = Reconstructor.from_pretrained(model, text_cache=cache).reconstruct(
             originals, captions
         )
-    save_picture(picture_sheet(columns, captions, cell=96), out / "pictures.png")
+    save_webp(picture_sheet(columns, captions, cell=96), out / "pictures.webp")
 
 
 def write_generators(budget: Budget, command: str, runs: Path, out: Path) -> None:
@@ -232,7 +233,7 @@ def write_counts(command: str, runs: Path, out: Path) -> None:
     for count in found:
         names = sorted(folders[count].glob("[0-9]*.png"))
         columns[f"{count} step{'s' if count > 1 else ''}"] = [Image.open(name) for name in names]
-    save_picture(picture_sheet(columns, PROMPTS, cell=128), out / "steps" / "sheet.png")
+    save_webp(picture_sheet(columns, PROMPTS, cell=128), out / "steps" / "sheet.webp")
 
 
 def main(

@@ -23,7 +23,7 @@ Found = Mapping[str, Any]
 
 def write_page(found: Found, out: Path, speed: Path) -> None:
     """Write ``out/README.md``, with a link to the report beside ``speed``."""
-    pictures = [one for one in ("steps.png", "sheet.png") if (out / one).exists()]
+    pictures = [one for one in ("steps.png", "sheet.webp") if (out / one).exists()]
     report = Path(os.path.relpath(speed.with_suffix(".md"), out)).as_posix()
     write_noted(out / "README.md", page(found, pictures=pictures, report=report))
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from studies.few_steps.steps import MODELS, Model, Study, chosen_scale, sampler
-from studies.pairs.pictures import newer
+from studies.pairs.pictures import newer, save_webp
 from textok.config import DataConfig, TrainGeneratorConfig
 from textok.config.generator import SamplingOptions
 from textok.config.read import load_config
@@ -18,7 +18,7 @@ from textok.data import open_captioned_images
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import TextToImage
 from textok.runtime.files import atomic_write
-from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.sheet import picture_sheet
 
 ROWS, CELL = 6, 64
 COLOURS = {"flow": "#888888", "meanflow": "#d1495b", "meanflow-from-flow": "#00798c"}
@@ -30,7 +30,7 @@ LABELS = {
 
 
 def write_sheet(study: Study, out: Path) -> None:
-    """``out/sheet.png``: two rows a prompt, flow above MeanFlow; a column for each number of steps.
+    """``out/sheet.webp``: two rows a prompt, flow above MeanFlow; each number of steps a column.
 
     Written once both have their guidance; one that is newer than both stays. All images have the
     same seed.
@@ -38,7 +38,7 @@ def write_sheet(study: Study, out: Path) -> None:
     models: tuple[Model, ...] = ("flow", "meanflow")
     if any(chosen_scale(model, study) is None for model in models):
         return
-    if newer(out / "sheet.png", [study.run(model) / "report.md" for model in models]):
+    if newer(out / "sheet.webp", [study.run(model) / "report.md" for model in models]):
         return
     pipelines = {model: _pipeline(study, model) for model in models}
     asked = prompts(study, pipelines["flow"])
@@ -48,7 +48,7 @@ def write_sheet(study: Study, out: Path) -> None:
         heading = f"{steps} step{'s' if steps > 1 else ''}"
         columns[heading] = [image for pair in zip(*drawn, strict=True) for image in pair]
     captions = [f"{LABELS[model]}: {prompt}" for prompt in asked for model in models]
-    save_picture(picture_sheet(columns, captions, cell=CELL), out / "sheet.png")
+    save_webp(picture_sheet(columns, captions, cell=CELL), out / "sheet.webp")
 
 
 def prompts(study: Study, pipeline: TextToImage) -> list[str]:

@@ -11,7 +11,7 @@ from PIL import Image
 from studies.flow_decoder.budgets import Decoder
 from studies.pairs.commands import tokenizer_steps
 from studies.pairs.nested import Measurement, measuring_steps
-from studies.pairs.pictures import newer
+from studies.pairs.pictures import newer, save_webp
 from studies.pairs.study import PAIR, SPLIT, Study
 from studies.steps import Step, words
 from studies.text_gain import Member
@@ -21,7 +21,6 @@ from textok.evaluate.budgets import budget_sheet
 from textok.evaluate.captions import captions_by_key
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
-from textok.runtime.sheet import save_picture
 
 FOLDER = "nested"
 """Of its runs, beside the decoder's others: what `--only` takes."""
@@ -79,13 +78,13 @@ def _steps(decoder: Decoder, study: Study, tokens: int, text: str) -> list[Step]
 
 
 def write_nested_sheet(flow: Study, tokens: int, out: Path, *, rows: int = ROWS) -> None:
-    """``out/nested.png``, once it is trained; one that is newer stays.
+    """``out/nested.webp``, once it is trained; one that is newer stays.
 
     A row for each picture with its caption, from no token to all, and one without.
     """
     run = nested_runs(flow, tokens)["both"]
     trained = [run / "report.md"]
-    if not trained[0].exists() or newer(out / "nested.png", trained):
+    if not trained[0].exists() or newer(out / "nested.webp", trained):
         return
     model = Reconstructor.from_pretrained(run / "model", text_cache=flow.shared / "text-cache")
     config = DataConfig(path=str(flow.data), split=SPLIT, workers=0)
@@ -101,4 +100,4 @@ def write_nested_sheet(flow: Study, tokens: int, out: Path, *, rows: int = ROWS)
         cell=CELL,
         title=f"one nested tokenizer of {model.config.num_tokens} tokens",
     )
-    save_picture(sheet, out / "nested.png")
+    save_webp(sheet, out / "nested.webp")

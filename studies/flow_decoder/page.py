@@ -12,7 +12,7 @@ from studies.flow_decoder.budgets import FEW, Decoder
 from studies.flow_decoder.summary import MEAN
 from studies.notes import write_noted
 from studies.pairs.nested import nested_tables
-from studies.pairs.pictures import newer
+from studies.pairs.pictures import newer, save_webp
 from studies.pairs.study import PAIR, SPLIT, Study
 from studies.text_gain import Member
 from textok.config import DataConfig
@@ -21,7 +21,7 @@ from textok.evaluate.captions import captions_by_key
 from textok.evaluate.markdown import markdown_table
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
-from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.sheet import picture_sheet
 
 ROWS, CELL = 10, 128
 COLUMNS = {
@@ -44,8 +44,8 @@ def write_page(found: Found, out: Path, *, title: str, about: str) -> None:
     parts = [[f"# {title}", "", about], _verdicts(found)]
     parts += [_network(metric, table) for metric, table in found["networks"].items()]
     parts += [_single(found), _generators(found)]
-    parts.append(["![sheet.png](sheet.png)"] if (out / "sheet.png").exists() else [])
-    parts.append(_nested(found, picture=(out / "nested.png").exists()))
+    parts.append(["![sheet.webp](sheet.webp)"] if (out / "sheet.webp").exists() else [])
+    parts.append(_nested(found, picture=(out / "nested.webp").exists()))
     parts.append(_conditions(found))
     text = "\n\n".join("\n".join(part) for part in parts if part) + "\n"
     write_noted(out / "README.md", text)
@@ -113,7 +113,7 @@ def _generators(found: Found) -> list[str]:
 
 def _nested(found: Found, *, picture: bool) -> list[str]:
     """Both decoders side by side, then what the caption is worth to each at each K."""
-    lines = ["![nested.png](nested.png)", ""] if picture else []
+    lines = ["![nested.webp](nested.webp)", ""] if picture else []
     for metric, table in found["nested_networks"].items():
         lines += [*_network(metric, table, level="###"), ""]
     for decoder, pair in (found["nested"] or {}).items():
@@ -142,7 +142,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 def write_sheet(
     studies: Mapping[Decoder, Study], tokens: int, out: Path, *, rows: int = ROWS
 ) -> None:
-    """``out/sheet.png``: test pictures by all four tokenizers of K, once these are trained.
+    """``out/sheet.webp``: test pictures by all four tokenizers of K, once these are trained.
 
     Flow with the caption twice, from other noise. A sheet that is newer than they stays.
     """
@@ -153,7 +153,7 @@ def write_sheet(
         for text in PAIR
     }
     trained = [run / "report.md" for run in runs.values()]
-    if not all(report.exists() for report in trained) or newer(out / "sheet.png", trained):
+    if not all(report.exists() for report in trained) or newer(out / "sheet.webp", trained):
         return
     study = studies["flow"]
     config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
@@ -179,4 +179,4 @@ def write_sheet(
         pictures, captions, seeds=again
     )
     sheet = picture_sheet(columns, captions, cell=CELL, title=f"{tokens} tokens")
-    save_picture(sheet, out / "sheet.png")
+    save_webp(sheet, out / "sheet.webp")

@@ -137,7 +137,7 @@ def _copy_prompts(pair: Pair, place: Place, out: Path) -> None:
     for name, drawing in pair.generators.items():
         sheet = place.runs / name / GUIDED / "prompts" / "sheet.png"
         if drawing.prompts and sheet.exists():
-            save_webp(Image.open(sheet).convert("RGB"), out / "prompts.webp")
+            save_webp(sheet, out / "prompts.webp")
 
 
 def _write_sheet(pair: Pair, place: Place, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from studies.command import refuse
 from studies.pairs.page import write_page
-from studies.pairs.pictures import write_curves, write_sheet
+from studies.pairs.pictures import save_webp, write_curves, write_sheet
 from studies.pairs.study import SPLIT, Speed, Study, every_generator
 from studies.pairs.summary import note_hardware, summary, write_summary
 from studies.steps import Step, plan, run_steps
@@ -107,7 +106,7 @@ def _copy_prompts(job: Job) -> None:
     for generator in every_generator(job.study):
         sheet = job.study.runs / "generators" / generator.name / "prompts" / "sheet.png"
         if sheet.exists():
-            shutil.copyfile(sheet, job.out / "prompts.png")
+            save_webp(sheet, job.out / "prompts.webp")
 
 
 def require_splits(data: Path, *, how: str) -> None:

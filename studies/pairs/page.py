@@ -52,7 +52,7 @@ def page(found: Found, *, title: str, about: str, pictures: Sequence[str] = ()) 
 
 
 def _pictures(out: Path) -> list[str]:
-    names = ("sheet.png", "curves.png", "prompts.png")
+    names = ("sheet.webp", "curves.png", "prompts.webp")
     return [name for name in names if (out / name).exists()]
 
 

@@ -16,14 +16,14 @@ from textok.evaluate.captions import captions_by_key, derange
 from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor
 from textok.runtime.files import atomic_write
-from textok.runtime.sheet import picture_sheet, save_picture
+from textok.runtime.sheet import picture_sheet
 
 ROWS = 10
 CELL = 128
 
 
 def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> None:
-    """``out/sheet.png``, once both tokenizers of K = ``tokens`` and the first seed are trained.
+    """``out/sheet.webp``, once both tokenizers of K = ``tokens`` and the first seed are trained.
 
     One that is newer than they stays.
     """
@@ -33,7 +33,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
         for text in ("none", "both")
     }
     trained = [run / "report.md" for run in models.values()]
-    if not all(report.exists() for report in trained) or newer(out / "sheet.png", trained):
+    if not all(report.exists() for report in trained) or newer(out / "sheet.webp", trained):
         return
     config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
     none, both = (
@@ -55,7 +55,7 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
         "the same, wrong caption": both.reconstruct(pictures, wrong),
     }
     told = [f"{right}\nwrong: {other}" for right, other in zip(true, wrong, strict=True)]
-    save_picture(picture_sheet(columns, told, cell=CELL), out / "sheet.png")
+    save_webp(picture_sheet(columns, told, cell=CELL), out / "sheet.webp")
 
 
 def newer(path: Path, others: Sequence[Path]) -> bool:
@@ -72,8 +72,10 @@ def write_curves(study: Study, out: Path) -> None:
         draw_curves(trained, out / "curves.png", value="perceptual", label="perceptual loss")
 
 
-def save_webp(picture: Image.Image, path: Path) -> None:
-    """A third of the bytes of a PNG, which the repository carries for ever."""
+def save_webp(picture: Image.Image | Path, path: Path) -> None:
+    """A third of the bytes of a PNG, which the repository carries for ever; that of a file, too."""
+    if isinstance(picture, Path):
+        picture = Image.open(picture)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        picture.save(temporary, format="webp", quality=90, method=6)
+        picture.convert("RGB").save(temporary, format="webp", quality=80, method=6)

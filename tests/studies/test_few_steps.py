@@ -272,7 +272,7 @@ def test_the_study_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found["guidance"]["meanflow"]["chosen"] == 1.5
     assert found["training_cost_ratio"] > 0
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "![sheet.png](sheet.png)" in text and "![steps.png](steps.png)" in text
-    before = (tmp_path / "out" / "sheet.png").stat().st_mtime
+    assert "![sheet.webp](sheet.webp)" in text and "![steps.png](steps.png)" in text
+    before = (tmp_path / "out" / "sheet.webp").stat().st_mtime
     study.main(asked)
-    assert (tmp_path / "out" / "sheet.png").stat().st_mtime == before
+    assert (tmp_path / "out" / "sheet.webp").stat().st_mtime == before

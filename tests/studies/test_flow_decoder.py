@@ -218,7 +218,7 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     flow, runs_of = studies["flow"], nested_runs(studies["flow"], TOY.nested)
     run = runs_of["both"]
     write_nested_sheet(flow, TOY.nested, out)  # not trained yet
-    assert not (out / "nested.png").exists()
+    assert not (out / "nested.webp").exists()
 
     vit = ViTConfig(width=16, depth=1, heads=1)
     shape = TokenizerConfig(
@@ -238,7 +238,7 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     Tokenizer(shape, text=text).save_pretrained(run / "model")
     (run / "report.md").touch()
     write_nested_sheet(flow, TOY.nested, out, rows=2)
-    sheet = Image.open(out / "nested.png")
+    sheet = Image.open(out / "nested.webp")
     # Two pictures, each with the caption and without; the original and 0, 1 and 2 tokens.
     assert (sheet.height // 128, (sheet.width - 2 * 128) // 128) == (4, 4)
 
@@ -252,4 +252,4 @@ def test_the_page_shows_the_nested_tokenizer(tmp_path: Path) -> None:
     page = (out / "README.md").read_text()
     assert "| 0 | 100.00 | 60.00 | 50.00 | 80.00 | 40.00 | 50.00 |" in page
     assert "| 2 | 40.00 | 30.00 | 29.00 | 40.00 | 25.00 | 27.50 |" in page
-    assert "![nested.png](nested.png)" in page
+    assert "![nested.webp](nested.webp)" in page
