@@ -22,8 +22,8 @@ from studies.pairs.nested import GUIDANCE, rows_of
 from textok.evaluate.markdown import markdown_table
 from textok.runtime.files import atomic_write
 
-COLOURS = 10
-"""Of lines, before they come again with another marker."""
+WAYS = {"two": "two trainings", "within": "within one"}
+"""What is compared, and what it is called."""
 PAPER = 29.2
 """Per cent of FID on ImageNet at 256 px, the mean over 32 to 256 tokens (arXiv 2412.05796)."""
 ALONE = {"both": "true", "absent": "absent"}
@@ -152,31 +152,39 @@ def _shown(percent: float | None) -> str:
 
 
 def _plot(gains: Sequence[Gain], metric: str, path: Path) -> None:
-    """Gains against tokens, a line for each kind of tokenizer; of two trainings and within one."""
-    figure = Figure(figsize=(11, 4), dpi=90, layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    """Gains against tokens, a line for each kind of tokenizer and a row for each data set."""
     counts = sorted({one.tokens for one in gains})
-    for axes, of in zip(panels, ("two", "within"), strict=True):
-        for number, label in enumerate(dict.fromkeys(one.label for one in gains)):
-            known = [
-                (counts.index(one.tokens), percent)
-                for one in gains
-                if one.label == label and (percent := getattr(one, of).get(metric)) is not None
-            ]
-            places, percents = [one[0] for one in known], [one[1] for one in known]
-            marker = "os"[number // COLOURS % 2]
-            axes.plot(places, percents, f"{marker}-", color=f"C{number % COLOURS}", label=label)
-        axes.axhline(PAPER, color="black", linestyle="--", linewidth=1, label="paper")
-        axes.axhline(0, color="black", linewidth=0.5)
-        axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+    sets = list(dict.fromkeys(_split(one.label)[0] for one in gains))
+    figure = Figure(figsize=(9, 3 * len(sets)), dpi=90, layout="constrained")
+    panels = figure.subplots(len(sets), len(WAYS), sharex=True, sharey=True, squeeze=False)
+    for row, name in zip(panels, sets, strict=True):
+        own = [one for one in gains if _split(one.label)[0] == name]
+        for axes, (way, title) in zip(row, WAYS.items(), strict=True):
+            for label in dict.fromkeys(one.label for one in own):
+                known = [
+                    (counts.index(one.tokens), percent)
+                    for one in own
+                    if one.label == label and (percent := getattr(one, way).get(metric)) is not None
+                ]
+                places, percents = [one[0] for one in known], [one[1] for one in known]
+                axes.plot(places, percents, "o-", label=_split(label)[1])
+            axes.axhline(PAPER, color="black", linestyle="--", linewidth=1, label="paper")
+            axes.axhline(0, color="black", linewidth=0.5)
+            axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+            axes.set_title(f"{name}: {title}", fontsize="medium")
+            axes.grid(visible=True, alpha=0.3)
+        row[0].set_ylabel(f"{metric} lower by %")
+        row[-1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    for axes in panels[-1]:
         axes.set_xlabel("tokens")
-        axes.grid(visible=True, alpha=0.3)
-    panels[0].set_title("two trainings")
-    panels[1].set_title("within one")
-    panels[0].set_ylabel(f"{metric} lower by %")
-    panels[1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _split(label: str) -> tuple[str, str]:
+    """The data set, and the kind of tokenizer."""
+    name, _, kind = label.partition(", ")
+    return name, kind or "regression"
 
 
 def main(settings: Settings) -> None:
