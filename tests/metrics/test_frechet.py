@@ -65,6 +65,18 @@ def test_distance_with_fewer_samples_than_features() -> None:
     assert frechet_distance(first, second) == pytest.approx(1.0 + 4.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("count", "rank"), [(1, 0), (5, 4), (17, 16), (18, 17), (300, 128)])
+def test_a_root_of_the_covariance_of_few_samples_and_of_many(count: int, rank: int) -> None:
+    samples = features(count, 128, seed=7) * torch.logspace(-2, 2, 128, dtype=torch.float64)
+    moments = FeatureStatistics.of(torch.cat([samples, samples])).moments
+
+    assert moments.root.shape == (128, rank)
+    largest = float(moments.covariance.abs().max())
+    torch.testing.assert_close(
+        moments.root @ moments.root.T, moments.covariance, rtol=0, atol=1e-13 * largest
+    )
+
+
 def test_distance_to_itself_is_zero() -> None:
     a = FeatureStatistics.of(features(20, 32, seed=3))
 

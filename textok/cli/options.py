@@ -132,7 +132,8 @@ class Names:
             f"{prog}: '{flag}' can be {' or '.join(f'--{path}' for path in paths)}: write more of "
             "its name",
         )
-        require(bool(paths), f"{prog} has no option '{flag}': {self._hint(flag, prog)}")
+        if not paths:
+            raise ValueError(f"{prog} has no option '{flag}': {self._hint(flag, prog)}")
         (path,) = paths
         if path in self.options:
             return self.options[path], off

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
@@ -31,6 +31,8 @@ MOST_CHARACTERS = 100_000
 """Of one setting."""
 MOST_ITEMS = 1_000_000
 """Of a list."""
+_FIELD_TYPES: dict[type[Any], Mapping[str, Any]] = {}
+"""Of the classes that were asked for: each annotation, a text, is compiled to be read."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = MOST_SHOWN
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 10
@@ -77,9 +79,9 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
     mapping = with_new_names(cls, dict(_mapping(mapping, where or "the settings")))
     prefix = f"{where}." if where else ""
     for key in mapping:
-        require(
-            key in hints, f"{prefix}{key[:100]}: no such field; {_suggestion(key, list(hints))}"
-        )
+        if key not in hints:  # a suggestion takes longer than the whole reading
+            near = _suggestion(key, list(hints))
+            raise ValueError(f"{prefix}{key[:100]}: no such field; {near}")
     assert is_dataclass(cls)
     for field in fields(cls):
         optional = field.default is not MISSING or field.default_factory is not MISSING
@@ -99,10 +101,13 @@ def build_part(cls: type[Config], mapping: Mapping[str, object], file: Path, par
         return build(cls, mapping, where=f"{file}: {part}" if part else str(file))
 
 
-def field_types(cls: type[Any]) -> dict[str, Any]:
+def field_types(cls: type[Any]) -> Mapping[str, Any]:
     """The fields of a dataclass and their types."""
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in fields(cls)}
+    if cls not in _FIELD_TYPES:
+        hints = get_type_hints(cls)
+        found = {field.name: hints[field.name] for field in fields(cls)}
+        _FIELD_TYPES[cls] = MappingProxyType(found)
+    return _FIELD_TYPES[cls]
 
 
 def read_yaml(path: Path) -> dict[str, object]:

@@ -110,10 +110,9 @@ class WordPieces:
         """That of `tokenizers`, without padding and truncation."""
         return self._pieces
 
-    def get_vocab(self) -> dict[str, int]:
-        """Each token and its id."""
-        vocabulary: dict[str, int] = self._pieces.get_vocab()
-        return vocabulary
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
+        """The token of each id."""
+        return [self._pieces.id_to_token(number) or "" for number in ids]
 
     def __call__(
         self,

@@ -31,15 +31,17 @@ class Vocabulary:
         unknown = getattr(tokenizer, "unk_token_id", None)
         self._unknown = -1 if unknown is None or unknown in others else unknown
         self._tokenizer = tokenizer
-        self._letters = {
-            number for token, number in tokenizer.get_vocab().items() if _is_foreign_letter(token)
-        }
+        self._letters: dict[int, bool] = {}  # of ids that were met: a vocabulary has many more
 
     def loses(self, ids: Sequence[int]) -> bool:
         """Whether these tokens of one text leave something of it out."""
         if self._unknown in ids:
             return True
-        letters = sum(number in self._letters for number in ids) if self._letters else 0
+        new = [number for number in set(ids) if number not in self._letters]
+        if new:
+            tokens = self._tokenizer.convert_ids_to_tokens(new)
+            self._letters |= zip(new, map(_is_foreign_letter, tokens), strict=True)
+        letters = sum(self._letters[number] for number in ids)
         return letters >= FEWEST and 2 * letters > len(ids)
 
     def unread(self, captions: Sequence[str]) -> list[bool]:
