@@ -27,8 +27,8 @@ from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.sheet import picture_sheet
 
 ROWS, CELL = 10, 96
-SHOWN = 4
-"""Tokens on the sheet at most."""
+SHOWN = (0, 1, 4)
+"""Numbers of tokens on the sheet."""
 MEASURES = {
     "precision": "precision ↑",
     "recall": "recall ↑",
@@ -161,7 +161,7 @@ def _write_sheet(pair: Pair, place: Place, out: Path) -> None:
     captions, seeds = [by_key[key] for key in keys], decoding_seeds(keys)
     guided = DecodingConfig(caption_guidance=GUIDANCE)
     columns = {"original": pictures}
-    for count in (count for count in pair.counts if count <= SHOWN):
+    for count in SHOWN:
         kept = f"{count} token{'' if count == 1 else 's'}"
         columns[f"{kept}, no text"] = none.reconstruct(pictures, num_tokens=count, seeds=seeds)
         columns[f"{kept}, caption"] = both.reconstruct(
