@@ -18,7 +18,7 @@ from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.frechet import FrechetLoss
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
-from textok.runtime.pretrained import check_state
+from textok.runtime.pretrained import ASKED_FOR, check_state
 from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
 from textok.tokenizer import Tokenizer
@@ -159,8 +159,9 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     inherited: tuple[str, ...] = ()
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
-        check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
-        check_use(source.config, config.tokenizer, where=f"init {config.init}")
+        where = f"init {config.init}"
+        check_state(tokenizer.state_dict(), source.state_dict(), where=where, to=ASKED_FOR)
+        check_use(source.config, config.tokenizer, where=where)
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
     elif tokenizer.vqgan_decoder is not None:
