@@ -67,6 +67,10 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     if session is None:
         return Path(config.run.out)
     size, distributed = config.vqgan.image_size, session.distributed
+    if config.optim.name == "muon":
+        distributed.print(
+            "optim.name 'muon' is for the blocks of transformers: a VQGAN has none, AdamW trains it"
+        )
     check_memory(
         lambda: VQGAN(config.vqgan),
         row=3 * size**2,
