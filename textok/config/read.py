@@ -103,6 +103,7 @@ def _over_default(group: Field[Any], value: object) -> object:
     default = None if group.default_factory is MISSING else group.default_factory()
     if not isinstance(value, Mapping) or not is_dataclass(default) or _needed(default):
         return value
+    assert not isinstance(default, type)
     usual = type(default)()
     own = {one.name: getattr(default, one.name) for one in fields(default)}
     return merge({k: v for k, v in own.items() if v != getattr(usual, k)}, value)
