@@ -16,6 +16,7 @@ from textok.config import (
     DataConfig,
     GanConfig,
     LossConfig,
+    ObjectiveConfig,
     OptimConfig,
     TokenizerConfig,
     TrainGeneratorConfig,
@@ -135,6 +136,16 @@ def test_plain_values_are_judged_like_text() -> None:
 def test_a_field_without_default_is_needed() -> None:
     with pytest.raises(ValueError, match=r"^leaf\.size: a value is needed$"):
         build(Every, {"leaf": {"mode": "off"}})
+
+
+def test_one_setting_of_a_group_leaves_the_others_as_the_help_shows_them() -> None:
+    shown = TrainMaskGITConfig()
+    given = {"sampling": {"temperature": 1}, "generator": {"network": {"width": 64}}}
+    read = build(TrainMaskGITConfig, given)
+    assert read.sampling == replace(shown.sampling, temperature=1.0)
+    assert read.generator.network == replace(shown.generator.network, width=64)
+    by_flow = build(TrainGeneratorConfig, {"generator": {"objective": {"name": "meanflow"}}})
+    assert by_flow.generator.objective == ObjectiveConfig(name="meanflow")
 
 
 def test_files_merge_left_to_right_and_overrides_come_last(tmp_path: Path) -> None:

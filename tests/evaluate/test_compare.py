@@ -89,6 +89,21 @@ def test_discrete_tokenizers_are_no_seeds_of_the_baseline(tmp_path: Path) -> Non
     assert "| 2 | none, vq, codes | -25.0 | – |" in text
 
 
+def test_models_that_are_no_seeds_of_one_are_told(tmp_path: Path) -> None:
+    same = {"num_tokens": "2", "channels": "8"}
+    paths = [
+        write(tmp_path / "one", "both", {2: 40.0}, **same),
+        write(tmp_path / "seed", "both", {2: 30.0}, **same | {"num_tokens": "4"}),
+        write(tmp_path / "wider", "both", {2: 20.0}, **same | {"channels": "16"}),
+    ]
+    told = "both, 2 tokens: not seeds of one model, they differ in channels."
+    assert told not in compare_reports(paths[:2], tmp_path / "seeds")
+    assert told in compare_reports(paths, tmp_path / "out").splitlines()
+    with pytest.raises(ValueError, match=r"one.report\.json: named twice"):
+        compare_reports(paths[:1] * 2, tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
+
+
 def test_reports_of_different_protocols_do_not_compare(tmp_path: Path) -> None:
     paths = [
         write(tmp_path / "one", "none", {2: 1.0}),

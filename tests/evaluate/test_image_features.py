@@ -91,3 +91,9 @@ def test_training_images_are_never_those_measured(pictures: Path) -> None:
     assert len(training) == 40
     assert training_images(open_split(pictures, "train")) is None
     assert training_images(open_split(pictures / "test", "test")) is None
+
+
+def test_a_set_of_other_splits_alone_has_no_training_images(pictures: Path, tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        shutil.copytree(pictures / "test", tmp_path / split)
+    assert training_images(open_split(tmp_path, "test")) is None

@@ -131,12 +131,23 @@ def test_without_a_good_checkpoint_there_is_none(tmp_path: Path) -> None:
 
 
 def test_the_newest_are_kept_and_the_same_step_is_replaced(tmp_path: Path) -> None:
-    for step in (9, 10, 100, 11):
+    for step in (9, 10, 11, 100):
         save_checkpoint(tmp_path, step, {"step": step}, keep=2)
     assert [p.name for p in list_checkpoints(tmp_path)] == ["step-00000011", "step-00000100"]
     save_checkpoint(tmp_path, 100, {"step": "again"}, keep=2)
     assert load_newest(tmp_path, say=pytest.fail) == (100, {"step": "again"})
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_damaged_later_ones_do_not_count_as_kept(tmp_path: Path, keep: int) -> None:
+    for step in (400, 500, 600):
+        save_checkpoint(tmp_path, step, {"at": step}, keep=3)
+    for step in (500, 600):
+        (tmp_path / f"step-{step:08d}" / TENSORS).write_bytes(b"")
+    save_checkpoint(tmp_path, 450, {"at": 450}, keep=keep)
+    assert load_newest(tmp_path, say=lambda _: None) == (450, {"at": 450})
+    assert (tmp_path / "step-00000400").is_dir() == (keep == 2)
 
 
 def test_a_folder_of_another_name_is_left_alone(tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def test_of_that_step_and_no_later_one(run: RunFolder) -> None:
     assert not (run.root / NOTE).exists()
 
 
+def test_a_run_that_was_told_to_end_where_it_had_been(run: RunFolder) -> None:
+    (run.checkpoints / "step-00000030").mkdir(parents=True)
+    finish_run(run, step=20)
+    assert is_finished(run, step=30) and not is_finished(run, step=31)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

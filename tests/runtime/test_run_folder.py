@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from textok.config import OptimConfig, RunConfig, TrainTokenizerConfig
+from textok.config import OptimConfig, RunConfig, TrainGeneratorConfig, TrainTokenizerConfig
 from textok.runtime.run_folder import RunFolder
 
 
@@ -37,6 +37,11 @@ def test_a_setting_that_an_older_run_did_not_have_counts_as_its_default(folder: 
     lines = [line for line in folder.config.read_text().splitlines() if "qk_norm" not in line]
     folder.config.write_text("\n".join(lines))
     folder.check(TrainTokenizerConfig())
+
+
+def test_a_run_of_another_command_is_told(folder: RunFolder) -> None:
+    with pytest.raises(ValueError, match=r"run holds a run of another command.* has 'data'"):
+        folder.check(TrainGeneratorConfig())
 
 
 def test_without_a_checkpoint_there_is_nothing_to_protect(folder: RunFolder) -> None:

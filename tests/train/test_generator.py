@@ -226,7 +226,7 @@ def test_training_starts_from_the_weights_of_a_pipeline(
 
     wider = generator(network=DiTShape(width=64, depth=1, heads=2))(generator_config)
     run = replace(wider.run, out=str(tmp_path / "run"))
-    with pytest.raises(ValueError, match=r"^init .*model does not fit its config: positions is"):
+    with pytest.raises(ValueError, match=r"^init .*model does not fit the settings .*: positions"):
         train_generator(replace(wider, init=str(tmp_path / "model"), run=run))
     assert not (tmp_path / "run").exists()
 

@@ -110,6 +110,18 @@ def test_weights_that_do_not_fit_are_refused_by_name(
         build_tokenizer(replace(config, init=str(tmp_path / "other")))
 
 
+def test_weights_that_learnt_to_read_otherwise_are_told(
+    config: TrainTokenizerConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(config, init=str(tmp_path / "start"))
+    Tokenizer(config.tokenizer, text=config.text.portable).save_pretrained(config.init)
+    build_tokenizer(replace(config, text=replace(config.text, drop=0.7)))
+    assert not caplog.records
+    build_tokenizer(replace(config, text=replace(config.text, pool=2)))
+    (told,) = caplog.messages
+    assert told.startswith(f"init {config.init}: it read captions by other settings of text")
+
+
 def test_the_discriminator_is_the_one_asked_for(config: TrainTokenizerConfig) -> None:
     def built(**changes: object) -> object:
         gan = replace(config.loss.gan, **changes)

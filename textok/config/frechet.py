@@ -11,6 +11,7 @@ from textok.config.data import FOR_TRAINING, DataConfig
 from textok.config.generator import GeneratorConfig
 from textok.config.objective import MOST_GUIDANCE
 from textok.config.resume import may_change
+from textok.config.run import RunConfig
 
 LossNetwork = Literal["vgg16", "efficientnet_lite0", "alexnet"]
 """Networks whose features pass gradients to the images."""
@@ -53,6 +54,18 @@ class FrechetConfig:
                 len(set(names)) == len(names),
                 f"{self.SETTING}.networks {', '.join(names)}: one comes twice",
             )
+
+    def check_filled(self, run: RunConfig) -> None:
+        """Raise ValueError for a training that ends before there are as many images.
+
+        Not asked of the settings of an interrupted run, which may get more steps.
+        """
+        require(
+            self.weight == 0 or self.population <= (run.steps - 1) * run.batch_size,
+            f"{self.SETTING}.population is {self.population:,}, which run.steps {run.steps:,} of "
+            f"run.batch_size {run.batch_size:,} images only collect: nothing would be trained; "
+            "lower it, or raise run.steps",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

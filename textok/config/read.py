@@ -10,7 +10,7 @@ import math
 import reprlib
 import stat
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -83,9 +83,11 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
             near = _suggestion(key, list(hints))
             raise ValueError(f"{prefix}{key[:100]}: no such field; {near}")
     assert is_dataclass(cls)
+    for name in _needed(cls):
+        require(name in mapping, f"{prefix}{name}: a value is needed")
     for field in fields(cls):
-        optional = field.default is not MISSING or field.default_factory is not MISSING
-        require(optional or field.name in mapping, f"{prefix}{field.name}: a value is needed")
+        if field.name in mapping:
+            mapping[field.name] = _over_default(field, mapping[field.name])
     values = {key: _read(hints[key], value, prefix + key) for key, value in mapping.items()}
     try:
         return cls(**values)
@@ -93,6 +95,29 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
         raise ValueError(
             f"{where or 'the settings'}: a number is far too large ({error})"
         ) from None
+
+
+def _over_default(group: Field[Any], value: object) -> object:
+    """A group's ``value`` over what its default has otherwise than the group's own class.
+
+    So one setting of a group leaves the others as the help shows them.
+    """
+    default = None if group.default_factory is MISSING else group.default_factory()
+    if not isinstance(value, Mapping) or not is_dataclass(default) or _needed(default):
+        return value
+    assert not isinstance(default, type)
+    usual = type(default)()
+    own = {one.name: getattr(default, one.name) for one in fields(default)}
+    return merge({k: v for k, v in own.items() if v != getattr(usual, k)}, value)
+
+
+def _needed(settings: Any) -> list[str]:
+    """The fields of a dataclass that have no default."""
+    return [
+        one.name
+        for one in fields(settings)
+        if one.default is MISSING and one.default_factory is MISSING
+    ]
 
 
 def build_part(cls: type[Config], mapping: Mapping[str, object], file: Path, part: str) -> Config:

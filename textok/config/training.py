@@ -87,6 +87,27 @@ class TrainTokenizerConfig:
                 f"tokenizer.text_tokens is {self.tokenizer.text_tokens}: raise the latter",
             )
 
+    def unlearnt(self) -> list[str]:
+        """A line for each guidance of the decoder away from what every training image has."""
+        shape = self.tokenizer
+        if shape.decoding != "flow" or self.init:
+            return []
+        flow, sampling = shape.flow, shape.sampling
+        lacking = {
+            "caption_guidance": (sampling.caption_guidance, self.text.drop + flow.drop_text),
+            "token_guidance": (sampling.token_guidance, flow.drop_tokens + shape.nested),
+        }
+        shares = {
+            "caption_guidance": "text.drop and tokenizer.flow.drop_text are 0",
+            "token_guidance": "tokenizer.flow.drop_tokens is 0",
+        }
+        return [
+            f"{shares[name]}: what tokenizer.sampling.{name} leads away from is never learnt; "
+            f"raise one, or set tokenizer.sampling.{name} to 1"
+            for name, (scale, share) in lacking.items()
+            if scale != 1 and share == 0
+        ]
+
     def _check_frozen(self) -> None:
         """Raise ValueError where what is frozen was not trained, or has to have gradients."""
         frozen = {

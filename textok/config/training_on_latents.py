@@ -50,6 +50,16 @@ class TrainOnLatentsConfig:
         require_range("fd_images", self.fd_images, 0)
         require(self.fd_images != 1, "fd_images is 1: a Frechet distance needs at least 2")
 
+    def unlearnt(self, guidance: GuidanceConfig) -> list[str]:
+        """A line where ``guidance`` leads away from no condition, which every row has."""
+        if self.text.drop > 0 or self.init or guidance.total == 1:
+            return []
+        return [
+            "text.drop is 0: no row is without its condition, so what sampling.guidance leads away "
+            "from is never learnt; raise text.drop, or set sampling.guidance.scale to "
+            f"{0 if guidance.form == 'added' else 1}"
+        ]
+
 
 def one_step(*, max_guidance: float) -> SamplingConfig:
     """How ``meanflow`` is sampled where no setting says it."""

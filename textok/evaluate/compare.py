@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from textok.config.check import require
 from textok.evaluate.judges import FOOTNOTE, marked
 from textok.evaluate.markdown import markdown_table, mean_and_range
 from textok.evaluate.plot import plot_frechet
@@ -32,6 +33,8 @@ WHERE_BOTH = ("decoding",)
 USUAL = {"precision": describe_precision("fp32")}
 """What holds for reports that do not say: those of older versions."""
 BASELINE = "none"
+SAMPLING = "sampling"
+"""Settings that the protocol tells, as ``decoding``."""
 
 Key = tuple[str, int]
 """Where the text goes in, with what else tells kinds apart, and the number of tokens."""
@@ -44,8 +47,11 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
 
     Reports of equal text place, bottleneck, output, decoding and token count are seeds of one kind
     of tokenizer, paired with the baseline's (no text, continuous, regression) in the order given.
-    Raises ValueError for reports of different protocols.
+    Where their models differ otherwise a line says so. Raises ValueError for reports of different
+    protocols, and for one that comes twice.
     """
+    twice = sorted({str(path) for path in paths if paths.count(path) > 1})
+    require(not twice, f"{', '.join(twice)}: named twice, which makes no two seeds")
     folder = OwnFolder(path=out, kind="a comparison", setting="out", made_before=_was_a_comparison)
     folder.check()
     reports = [read_report(path) for path in paths]
@@ -66,6 +72,7 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
     flagged = {name for report in reports for name in report.not_comparable}
     parts = [
         _quality_table(metric, seeds, pca, failed, flagged),
+        _no_seeds(reports),
         _gain_table(metric, seeds),
         _caption_table(metric, reports),
     ]
@@ -78,6 +85,30 @@ def compare_reports(paths: Sequence[Path], out: Path) -> str:
 
 def _was_a_comparison(folder: Path) -> bool:
     return (folder / "comparison.md").is_file()
+
+
+def _no_seeds(reports: Sequence[Report]) -> list[str]:
+    """A line for each kind of tokenizer whose reports are of different models, not seeds of one."""
+    kinds: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for report in reports:
+        for row in report.judged:
+            kinds[f"{_kind(report)}, {row.tokens} tokens"].append(dict(_leaves(report.settings)))
+    lines = []
+    for name, several in kinds.items():
+        known = [key for key in several[0] if all(key in settings for settings in several)]
+        apart = [key for key in known if any(one[key] != several[0][key] for one in several)]
+        if apart:
+            lines.append(f"{name}: not seeds of one model, they differ in {', '.join(apart)}.")
+    return lines
+
+
+def _leaves(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Those that tell models of as many tokens apart, by dotted names."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.") if name != SAMPLING else ()
+        elif name != "num_tokens":
+            yield prefix + name, value
 
 
 def frechet_gains(seeds: Seeds, key: Key) -> list[float]:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from textok.data import CaptionedImages, eval_batches, open_captioned_images
+from textok.data.detect import own_splits
 from textok.evaluate.baseline import images_digest, overlaps
 from textok.metrics.feature_network import FeatureNetwork
 from textok.runtime.counter import counter
@@ -32,8 +33,14 @@ class ImageFeatures:
 
 
 def training_images(measured: CaptionedImages) -> CaptionedImages | None:
-    """The train split beside the ``measured`` images; None where they are part of it."""
+    """The train split beside the ``measured`` images; None where they are part of it.
+
+    None, too, where the set has other splits alone.
+    """
     config = dataclasses.replace(measured.config, split="train")
+    splits = () if measured.parts else own_splits(config)
+    if splits and config.split not in splits:
+        return None
     training = open_captioned_images(config, image_size=measured.image_size)
     return None if overlaps(training, measured) else training
 

@@ -115,7 +115,9 @@ def warnings(inputs: ReconstructionInputs, *, count: int) -> list[str]:
     """What a reader of the numbers has to know."""
     config = inputs.reconstructor.config
     found: list[str | None] = [*inputs.judges.warnings(), *sample_warnings(inputs.judges, count)]
-    if not config.nested and min(inputs.budgets) < config.num_tokens:
+    told_none = config.decoding == "flow" and config.flow.drop_tokens > 0
+    untrained = [k for k in inputs.budgets if k < config.num_tokens and not (told_none and k == 0)]
+    if untrained and not config.nested:
         found.append("the tokenizer is not nested: it was not trained for fewer tokens than K")
     if count < len(inputs.images):
         found.append(f"{len(inputs.images) - count} images could not be read and are left out")

@@ -44,9 +44,10 @@ class DamagedCheckpoint(OSError):
 
 
 def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
-    """Write ``root/step-XXXXXXXX`` atomically, then delete all but the ``keep`` newest.
+    """Write ``root/step-XXXXXXXX`` atomically, then delete all but the ``keep`` newest up to it.
 
-    Tensors are copied to the CPU; tuples come back as lists.
+    Later ones are damaged, or the run would have gone on from them: they do not count. Tensors are
+    copied to the CPU; tuples come back as lists.
     """
     tensors: dict[str, Tensor] = {}
     structure = _flatten(state, "state", tensors)
@@ -67,7 +68,8 @@ def save_checkpoint(root: Path, step: int, state: State, *, keep: int) -> Path:
         for path in (writing / TENSORS, writing / STRUCTURE, writing):
             sync(path)
         replace_folder(writing, target)
-    for old in list_checkpoints(root)[:-keep]:
+    up_to_it = [path for path in list_checkpoints(root) if checkpoint_step(path) <= step]
+    for old in up_to_it[:-keep]:
         remove_folder(old)
     return target
 

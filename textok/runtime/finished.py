@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from textok.runtime.checkpoint import checkpoint_step, list_checkpoints
 from textok.runtime.files import file_sha256, write_text
 from textok.runtime.run_folder import RunFolder
 from textok.runtime.untrusted import regular_file
@@ -14,8 +15,12 @@ NOTE = "finished.json"
 
 
 def finish_run(folder: RunFolder, *, step: int) -> None:
-    """Note that report and model are those of ``step``, the last one; written after both."""
-    note = {"step": step, "sha256": _digests(folder)}
+    """Note that report and model are those of ``step``, the last one; written after both.
+
+    Of a run that had gone further before it was told to end at ``step``, of its newest checkpoint.
+    """
+    reached = max([step, *map(checkpoint_step, list_checkpoints(folder.checkpoints))])
+    note = {"step": reached, "sha256": _digests(folder)}
     write_text(folder.root / NOTE, json.dumps(note, indent=1) + "\n", flush=True)
 
 

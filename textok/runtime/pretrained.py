@@ -35,6 +35,9 @@ PIPELINE = ("*.json", "*.safetensors", "*.md")
 TRAINED_WITH = "trained_with"
 """Part of config.json: the losses by pretrained networks that a tokenizer was trained against."""
 
+ASKED_FOR = "the settings that are asked for (its own are in its config.json)"
+"""What the weights of another model have to fit to be started from."""
+
 MOST_JSON, MOST_CONFIG = 64_000_000, 4_000_000
 """Bytes of a JSON file, and of a model's config.json."""
 
@@ -236,8 +239,13 @@ def _rename_on_load(
     rename_keys(state, old, prefix)
 
 
-def check_state(expected: dict[str, Tensor], found: dict[str, Tensor], *, where: str) -> None:
-    """Raise ValueError naming the first keys that are missing, unknown or of another shape."""
+def check_state(
+    expected: dict[str, Tensor], found: dict[str, Tensor], *, where: str, to: str = "its config"
+) -> None:
+    """Raise ValueError naming the first keys that are missing, unknown or of another shape.
+
+    ``to`` says in words what asks for the ``expected`` ones.
+    """
     problems = [f"missing {key}" for key in expected if key not in found]
     problems += [f"unknown {key}" for key in found if key not in expected]
     problems += [
@@ -247,4 +255,4 @@ def check_state(expected: dict[str, Tensor], found: dict[str, Tensor], *, where:
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError(f"{where} does not fit its config: {'; '.join(problems[:3])}{more}")
+        raise ValueError(f"{where} does not fit {to}: {'; '.join(problems[:3])}{more}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from textok.config.read import load_config, to_yaml
+from textok.config.read import load_config, read_yaml, to_yaml
+from textok.config.renamed import with_new_names
 from textok.config.resume import changeable
 from textok.runtime.checkpoint import list_checkpoints
 from textok.runtime.files import discard_leftovers, write_text
@@ -111,6 +112,13 @@ class RunFolder:
             raise ValueError(
                 f"{self.config} is empty, as a power cut leaves a file: delete it to go on from "
                 "the checkpoints with the settings that are given"
+            )
+        groups = [one.name for one in fields(kind)]
+        foreign = with_new_names(kind, read_yaml(self.config)).keys() - groups
+        if foreign:
+            raise ValueError(
+                f"{self.root} holds a run of another command, or of a newer textok: its "
+                f"{self.config.name} has '{min(foreign)[:100]}'; choose another run.out"
             )
         return load_config(kind, [self.config])
 

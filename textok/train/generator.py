@@ -36,6 +36,7 @@ def train_generator(config: TrainGeneratorConfig) -> Path:
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
+    config.frechet.check_filled(config.run)
     config = sampled_as_trained(config)
     index = training_index(config)
     config = fitted(config, index)

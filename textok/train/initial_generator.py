@@ -13,7 +13,7 @@ from textok.generator import TokenGenerator
 from textok.generator.initial import initial_state
 from textok.latents import read_index
 from textok.pipeline.folder import PipelineParts, load_pipeline
-from textok.runtime.pretrained import check_state
+from textok.runtime.pretrained import ASKED_FOR, check_state
 from textok.text.open import same_features
 from textok.tokenizer import Tokenizer
 from textok.train.lora import add_adapters
@@ -35,7 +35,7 @@ def build_generator(
         source, where = load_pipeline(config.init), f"init {config.init}"
         generator.trained_with = source.generator.trained_against
         state = initial_state(generator, source.generator, where=where)
-        check_state(generator.state_dict(), state, where=where)
+        check_state(generator.state_dict(), state, where=where, to=ASKED_FOR)
         generator.load_state_dict(state)
         for other in differences(source, config):
             _LOGGER.warning("%s: %s", where, other)

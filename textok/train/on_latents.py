@@ -111,6 +111,8 @@ def train_on_latents(
         validator=validator,
         distributed=distributed,
     )
+    for line in config.unlearnt(config.sampling.guidance):
+        distributed.print(line)
     order = random_order(config, len(latents.train), distributed)
     session.train(
         task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
@@ -18,9 +19,10 @@ from textok.data.images import CaptionedImages, open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.frechet import FrechetLoss
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
-from textok.runtime.pretrained import check_state
+from textok.runtime.pretrained import ASKED_FOR, check_state
 from textok.text import TextFeaturesSource
 from textok.text.folder import find_text_model
+from textok.text.open import same_features
 from textok.tokenizer import Tokenizer
 from textok.train.distillation import Distillation, open_distillation
 from textok.train.distributed import Distributed
@@ -36,6 +38,8 @@ from textok.train.task import TrainingTask, Validator
 from textok.train.tokenizer_objective import TokenizerObjective, TokenizerRoundTrip
 from textok.vqgan import VQGAN
 
+_LOGGER = logging.getLogger(__name__)
+
 
 def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     """Train a tokenizer, or resume its training, in the folder ``run.out``; returns that folder.
@@ -46,6 +50,7 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
     Raises ValueError for settings that contradict each other, or that the interrupted run did not
     have.
     """
+    config.loss.frechet.check_filled(config.run)
     session = open_session(config)
     if session is None:
         return Path(config.run.out)
@@ -99,6 +104,8 @@ def train_tokenizer(config: TrainTokenizerConfig) -> Path:
         frechet=frechet,
         distillation=distillation,
     )
+    for line in config.unlearnt():
+        distributed.print(line)
     return train_on_images(session, task, images, text, loss=config.loss)
 
 
@@ -159,10 +166,19 @@ def build_tokenizer(config: TrainTokenizerConfig) -> Tokenizer:
     inherited: tuple[str, ...] = ()
     if config.init:
         source = Tokenizer.from_pretrained(config.init, image_size=config.tokenizer.image_size)
-        check_state(tokenizer.state_dict(), source.state_dict(), where=f"init {config.init}")
-        check_use(source.config, config.tokenizer, where=f"init {config.init}")
+        where = f"init {config.init}"
+        check_state(tokenizer.state_dict(), source.state_dict(), where=where, to=ASKED_FOR)
+        check_use(source.config, config.tokenizer, where=where)
         tokenizer.load_state_dict(source.state_dict())
         inherited = source.trained_with
+        reads = source.text_config
+        if reads and text and not same_features(reads, text, any_precision=True):
+            _LOGGER.warning(
+                "%s: it read captions by other settings of text than these (its encoder is %s): "
+                "it has to learn to read anew",
+                where,
+                reads.encoder,
+            )
     elif tokenizer.vqgan_decoder is not None:
         # Initialised with the decoder of the VQGAN whose codes are the targets.
         vqgan = open_vqgan(config)

@@ -13,7 +13,7 @@ from textok.data.fingerprint import fingerprint
 from textok.data.images import open_captioned_images
 from textok.losses.discriminator import build_discriminator
 from textok.losses.reconstruction import ReconstructionLoss, trained_with
-from textok.runtime.pretrained import check_state
+from textok.runtime.pretrained import ASKED_FOR, check_state
 from textok.train.images import open_preview, open_validation, train_on_images
 from textok.train.memory import check_memory
 from textok.train.objective import Network, Outcome
@@ -67,6 +67,10 @@ def train_vqgan(config: TrainVQGANConfig) -> Path:
     if session is None:
         return Path(config.run.out)
     size, distributed = config.vqgan.image_size, session.distributed
+    if config.optim.name == "muon":
+        distributed.print(
+            "optim.name 'muon' is for the blocks of transformers: a VQGAN has none, AdamW trains it"
+        )
     check_memory(
         lambda: VQGAN(config.vqgan),
         row=3 * size**2,
@@ -109,7 +113,8 @@ def build_vqgan(config: TrainVQGANConfig) -> VQGAN:
     inherited: tuple[str, ...] = ()
     if config.init:
         source = VQGAN.from_pretrained(config.init)
-        check_state(vqgan.state_dict(), source.state_dict(), where=f"init {config.init}")
+        where = f"init {config.init}"
+        check_state(vqgan.state_dict(), source.state_dict(), where=where, to=ASKED_FOR)
         vqgan.load_state_dict(source.state_dict())
         inherited = source.trained_with
     vqgan.trained_with = trained_with(config.loss, inherited)
