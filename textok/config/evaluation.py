@@ -75,8 +75,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         require_range("batch_size", self.batch_size, 1, MOST_AT_ONCE)
-        # Metrics compare distributions: of one image there is none.
-        require_range("limit", 2 if self.limit is None else self.limit, 2)
+        require_range("limit", 1 if self.limit is None else self.limit, 1)
         given: Any = self.feature_network
         for name in [given] if isinstance(given, str) else given:
             require_feature_network(name)
