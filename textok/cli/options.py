@@ -15,7 +15,7 @@ from functools import cached_property
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from textok.config.check import require
+from textok.config.check import one_line, require
 from textok.config.read import field_types
 from textok.config.renamed import RENAMED, Renamed
 
@@ -133,7 +133,7 @@ class Names:
             "its name",
         )
         if not paths:
-            raise ValueError(f"{prog} has no option '{flag}': {self._hint(flag, prog)}")
+            raise ValueError(one_line(f"{prog} has no option '{flag}': {self._hint(flag, prog)}"))
         (path,) = paths
         if path in self.options:
             return self.options[path], off

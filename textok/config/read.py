@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from textok.config.check import naming, require
+from textok.config.check import naming, one_line, require
 from textok.config.renamed import with_new_names
 
 Config = TypeVar("Config")
@@ -81,7 +81,7 @@ def build(cls: type[Config], mapping: Mapping[str, object], where: str = "") -> 
     for key in mapping:
         if key not in hints:  # a suggestion takes longer than the whole reading
             near = _suggestion(key, list(hints))
-            raise ValueError(f"{prefix}{key[:100]}: no such field; {near}")
+            raise ValueError(one_line(f"{prefix}{key[:100]}: no such field; {near}"))
     assert is_dataclass(cls)
     for name in _needed(cls):
         require(name in mapping, f"{prefix}{name}: a value is needed")
