@@ -74,7 +74,7 @@ class DataConfig(SourceConfig):
     split: str = "train"
     """Sub-folder of ``path`` to read; ignored where ``path`` has none."""
     where: str = ""
-    """Keep only records whose metadata match, as in ``style!=openmoji,class=cat|dog``: not this, one of these."""
+    """Keep only records whose metadata match, as in ``style!=openmoji,class=cat|dog``."""
     captions: str = may_change("")
     """File or folder of `textok caption`, whose captions stand in for those beside the images."""
     class_captions: str = may_change("")
