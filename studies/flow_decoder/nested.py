@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
 from studies.flow_decoder.budgets import Decoder
 from studies.pairs.commands import tokenizer_steps
 from studies.pairs.nested import Measurement, measuring_steps
-from studies.pairs.pictures import newer, save_webp
-from studies.pairs.study import PAIR, SPLIT, Study
+from studies.pairs.pictures import newer, save_webp, shown_images
+from studies.pairs.study import PAIR, Study
 from studies.steps import Step, words
 from studies.text_gain import Member
-from textok.config import DataConfig
-from textok.data import open_captioned_images
 from textok.evaluate.budgets import budget_sheet
-from textok.evaluate.captions import captions_by_key
-from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
 
 FOLDER = "nested"
@@ -87,16 +81,13 @@ def write_nested_sheet(flow: Study, tokens: int, out: Path, *, rows: int = ROWS)
     if not trained[0].exists() or newer(out / "nested.webp", trained):
         return
     model = Reconstructor.from_pretrained(run / "model", text_cache=flow.shared / "text-cache")
-    config = DataConfig(path=str(flow.data), split=SPLIT, workers=0)
-    images = evenly(open_captioned_images(config, image_size=model.config.image_size), rows)
-    keys = [record.key for record in images.records]
-    captions = captions_by_key("true", images.records)
+    shown = shown_images(flow.data, size=model.config.image_size, count=rows)
     sheet = budget_sheet(
         model,
-        [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))],
-        [captions[key] for key in keys],
+        shown.pictures,
+        shown.captions,
         counts_of("flow", tokens),
-        seeds=decoding_seeds(keys),
+        seeds=decoding_seeds(shown.keys),
         cell=CELL,
         title=f"one nested tokenizer of {model.config.num_tokens} tokens",
     )

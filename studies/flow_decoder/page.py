@@ -6,20 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from studies.flow_decoder.budgets import FEW, Decoder
 from studies.flow_decoder.summary import MEAN
 from studies.notes import write_noted
 from studies.pairs.nested import nested_tables
-from studies.pairs.pictures import newer, save_webp
-from studies.pairs.study import PAIR, SPLIT, Study
+from studies.pairs.pictures import newer, save_webp, shown_images
+from studies.pairs.study import PAIR, Study
 from studies.text_gain import Member
-from textok.config import DataConfig
-from textok.data import open_captioned_images
-from textok.evaluate.captions import captions_by_key
 from textok.evaluate.markdown import markdown_table
-from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.sheet import picture_sheet
 
@@ -156,17 +150,12 @@ def write_sheet(
     if not all(report.exists() for report in trained) or newer(out / "sheet.webp", trained):
         return
     study = studies["flow"]
-    config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
     models = {
         kind: Reconstructor.from_pretrained(run / "model", text_cache=study.shared / "text-cache")
         for kind, run in runs.items()
     }
     size = models["flow", "none"].config.image_size
-    images = evenly(open_captioned_images(config, image_size=size), rows)
-    keys = [record.key for record in images.records]
-    pictures = [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))]
-    by_key = captions_by_key("true", images.records)
-    captions = [by_key[key] for key in keys]
+    keys, pictures, captions = shown_images(study.data, size=size, count=rows)
     columns = {"original": pictures}
     for decoder in studies:
         for text in PAIR:

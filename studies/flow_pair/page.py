@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from studies.drawing import reports_in, retrieval
 from studies.flow_pair.steps import BATCH, Drawing, Pair, Place
 from studies.notes import write_noted
 from studies.pairs.found import Entry
 from studies.pairs.gains import gain
 from studies.pairs.nested import GUIDANCE, GUIDED, nested_entry, nested_tables
-from studies.pairs.pictures import newer, save_webp
-from studies.pairs.study import PAIR, SPLIT
+from studies.pairs.pictures import newer, save_webp, shown_images
+from studies.pairs.study import PAIR
 from studies.pairs.summary import read_hardware, write_summary
-from textok.config import DataConfig, DecodingConfig
-from textok.data import open_captioned_images
+from textok.config import DecodingConfig
 from textok.evaluate import GenerationReport
-from textok.evaluate.captions import captions_by_key
 from textok.evaluate.markdown import markdown_table
-from textok.evaluate.reconstruction import evenly
 from textok.pipeline import Reconstructor, decoding_seeds
 from textok.runtime.sheet import picture_sheet
 
@@ -153,12 +148,9 @@ def _write_sheet(pair: Pair, place: Place, out: Path) -> None:
         Reconstructor.from_pretrained(run / "model", text_cache=place.runs / "text-cache")
         for run in runs.values()
     )
-    config = DataConfig(path=str(place.data), split=SPLIT, workers=0)
-    images = evenly(open_captioned_images(config, image_size=none.config.image_size), ROWS)
-    keys = [record.key for record in images.records]
-    pictures = [Image.fromarray(images.read(at, flip=False)) for at in range(len(keys))]
-    by_key = captions_by_key("true", images.records)
-    captions, seeds = [by_key[key] for key in keys], decoding_seeds(keys)
+    size = none.config.image_size
+    keys, pictures, captions = shown_images(place.data, size=size, count=ROWS)
+    seeds = decoding_seeds(keys)
     guided = DecodingConfig(caption_guidance=GUIDANCE)
     columns = {"original": pictures}
     for count in SHOWN:

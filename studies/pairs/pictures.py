@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -22,6 +23,24 @@ ROWS = 10
 CELL = 128
 
 
+class Shown(NamedTuple):
+    """Evenly spaced images of the test split, each with its caption."""
+
+    keys: list[str]
+    pictures: list[Image.Image]
+    captions: list[str]
+
+
+def shown_images(data: Path, *, size: int, count: int) -> Shown:
+    """``count`` of them, as a tokenizer of ``size`` pixels sees them."""
+    config = DataConfig(path=str(data), split=SPLIT, workers=0)
+    images = evenly(open_captioned_images(config, image_size=size), count)
+    keys = [record.key for record in images.records]
+    by_key = captions_by_key("true", images.records)
+    pictures = [Image.fromarray(images.read(at, flip=False)) for at in range(len(keys))]
+    return Shown(keys, pictures, [by_key[key] for key in keys])
+
+
 def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> None:
     """``out/sheet.webp``, once both tokenizers of K = ``tokens`` and the first seed are trained.
 
@@ -35,16 +54,11 @@ def write_sheet(study: Study, tokens: int, out: Path, *, rows: int = ROWS) -> No
     trained = [run / "report.md" for run in models.values()]
     if not all(report.exists() for report in trained) or newer(out / "sheet.webp", trained):
         return
-    config = DataConfig(path=str(study.data), split=SPLIT, workers=0)
     none, both = (
         Reconstructor.from_pretrained(run / "model", text_cache=study.shared / "text-cache")
         for run in models.values()
     )
-    images = evenly(open_captioned_images(config, image_size=none.config.image_size), rows)
-    keys = [record.key for record in images.records]
-    pictures = [Image.fromarray(images.read(place, flip=False)) for place in range(len(keys))]
-    by_key = captions_by_key("true", images.records)
-    true = [by_key[key] for key in keys]
+    _, pictures, true = shown_images(study.data, size=none.config.image_size, count=rows)
     wrong = derange(true)
     kept = f"{tokens} token{'s' if tokens > 1 else ''}"
     columns = {
